@@ -1,0 +1,81 @@
+"""NumPy or CuPy: the only module that imports cupy, and the named borders between the two.
+
+The rest of the code asks the array which library it belongs to (`xp = xp_of(x)`) and then computes with `xp`, so
+that the same line runs on both devices. Nothing crosses between them except through `to_device` and `to_host`.
+"""
+import sys
+
+import numpy as np
+
+from core.errors import InputError
+
+cupy = None                        # set by use_gpu: without --gpu nobody waits for cupy's import
+
+WHEEL = "cupy-cuda12x[ctk] (driver 525 or newer) or cupy-cuda13x[ctk] (driver 580 or newer)"
+INSTALL = f'{sys.executable} -m pip install "cupy-cuda12x[ctk]>=14.0.1,!=14.1.0"'
+
+
+def xp_of(x):
+    """The module that owns the array x: numpy or cupy."""
+    return np if cupy is None else cupy.get_array_module(x)
+
+
+def to_host(x):
+    """x as a NumPy array; waits for the device where x lives on one."""
+    return x if cupy is None else cupy.asnumpy(x)
+
+
+def to_device(x, xp):
+    """x as an array of xp; copies only when it has to cross."""
+    return xp.asarray(x)
+
+
+def use_gpu(device=0):
+    """cupy, with CUDA device number `device` made current and tried out; InputError with the remedy if it can't be used."""
+    global cupy
+    try:
+        import cupy as found
+    except ImportError as error:
+        raise InputError(why_not_imported(error)) from None
+    try:
+        devices = found.cuda.runtime.getDeviceCount()
+    except found.cuda.runtime.CUDARuntimeError as error:
+        raise InputError(why_no_device(str(error))) from None
+    if not 0 <= device < devices:
+        raise InputError(f"--gpu {device}: this machine has {devices} CUDA device(s), numbered from 0 to {devices - 1}; "
+                         f"choose one of these.")
+    try:
+        found.cuda.Device(device).use()
+        a = found.arange(4, dtype=np.float32).reshape(2, 2)
+        float((a @ a + 1).sum())   # needs the runtime, NVRTC and cuBLAS: what every step needs
+    except Exception as error:     # whatever CuPy, the driver or the loader raises here means the same to the user
+        raise InputError(f"--gpu: the CUDA device was found, but a first computation on it failed ({first_line(error)}); "
+                         f"most often CUDA libraries are missing, which this installs: {INSTALL}") from None
+    cupy = found
+    return cupy
+
+
+def why_not_imported(error):
+    """The remedy for an `import cupy` that failed."""
+    if getattr(error, "name", None) == "cupy":
+        return (f"--gpu needs CuPy, which is not installed for {sys.executable}: install {WHEEL}, "
+                f"for example: {INSTALL} -- or leave --gpu away to compute on the CPU.")
+    return (f"--gpu: CuPy is installed but cannot be imported ({first_line(error)}): remove every package whose name begins "
+            f"with cupy and install exactly one, for example: {INSTALL}")
+
+
+def why_no_device(text):
+    """The remedy for a CUDA runtime that shows no device."""
+    if "InsufficientDriver" in text:
+        return ("--gpu: there is no NVIDIA driver, or it is older than this CuPy's CUDA (cudaErrorInsufficientDriver): if "
+                "`nvidia-smi` fails, this machine has no usable NVIDIA GPU and --gpu must be left away; otherwise update the "
+                f"driver or install the CuPy that suits it: {WHEEL}.")
+    if "NoDevice" in text:
+        return ("--gpu: the NVIDIA driver works but shows no device (cudaErrorNoDevice): check CUDA_VISIBLE_DEVICES and "
+                "`nvidia-smi`, or leave --gpu away to compute on the CPU.")
+    return f"--gpu: CUDA could not be started ({text}); check `nvidia-smi`, or leave --gpu away to compute on the CPU."
+
+
+def first_line(error):
+    """The first line of an exception's text, or its type's name where it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

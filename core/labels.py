@@ -1,0 +1,91 @@
+"""The labels Y of the paper, their updates, and the memory of predictions from which they are made.
+
+    Y (N, C)  labels in use, rows sum to one        s (N, C)  predictions: the mean of the last K epochs'
+"""
+import numpy as np
+
+from core.backend import xp_of
+
+
+def one_hot(labels, classes, dtype=np.float32):
+    """labels (N,) integers -> (N, C), on the same device"""
+    return (labels[:, None] == xp_of(labels).arange(classes)).astype(dtype)
+
+
+def prior(kind, Y):
+    """p (C,): "uniform", "given" (the mean of the labels Y), or a vector of C weights, which is normalised."""
+    xp, C = xp_of(Y), Y.shape[1]
+    if isinstance(kind, str):
+        return {"uniform": lambda: xp.full(C, 1 / C, Y.dtype), "given": lambda: Y.mean(axis=0)}[kind]()
+    p = np.asarray(kind, np.float64)
+    if p.shape != (C,) or not np.isfinite(p).all() or (p < 0).any() or p.sum() == 0:
+        raise ValueError(f"the prior must be {C} numbers >= 0 that do not sum to zero")
+    return xp.asarray(p / p.sum(), Y.dtype)
+
+
+# ---- the update of Y, theta fixed ----------------------------------------------------------------------------------
+
+def soft_update(Y, s):
+    """y_i = s_i:  minimises L_c over all label distributions"""
+    return s.copy()
+
+
+def hard_update(Y, s):
+    """y_ij = 1 if j = argmax_j' s_ij', else 0:  minimises L_c over the one-hot labels"""
+    return one_hot(s.argmax(axis=1), s.shape[1], s.dtype)
+
+
+def hard_update_top(Y, s, k):
+    """The hard update, for the k labels that disagree most with the prediction; the others stay.
+
+    Disagreement of sample i:  -sum_j y_ij log s_ij, the cross-entropy. It orders the samples as L_c does, since the current labels are
+    one-hot; ties go to the smaller index.
+    """
+    xp = xp_of(s)
+    disagreement = -(Y * xp.log(xp.maximum(s, xp.finfo(s.dtype).tiny))).sum(axis=1)
+    worst = xp.argsort(-disagreement, kind="stable")[:k]
+    Y = Y.copy()
+    Y[worst] = hard_update(Y[worst], s[worst])
+    return Y
+
+
+# ---- the state -----------------------------------------------------------------------------------------------------
+
+class SoftLabels:
+    """Y, and a ring of the last K epochs' predictions.  Rows of Y sum to one at all times.
+
+    Every slot of the ring begins as a copy of the one before. So a sample that a wrapped batch showed an epoch early keeps
+    that prediction instead of one from K epochs ago, and there is no slot with unfilled rows.
+    """
+
+    def __init__(self, Y, K=10):
+        self.Y = Y                                                      # (N, C)
+        self.ring = xp_of(Y).zeros((K, *Y.shape), Y.dtype)              # (K, N, C)
+        self.epochs = 0                                                 # completed ones
+
+    def record(self, i, s, n=None):
+        """Predictions s (B, C) of the samples i (B,) in the running epoch.
+
+        In a wrapped batch the first n belong to the running pass over the data and the others to the next. They are written one
+        after the other, since a sample may be in both: the later counts. (In one write CuPy leaves it open which one does.)
+        """
+        slot = self.ring[self.epochs % len(self.ring)]
+        slot[i[:n]] = s[:n]
+        if n is not None and n < len(i):
+            slot[i[n:]] = s[n:]
+
+    def prediction(self):
+        """s (N, C): the mean over the epochs recorded, at most K of them."""
+        return self.ring[:min(self.epochs, len(self.ring))].mean(axis=0)
+
+    def end_epoch(self, update=None):
+        """Close the running slot; with an update, Y <- update(Y, s). Returns how many samples changed their class, argmax y_i."""
+        last = self.ring[self.epochs % len(self.ring)]
+        self.epochs += 1
+        changed = 0
+        if update is not None:
+            before = self.Y.argmax(axis=1)
+            self.Y = update(self.Y, self.prediction())
+            changed = int((self.Y.argmax(axis=1) != before).sum())
+        self.ring[self.epochs % len(self.ring)] = last
+        return changed

@@ -1,0 +1,160 @@
+"""One experiment from beginning to end: data, noise, step 1, step 2, files.  `run(config)` is a function that anything can call."""
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from core import backend, noise, train
+from core.data import cifar10, digits
+from core.data.batches import Images, mean_image
+from core.data.labels import read_labels, read_matrix
+from core.labels import SoftLabels, one_hot
+from core.recipes import Recipe
+from core.report import folder as run_folder
+from nets import preact_resnet
+from nets.preact_resnet import Architecture
+
+NETS = {                               # widths and blocks of each stage
+    "paper": dict(widths=(32, 64, 128), blocks=(5, 5, 5)),          # PreAct ResNet-32
+    "small": dict(widths=(16, 32, 64), blocks=(1, 1, 1)),
+}
+NOISES = ("symmetric", "symmetric-others", "asymmetric", "pair", "matrix", "labels", "none")
+
+
+class Config(NamedTuple):
+    """Everything that decides the outcome of a run."""
+    recipe: Recipe
+    data: str = "digits"               # or the path of CIFAR-10
+    subset: int = None                 # training images; None: all
+    noise: str = "symmetric"           # one of NOISES
+    rate: float = 0.5
+    noise_file: str = None             # for matrix and labels
+    class_map: dict = None             # for asymmetric
+    net: str = "small"                 # one of NETS
+    gpu: int = None                    # device number; None: NumPy
+    seed: int = 0
+    compare: bool = False              # add plain cross-entropy on the given labels
+    digits: tuple = (4000, 500, 1000)  # training, validation and test images of the embedded data
+    out: str = None                    # the run folder; None: nothing is written
+    force: bool = False                # replace a run that is there
+
+
+class Result(NamedTuple):
+    """The outcome, as NumPy arrays; N training images, C classes."""
+    records: list                      # of train.Record, all trainings one after another
+    classes: tuple
+    images: np.ndarray                 # (N, H, W, 3) uint8
+    index: np.ndarray                  # (N,) row of each in its source
+    given: np.ndarray                  # (N,)
+    truth: np.ndarray                  # (N,), or None where it is not known
+    corrected: np.ndarray              # (N,)
+    soft: np.ndarray                   # (N, C)
+    weights: dict                      # of the network of step 2, with its running statistics
+    initial: float                     # fraction of the given labels that are correct; nan where the truth is not known
+    recovery: float                    # of the corrected ones
+
+
+def run(config, watch=lambda records, epochs, step: records, say=lambda text: None):
+    """Run the experiment and return its Result.
+
+    watch(records, epochs, step) is put around every training and has to pass its records on; say(text) hears what is to be said
+    before. Files go to config.out. Raises InputError for whatever the caller has to mend.
+    """
+    xp = np if config.gpu is None else backend.use_gpu(config.gpu)
+    folder = None if config.out is None else Path(config.out)
+    if folder:
+        run_folder.check_free(folder, config.force)
+    data = read_data(config)
+    given, truth = given_labels(config, data), data.train.labels
+    say(description(config, data, given, truth))
+    if folder:
+        run_folder.begin(folder, config)
+
+    recipe, records = config.recipe, []
+    arch = Architecture(classes=len(data.classes), **NETS[config.net])
+    task = as_task(data, truth, config.seed, xp)
+
+    def trained(train_on, labels, step, epochs, *args):
+        model = train.fresh_model(preact_resnet, arch, np.random.default_rng([config.seed, *step.encode()]), xp)
+        for record in watch(train_on(model, task, labels, *args), epochs, step):
+            records.append(record)
+            if folder:
+                run_folder.log(folder, record)
+        return model
+
+    Y = one_hot(backend.to_device(given, xp), len(data.classes))
+    labels = SoftLabels(Y, recipe.K)
+    trained(train.joint_optimization, labels, "joint", recipe.epochs, recipe)
+    model = trained(train.retrain, SoftLabels(labels.Y, 1), "retrain", recipe.epochs2, recipe)
+    if config.compare:
+        plain = baseline(recipe)
+        trained(train.retrain, SoftLabels(Y, 1), "cross-entropy", plain.epochs2, plain, "cross-entropy")
+
+    soft = backend.to_host(labels.Y)
+    result = Result(records, data.classes, data.train.images, data.train.index, given, truth, soft.argmax(axis=1), soft,
+                    {name: backend.to_host(a) for name, a in {**model.theta.views, **model.running.views}.items()},
+                    correct(given, truth), correct(soft.argmax(axis=1), truth))
+    if folder:
+        run_folder.finish(folder, result, recipe)
+    return result
+
+
+def read_data(config):
+    """The DataSet that the configuration names."""
+    if config.data == "digits":
+        return digits.load(config.seed, *config.digits)
+    return cifar10.load(config.data, config.seed, config.subset)
+
+
+def given_labels(config, data):
+    """The labels to work with (N,) int64, made from the true ones as the configuration says."""
+    truth, C, rng = data.train.labels, len(data.classes), np.random.default_rng([config.seed, *b"noise"])
+    rate = config.rate
+    return {
+        "none": lambda: truth.copy(),
+        "symmetric": lambda: noise.symmetric(truth, rate, C, rng),
+        "symmetric-others": lambda: noise.symmetric_others(truth, rate, C, rng),
+        "asymmetric": lambda: noise.asymmetric(truth, rate, config.class_map, rng),
+        "pair": lambda: noise.pair_flip(truth, rate, C, rng),
+        "matrix": lambda: noise.transition(truth, read_matrix(config.noise_file, C), rng),
+        "labels": lambda: read_labels(config.noise_file, data.classes, data.rows or len(truth))[data.train.index],
+    }[config.noise]()
+
+
+def as_task(data, truth, seed, xp):
+    """The splits as the training wants them, on the device."""
+    mean = mean_image(data.train.images)
+
+    def shown(split):
+        return Images(split.images, mean, data.pad, data.flip).on(xp)
+
+    return train.Task(shown(data.train), (shown(data.validation), xp.asarray(data.validation.labels)),
+                      (shown(data.test), xp.asarray(data.test.labels)), xp.asarray(truth), seed)
+
+
+def baseline(recipe):
+    """Plain cross-entropy in the same budget: as many epochs as both steps together, lr2 divided by 10 after each third."""
+    epochs = recipe.epochs + recipe.epochs2
+    return recipe._replace(epochs2=epochs, drops2=(epochs // 3, 2 * epochs // 3))
+
+
+def correct(labels, truth):
+    """Fraction of the labels (N,) that are the true ones."""
+    return math.nan if truth is None else float((labels == truth).mean())
+
+
+def description(config, data, given, truth):
+    """What is about to be done, in a few lines."""
+    recipe, wrong = config.recipe, 1 - correct(given, truth)
+    asked = f", rate {config.rate:g} requested" if config.noise in ("symmetric", "symmetric-others", "asymmetric", "pair") else ""
+    prior_note = recipe.prior if isinstance(recipe.prior, str) else "a vector"
+    return "\n".join([
+        f"data     {data.name}: {len(given)} training, {len(data.validation.labels)} validation, {len(data.test.labels)} test images "
+        f"of {data.train.images.shape[1]}x{data.train.images.shape[2]}, {len(data.classes)} classes",
+        f"noise    {config.noise}{asked}, {100 * wrong:.1f} % of the labels really wrong",
+        f"network  {config.net}: widths {NETS[config.net]['widths']}, blocks {NETS[config.net]['blocks']}, "
+        f"on {'the CPU' if config.gpu is None else f'GPU {config.gpu}'}",
+        f"step 1   {recipe.epochs} epochs, lr {recipe.lr:g}, alpha {recipe.alpha:g}, beta {recipe.beta:g}, {recipe.update} labels from "
+        f"epoch {recipe.begin} on, mean of {recipe.K}, prior {prior_note}   ({recipe.source})",
+        f"step 2   {recipe.epochs2} epochs, lr {recipe.lr2:g}, divided by 10 after epochs {', '.join(map(str, recipe.drops2))}"])

@@ -1,0 +1,136 @@
+"""Algorithm 1 of the paper, and the retraining on the labels that it found.
+
+Both are generators that yield a Record after every epoch. Printing, drawing and saving is their caller's business.
+"""
+import math
+import time
+from functools import partial
+from typing import NamedTuple
+
+from core.backend import to_device, xp_of
+from core.data.batches import augmented, batches, plain
+from core.errors import InputError
+from core.labels import hard_update, hard_update_top, prior, soft_update
+from core.objective import objective_backward, objective_forward, softmax
+from core.optim import Flat, sgd_step, step_schedule, update_running
+
+
+class Model(NamedTuple):
+    """A network and all that training changes in it."""
+    net: object                        # the functions forward, backward, moments, predict: nets/preact_resnet.py
+    arch: object
+    theta: Flat                        # parameters
+    running: Flat                      # running means and variances of batch normalisation
+    velocity: object                   # of theta's buffer
+
+
+class Task(NamedTuple):
+    """What both steps are given. Arrays on the device of the model."""
+    train: object                      # Images
+    validation: tuple                  # (Images, labels (N,))
+    test: tuple                        # (Images, labels (N,))
+    truth: object                      # (N,) true labels of the training images, or None
+    seed: int
+
+
+class Record(NamedTuple):
+    """One epoch. Accuracies are fractions; `accuracy` is against the labels in use during the epoch, the others after it."""
+    step: str
+    epoch: int                         # from 1
+    lr: float
+    loss: float                        # L = L_c + alpha L_p + beta L_e, mean over the epoch's batches
+    L_c: float
+    L_p: float
+    L_e: float
+    accuracy: float
+    validation: float
+    test: float
+    recovery: float                    # fraction of the labels whose argmax is the true class; nan where the truth is unknown
+    changed: int                       # labels whose argmax the update changed
+    seconds: float
+
+
+def fresh_model(net, arch, rng, xp):
+    """A model with new weights on the device of xp."""
+    theta, running = (Flat({name: to_device(a, xp) for name, a in arrays.items()}) for arrays in net.init(arch, rng))
+    return Model(net, arch, theta, running, xp.zeros_like(theta.buffer))
+
+
+def joint_optimization(model, task, labels, recipe):
+    """Step 1, the paper's Algorithm 1: in every epoch first theta by SGD on L with Y fixed, then Y with theta fixed."""
+    p = prior(recipe.prior, labels.Y)
+    update = label_update(recipe.update)
+    for epoch in range(recipe.epochs):
+        start = time.perf_counter()
+        means = train_epoch(model, task, labels, p, recipe.alpha, recipe.beta, recipe.lr, recipe, epoch)
+        if recipe.predict == "evaluation":
+            labels.record(slice(None), predictions(model, task.train))
+        changed = labels.end_epoch(update if epoch + 1 >= recipe.begin else None)
+        yield record("joint", epoch, recipe.lr, means, model, task, labels, changed, start)
+
+
+def retrain(model, task, labels, recipe, step="retrain"):
+    """Step 2: ordinary supervised training of a fresh model on the labels, which stay as they are.
+
+    The same loop with alpha = beta = 0: on given labels it is the plain cross-entropy training that the paper compares with.
+    """
+    p = prior("uniform", labels.Y)
+    for epoch in range(recipe.epochs2):
+        start = time.perf_counter()
+        lr = step_schedule(recipe.lr2, recipe.drops2, epoch + 1)
+        means = train_epoch(model, task, labels, p, 0, 0, lr, recipe, epoch)
+        labels.end_epoch()
+        yield record(step, epoch, lr, means, model, task, labels, 0, start)
+
+
+def train_epoch(model, task, labels, p, alpha, beta, lr, recipe, epoch):
+    """One pass over the images, theta <- SGD(theta) on L with Y fixed. Returns the means of L, L_c, L_p, L_e and of the accuracy."""
+    net, arch, theta, running, velocity = model
+    xp = xp_of(theta.buffer)
+    sums, steps = xp.zeros(5), 0                                    # read once, at the end: no waiting for the device
+    for i, n in batches(len(labels.Y), min(recipe.batch, len(labels.Y)), task.seed, epoch, xp):
+        x, y = augmented(task.train, i, task.seed, epoch), labels.Y[i]
+        z, cache = net.forward(theta.views, x, arch)
+        L, cache_L = objective_forward(z, y, p, alpha, beta)
+        gradient = net.backward(objective_backward(1, cache_L), cache)
+        sgd_step(theta.buffer, velocity, theta.gather(gradient), lr, recipe.momentum, recipe.decay)
+        update_running(running.buffer, running.gather(net.moments(cache)))
+        labels.record(i, softmax(z), n)
+        sums += xp.stack([*L, (z.argmax(axis=1) == y.argmax(axis=1)).mean()])
+        steps += 1
+    means = [float(mean) for mean in sums / steps]
+    if not all(map(math.isfinite, means)):
+        raise InputError(f"the loss is no longer finite in epoch {epoch + 1} (learning rate {lr}): use a smaller --lr.")
+    return means
+
+
+def label_update(name):
+    """The update Y <- f(Y, s) that a recipe names: soft, hard or hard-<k>."""
+    if name.startswith("hard-"):
+        return partial(hard_update_top, k=int(name[5:]))
+    return {"soft": soft_update, "hard": hard_update}[name]
+
+
+# ---- measuring -----------------------------------------------------------------------------------------------------
+
+def predictions(model, images, batch=500):
+    """s (N, C) of the images as they are, in inference mode."""
+    parts = [softmax(model.net.predict(model.theta.views, model.running.views, plain(images, slice(k, k + batch)), model.arch))
+             for k in range(0, len(images.pixels), batch)]
+    return xp_of(parts[0]).concatenate(parts)
+
+
+def accuracy(model, images, labels):
+    """Fraction of the images (Images) whose most probable class is their label (N,)."""
+    return float((predictions(model, images).argmax(axis=1) == labels).mean())
+
+
+def recovery(labels, truth):
+    """Fraction of the labels in use whose class is the true one; nan where the truth is unknown."""
+    return math.nan if truth is None else float((labels.Y.argmax(axis=1) == truth).mean())
+
+
+def record(step, epoch, lr, means, model, task, labels, changed, start):
+    """The Record of the epoch that has just ended."""
+    return Record(step, epoch + 1, lr, *means, accuracy(model, *task.validation), accuracy(model, *task.test),
+                  recovery(labels, task.truth), changed, time.perf_counter() - start)

@@ -1,0 +1,1 @@
+"""Networks, composed of the pairs in core/layers.py."""
