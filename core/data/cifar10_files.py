@@ -1,0 +1,85 @@
+"""The official files of CIFAR-10, read without trust: a folder or an archive -> bytes.
+
+Copies come from anywhere, so sizes are limited before reading, and members of an archive are looked up by their exact names
+and read in place: nothing is extracted.
+"""
+import gzip
+import hashlib
+import tarfile
+import zlib
+from pathlib import Path
+
+from core.errors import InputError
+
+FOLDER = "cifar-10-batches-py"
+BATCHES = {"data_batch_1": "c99cafc152244af753f735de768cd75f", "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+           "data_batch_3": "54ebc095f3ab1f0389bbae665268c751", "data_batch_4": "634d18415352ddfa80567beed471001a",
+           "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb", "test_batch": "40351d587109b95175f43aff81a1287e"}
+FILES = (*BATCHES, "batches.meta")      # the values above: MD5 of the official ones
+ARCHIVE_SIZE, ARCHIVE_MD5 = 170_498_071, "c58f30108f718f92721af3b95e74349a"
+LARGEST = 64 << 20                   # bytes of one file: twice what an official batch has
+
+
+def md5(raw):
+    return hashlib.md5(raw, usedforsecurity=False).hexdigest()
+
+
+def read_files(path):
+    """Yield (name, bytes) of each of FILES, in any order."""
+    path = Path(path)
+    try:
+        if not path.exists():
+            raise InputError(f"{path} does not exist: give the folder {FOLDER} or the archive cifar-10-python.tar.gz")
+        yield from folder_files(path) if path.is_dir() else archive_files(path)
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
+        raise InputError(f"{path} is not a .tar.gz archive, or is truncated or damaged: download it again") from error
+    except OSError as error:
+        raise InputError(f"{error.filename or path} cannot be read, {error.strerror}: check it and its permissions") from error
+
+
+def folder_files(path):
+    folder = path / FOLDER if (path / FOLDER).is_dir() else path
+    for name in FILES:
+        file = folder / name
+        if not file.is_file():
+            raise InputError(f"{file} is missing or not a file: give the folder {FOLDER} as it was downloaded")
+        check_size(file.stat().st_size, file)
+        with open(file, "rb") as stream:
+            yield name, stream.read()
+
+
+def archive_files(path):
+    if not path.is_file():
+        raise InputError(f"{path} is no file: give the folder {FOLDER} or the archive cifar-10-python.tar.gz")
+    with open(path, "rb") as file:
+        # Other pixels are welcome, so a strange checksum alone is no fault. But an archive of exactly the official size is the
+        # official one, and must be intact.
+        if path.stat().st_size == ARCHIVE_SIZE and md5(file.read()) != ARCHIVE_MD5:
+            raise InputError(f"{path} has the size of the official archive but not its checksum: download it again")
+        file.seek(0)
+        expected = {f"{FOLDER}/{name}": name for name in FILES}
+        with BoundedGzip(fileobj=file) as stream, tarfile.open(fileobj=stream, mode="r|", bufsize=1 << 20) as tar:
+            for member in tar:                           # in the archive's order: going back would unpack it once more
+                if name := expected.pop(member.name, None):
+                    if not member.isreg():
+                        raise InputError(f"{name} in {path} is not a plain file: download the archive again")
+                    check_size(member.size, f"{name} in {path}")
+                    yield name, tar.extractfile(member).read()
+            while stream.read(1 << 20):                  # gzip compares its checksum at the very end
+                pass
+    for member in expected:
+        raise InputError(f"{path} does not contain {member}: download the archive again")
+
+
+def check_size(size, where):
+    if size > LARGEST:
+        raise InputError(f"{where} has {size:,} bytes, far more than an official file: download it again")
+
+
+class BoundedGzip(gzip.GzipFile):
+    """A gzip stream that unpacks no more than the files can hold, whatever sizes its headers claim."""
+
+    def read(self, size=-1):
+        if self.tell() > len(FILES) * LARGEST:
+            raise InputError(f"{self.name} unpacks to far more than the official archive: download it again")
+        return super().read(size)
