@@ -43,7 +43,7 @@ def parser():
     add = p.add_argument_group("how to learn").add_argument
     add("--recipe", choices=RECIPES, metavar="NAME",
         help=f"the settings of one of the paper's experiments, with its noise: {', '.join(RECIPES)}. Default: digits, or sn-50 for CIFAR-10")
-    add("--net", choices=NETS, help="paper: PreAct ResNet-32; small: one block a stage, half the width. Default: small for digits, else paper")
+    add("--net", choices=NETS, help="paper: PreAct ResNet-32; medium: one block a stage; small: half as wide too. Default: small for digits, else paper")
     add("--epochs", type=int, metavar="E", help="epochs of step 1; step 2 and all landmarks are scaled alike")
     for name, kind, text in (("lr", float, "learning rate of step 1"), ("alpha", float, "weight of the prior loss L_p"),
                              ("beta", float, "weight of the entropy loss L_e"), ("begin", int, "first epoch after which labels are updated"),
@@ -59,6 +59,7 @@ def parser():
 
     add = p.add_argument_group("where").add_argument
     add("--gpu", type=int, nargs="?", const=0, metavar="N", help="compute on CUDA device N (default 0) through CuPy")
+    add("--ranks", type=int, metavar="N", help="processes that share the work on the CPU. Default: one for each available processor")
     add("--out", metavar="FOLDER", help="the run folder. Default: a new one in runs/")
     add("--force", action="store_true", help="replace a run that is already in --out")
     return p
@@ -72,9 +73,9 @@ def configuration(args):
     kind, rate = args.noise or kind, rate if args.rate is None else args.rate
     recipe = RECIPES[name]
     if args.quick:
-        recipe = shortened(recipe, 3)
+        recipe = RECIPES["quick"]
     if args.epochs is not None:
-        check(args.epochs >= 1, "--epochs must be at least 1.")
+        check(args.epochs >= 1, "--epochs must be at least 1")
         recipe = shortened(recipe, args.epochs)
     changed = {field: getattr(args, field) for field in ("lr", "alpha", "beta", "begin", "K", "update", "predict")
                if getattr(args, field) is not None}
@@ -86,8 +87,8 @@ def configuration(args):
     class_map = map_of(args.map, on_digits) if kind == "asymmetric" else None
     label = f"{'digits' if on_digits else 'cifar10'}-{kind}" + (f"-{rate:g}" if kind not in ("matrix", "labels", "none") else "")
     return Config(recipe, args.data, args.subset, kind, rate, args.noise_file, class_map,
-                  args.net or ("small" if on_digits else "paper"), args.gpu, args.seed, args.compare,
-                  (600, 100, 200) if args.quick else (4000, 500, 1000),
+                  args.net or ("small" if on_digits else "paper"), args.gpu, args.ranks, args.seed, args.compare,
+                  (2000, 200, 400) if args.quick else (4000, 500, 1000),
                   args.out or str(free_name("runs", f"{label}-seed{args.seed}")), args.force)
 
 
@@ -105,25 +106,26 @@ def check(good, text):
 
 def check_settings(args, recipe, rate, kind, on_digits):
     """Everything about the arguments that argparse cannot see."""
-    check(0 <= rate <= 1, f"--rate {rate:g}: the rate is a fraction between 0 and 1, for example 0.5.")
-    check(args.seed >= 0, f"--seed {args.seed}: the seed is a whole number from 0 on.")
-    check(0 < recipe.lr < float("inf"), f"--lr {recipe.lr:g}: the learning rate must be a positive number.")
-    check(0 <= recipe.alpha < float("inf") and 0 <= recipe.beta < float("inf"), "--alpha and --beta must be numbers >= 0.")
-    check(recipe.begin >= 1 and recipe.K >= 1, "--begin and --K must be at least 1.")
+    check(0 <= rate <= 1, f"--rate {rate:g}: the rate is a fraction between 0 and 1, for example 0.5")
+    check(args.ranks is None or 1 <= args.ranks <= 1024, f"--ranks {args.ranks}: choose 1 or more")
+    check(args.seed >= 0, f"--seed {args.seed}: the seed is a whole number from 0 on")
+    check(0 < recipe.lr < float("inf"), f"--lr {recipe.lr:g}: the learning rate must be a positive number")
+    check(0 <= recipe.alpha < float("inf") and 0 <= recipe.beta < float("inf"), "--alpha and --beta must be numbers >= 0")
+    check(recipe.begin >= 1 and recipe.K >= 1, "--begin and --K must be at least 1")
     top = recipe.update.removeprefix("hard-")
     check(recipe.update in ("soft", "hard") or (top != recipe.update and top.isdigit()),
-          f"--update {recipe.update}: choose soft, hard, or hard- and a number, for example hard-50.")
-    check(not (on_digits and args.subset), "--subset is for CIFAR-10 (--data PATH).")
-    check(not (args.quick and not on_digits), "--quick is for the embedded digits; for CIFAR-10 use --subset and --epochs.")
+          f"--update {recipe.update}: choose soft, hard, or hard- and a number, for example hard-50")
+    check(not (on_digits and args.subset), "--subset is for CIFAR-10 (--data PATH)")
+    check(not (args.quick and not on_digits), "--quick is for the embedded digits; for CIFAR-10 use --subset and --epochs")
     check((kind in ("matrix", "labels")) == (args.noise_file is not None),
-          "--noise matrix and --noise labels need --noise-file FILE, and the other kinds of noise take none.")
-    check(args.map is None or kind == "asymmetric", "--map is for --noise asymmetric.")
+          "--noise matrix and --noise labels need --noise-file FILE, and the other kinds of noise take none")
+    check(args.map is None or kind == "asymmetric", "--map is for --noise asymmetric")
 
 
 def map_of(text, on_digits):
     """{from: to} of "9:1,2:0"; the paper's map for CIFAR-10 when there is no text."""
     if text is None:
-        check(not on_digits, "--noise asymmetric on the digits needs a --map, for example --map 1:7,7:1,3:8,5:6,4:9.")
+        check(not on_digits, "--noise asymmetric on the digits needs a --map, for example --map 1:7,7:1,3:8,5:6,4:9")
         return CIFAR10_MAP
     try:
         pairs = [tuple(int(c) for c in pair.split(":")) for pair in text.split(",")]
@@ -131,7 +133,7 @@ def map_of(text, on_digits):
     except ValueError:
         pairs, class_map = [(-1, -1)], {}
     check(len(class_map) == len(pairs) and all(0 <= c <= 9 for pair in pairs for c in pair),
-          f"--map {text}: write class numbers 0 to 9 as from:to with commas between, every class once on the left, for example 9:1,2:0.")
+          f"--map {text}: write class numbers 0 to 9 as from:to with commas between, every class once on the left, for example 9:1,2:0")
     return class_map
 
 
@@ -144,7 +146,7 @@ def prior_of(text):
     except ValueError:
         weights = []
     check(len(weights) == 10 and all(0 <= w < float("inf") for w in weights) and sum(weights) > 0,
-          f"--prior {text}: choose uniform, given, or ten weights >= 0 with commas between.")
+          f"--prior {text}: choose uniform, given, or ten weights >= 0 with commas between")
     return tuple(weights)
 
 

@@ -43,7 +43,7 @@ def use_gpu(device=0):
         raise InputError(why_no_device(str(error))) from None
     if not 0 <= device < devices:
         raise InputError(f"--gpu {device}: this machine has {devices} CUDA device(s), numbered from 0 to {devices - 1}; "
-                         f"choose one of these.")
+                         f"choose one of these")
     try:
         found.cuda.Device(device).use()
         a = found.arange(4, dtype=np.float32).reshape(2, 2)
@@ -59,7 +59,7 @@ def why_not_imported(error):
     """The remedy for an `import cupy` that failed."""
     if getattr(error, "name", None) == "cupy":
         return (f"--gpu needs CuPy, which is not installed for {sys.executable}: install {WHEEL}, "
-                f"for example: {INSTALL} -- or leave --gpu away to compute on the CPU.")
+                f"for example: {INSTALL} -- or leave --gpu away to compute on the CPU")
     return (f"--gpu: CuPy is installed but cannot be imported ({first_line(error)}): remove every package whose name begins "
             f"with cupy and install exactly one, for example: {INSTALL}")
 
@@ -69,11 +69,11 @@ def why_no_device(text):
     if "InsufficientDriver" in text:
         return ("--gpu: there is no NVIDIA driver, or it is older than this CuPy's CUDA (cudaErrorInsufficientDriver): if "
                 "`nvidia-smi` fails, this machine has no usable NVIDIA GPU and --gpu must be left away; otherwise update the "
-                f"driver or install the CuPy that suits it: {WHEEL}.")
+                f"driver or install the CuPy that suits it: {WHEEL}")
     if "NoDevice" in text:
         return ("--gpu: the NVIDIA driver works but shows no device (cudaErrorNoDevice): check CUDA_VISIBLE_DEVICES and "
-                "`nvidia-smi`, or leave --gpu away to compute on the CPU.")
-    return f"--gpu: CUDA could not be started ({text}); check `nvidia-smi`, or leave --gpu away to compute on the CPU."
+                "`nvidia-smi`, or leave --gpu away to compute on the CPU")
+    return f"--gpu: CUDA could not be started ({text}); check `nvidia-smi`, or leave --gpu away to compute on the CPU"
 
 
 def first_line(error):

