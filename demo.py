@@ -5,7 +5,9 @@ step 1 trains a network and its labels in turn, step 2 trains a fresh network on
 """
 import argparse
 import sys
+from pathlib import Path
 
+from core import sweep
 from core.errors import InputError
 from core.noise import CIFAR10_MAP
 from core.recipes import RECIPES, shortened
@@ -42,38 +44,45 @@ def parser():
 
     add = p.add_argument_group("how to learn").add_argument
     add("--recipe", choices=RECIPES, metavar="NAME",
-        help=f"the settings of one of the paper's experiments, with its noise: {', '.join(RECIPES)}. Default: digits, or sn-50 for CIFAR-10")
-    add("--net", choices=NETS, help="paper: PreAct ResNet-32; medium: one block a stage; small: half as wide too. Default: small for digits, else paper")
+        help=f"the settings of one of the paper's experiments, with its noise: {', '.join(RECIPES)}. "
+             "Default: digits, or sn-50 for CIFAR-10")
+    add("--net", choices=NETS,
+        help="paper: PreAct ResNet-32; medium: one block a stage; small: half as wide too. Default: small for digits, else paper")
     add("--epochs", type=int, metavar="E", help="epochs of step 1; step 2 and all landmarks are scaled alike")
-    for name, kind, text in (("lr", float, "learning rate of step 1"), ("alpha", float, "weight of the prior loss L_p"),
-                             ("beta", float, "weight of the entropy loss L_e"), ("begin", int, "first epoch after which labels are updated"),
-                             ("K", int, "number of epochs whose predictions are averaged")):
-        add(f"--{name}", type=kind, metavar="X", help=f"{text}. Default: the recipe's")
+    add("--lr", type=float, metavar="X", help="learning rate of step 1. Default for this and the next four: the recipe's")
+    add("--alpha", type=float, metavar="X", help="weight of the prior loss L_p")
+    add("--beta", type=float, metavar="X", help="weight of the entropy loss L_e")
+    add("--begin", type=int, metavar="E", help="the labels are updated after this epoch for the first time")
+    add("--K", type=int, metavar="E", help="number of epochs whose predictions are averaged")
     add("--update", metavar="KIND", help="label update: soft (default), hard, or hard-50: only the 50 labels that disagree most")
     add("--predict", choices=("training", "evaluation"),
-        help="take the predictions for the update from the training pass (default, as the official code) or a clean evaluation pass")
-    add("--prior", metavar="P", help="class prior of L_p: uniform (default), given (from the given labels), or weights: 1,1,2,...")
+        help="where the predictions for the update come from: the training pass (default, as the official code) or a clean "
+             "evaluation pass after the epoch")
+    add("--prior", metavar="P",
+        help="class prior of L_p: uniform (default), given (frequencies of the given labels), or weights: 1,1,2,...")
     add("--compare", action="store_true", help="train by plain cross-entropy on the given labels too, for as many epochs")
     add("--seed", type=int, default=0, help="of data, noise, order, weights. Default: 0")
-    add("--quick", action="store_true", help="a smoke run on a few digits, in seconds: shows that all works, learns little")
+    add("--quick", action="store_true", help="a smoke run on half of the digits, in seconds: shows that all works")
 
     add = p.add_argument_group("where").add_argument
     add("--gpu", type=int, nargs="?", const=0, metavar="N", help="compute on CUDA device N (default 0) through CuPy")
-    add("--ranks", type=int, metavar="N", help="processes that share the work on the CPU. Default: one for each available processor")
+    add("--ranks", type=int, metavar="N",
+        help="processes that share the work on the CPU. Default: one for each available processor")
     add("--out", metavar="FOLDER", help="the run folder. Default: a new one in runs/")
     add("--force", action="store_true", help="replace a run that is already in --out")
+    add("--sweep", metavar="FILE",
+        help="many runs: FILE has the options of one run on each line. Complete ones are not run again. Default --out: runs/FILE's name")
+    add("--jobs", type=int, metavar="N", help="runs of the sweep at a time. Default: one for each available processor")
     return p
 
 
 def configuration(args):
     """The Config that the arguments ask for; InputError where they do not fit together."""
     on_digits = args.data == "digits"
-    name = args.recipe or ("digits" if on_digits else "sn-50")
+    name = args.recipe or ("quick" if args.quick else "digits" if on_digits else "sn-50")
     kind, rate = noise_of(name)
     kind, rate = args.noise or kind, rate if args.rate is None else args.rate
     recipe = RECIPES[name]
-    if args.quick:
-        recipe = RECIPES["quick"]
     if args.epochs is not None:
         check(args.epochs >= 1, "--epochs must be at least 1")
         recipe = shortened(recipe, args.epochs)
@@ -154,6 +163,8 @@ def main(argv=None):
     """Run the command line; returns the exit status."""
     args = parser().parse_args(argv)
     try:
+        if args.sweep:
+            return sweep_main(args)
         config = configuration(args)
         result = run(config, console.watched, print)
     except InputError as error:
@@ -164,6 +175,14 @@ def main(argv=None):
         return 130
     print(console.table(result))
     print(f"\nlabels, weights, log and pictures: {config.out}")
+    return 0
+
+
+def sweep_main(args):
+    """All runs of a sweep file, and their table."""
+    runs = sweep.read(args.sweep, lambda line: configuration(parser().parse_args(line)))
+    check(args.jobs is None or args.jobs >= 1, f"--jobs {args.jobs}: choose 1 or more")
+    print(sweep.sweep(runs, args.out or Path("runs", Path(args.sweep).stem), args.jobs))
     return 0
 
 

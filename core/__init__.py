@@ -1,1 +1,4 @@
-"""The paper (objective, labels, noise, recipes, train), the machine under it (layers, optim, backend) and its borders (data, report, checkpoint)."""
+"""The paper: objective, labels, noise, recipes, train.  The machine under it: layers, optim, backend, ranks, fast.
+
+The borders: data, report, checkpoint.  All together: run.
+"""

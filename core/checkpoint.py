@@ -13,8 +13,8 @@ from core.errors import InputError
 def atomic(path):
     """A binary file to write in the place of `path`, which is replaced only when the block has ended well.
 
-    The bytes go to a temporary file in the same folder, are forced to the disk, and take the name in one operation. After an error the
-    old file, or none, is there. An error of the disk becomes an InputError.
+    The bytes go to a temporary file in the same folder, are forced to the disk, and take the name in one operation. After an
+    error the old file, or none, is there. An error of the disk becomes an InputError.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")

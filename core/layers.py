@@ -109,8 +109,8 @@ def batchnorm_inference(x, gamma, beta, mean, var):
 def sum_pixels(x):
     """(..., C) -> (C,): the sum over all axes but the last, always in the same order.
 
-    Two stages, for speed and accuracy: rows of up to 512 pixels are added first, then the pixels within the sum. One stage would run on
-    a single thread block of a GPU (one for every 32 channels), and on a CPU at 1.9 instead of 8 G additions/s for 32 channels.
+    Two stages, for speed and accuracy: rows of up to 512 pixels are added first, then the pixels within the sum. One stage
+    would run on a single thread block of a GPU (one for every 32 channels), and is slower on a CPU too.
     """
     C = x.shape[-1]
     L = math.gcd(x.size // C, 512)

@@ -42,7 +42,7 @@ def pair_flip(labels, rate, classes, rng):
 
 
 def transition(labels, T, rng):
-    """Draw every label from the row of its true class in T (C, C), rows summing to one: really wrong about mean_i (1 - T[y_i, y_i])."""
+    """Draw every label from the row of its true class in T (C, C), whose rows sum to one: really wrong mean_i (1 - T[y_i, y_i])."""
     edges = np.cumsum(T, axis=1)[labels]                                # (N, C)
     u = rng.random(len(labels)) * edges[:, -1]                          # times the last edge: a row's sum may be 1 - 1e-16
     return (u[:, None] >= edges).sum(axis=1)

@@ -3,10 +3,10 @@
     z (N, C)  logits of a batch             s = softmax(z)        s_bar (C,)  mean of s over the batch
     y (N, C)  labels, rows sum to one       p (C,) prior over the classes     i runs over the N samples, j over the C classes
 
-Everything is computed from log s, because products such as y * (1 / s) are 0 * inf where s underflows. So written, terms and gradients
-are finite in float32 for logits up to +-1e4, and for a batch that has collapsed onto one class.  0 log 0 is taken as 0.
-The terms are true Kullback-Leibler divergences; the official code prints cross-entropies, which are larger by the entropies of y and
-of p (for ten classes and a uniform p: alpha ln 10) and have the same gradient.
+Everything is computed from log s, because products such as y * (1 / s) are 0 * inf where s underflows. So written, terms and
+gradients are finite in float32 for logits up to +-1e4, and for a batch that has collapsed onto one class.  0 log 0 is taken as 0.
+The terms are true Kullback-Leibler divergences; the official code prints cross-entropies, which are larger by the entropies of y
+and of p (for ten classes and a uniform p: alpha ln 10) and have the same gradient.
 """
 import math
 

@@ -1,7 +1,7 @@
 """Stochastic gradient descent with momentum, on one flat buffer.
 
-All parameters lie behind one another in one array, and so do the gradients and the velocities: a step is then four array operations
-instead of four for each of 99 tensors (on a GPU: four launches instead of 396), a checkpoint a handful of arrays.
+All parameters lie behind one another in one array, and so do the gradients and the velocities: a step is then a handful of array
+operations instead of as many for each of 99 tensors (on a GPU every one is a launch), and a checkpoint a handful of arrays.
 """
 from core.backend import xp_of
 
@@ -33,9 +33,9 @@ def flatten(arrays):
 def sgd_step(theta, velocity, gradient, lr, momentum, decay):
     """v <- momentum v - lr (g + decay theta);  theta <- theta + v
 
-    theta, velocity, gradient: flat buffers of one size; the first two are changed in place, the gradient is used up. Weight decay acts on
-    every parameter, gamma, beta and the bias included. The learning rate is inside the velocity (Chainer's form): after it
-    drops, the larger steps of before linger for some iterations.  Source: the official code, Chainer 4.
+    theta, velocity, gradient: flat buffers of one size; the first two are changed in place, the gradient is used up. Weight decay
+    acts on every parameter, gamma, beta and the bias included. The learning rate is inside the velocity (Chainer's form): after
+    it drops, the larger steps of before linger for some iterations.  Source: the official code, Chainer 4.
     """
     gradient += decay * theta
     gradient *= lr
@@ -45,7 +45,7 @@ def sgd_step(theta, velocity, gradient, lr, momentum, decay):
 
 
 def update_running(running, moments, rate=0.1):
-    """running <- (1 - rate) running + rate moments;  flat buffers, the first changed in place.  Chainer's decay 0.9 is rate 0.1."""
+    """running <- (1 - rate) running + rate moments;  flat buffers, the first changed in place.  Chainer's decay 0.9: rate 0.1."""
     running *= 1 - rate
     running += rate * moments
 

@@ -5,8 +5,8 @@
     comm.bcast(array)           array <- rank 0's
     comm.barrier()              returns when all ranks have called it
 
-Serial is one rank, Forked are processes on one machine, Mpi is an MPI program's. launch(main, size) calls main(comm) on all
-ranks. Processes and not threads: NumPy gives Python's lock away only inside an operation, and after 10 to 100 microseconds a
+Serial is one rank, Forked are processes on one machine, Mpi those of an MPI program. launch(main, size) calls main(comm) on
+all of them. Processes and not threads: NumPy gives Python's lock away only inside an operation, and after 10 to 100 microseconds a
 thread waits to have it back (two threads take 1.2 to 1.8 times as long as two processes).
 """
 import mmap
@@ -118,12 +118,12 @@ class Forked:
                 break
             if over:
                 raise RankFailed("another rank has failed or left")
-            os.sched_yield() if look < SPINS else self.sleep(look - SPINS)
+            os.sched_yield() if look < SPINS else self.rest(look - SPINS)
         with self.fence:                                     # whose counter has come, his slot has come too
             pass
 
-    def sleep(self, times):
-        """A rest, the longer the longer it has waited, and a look whether there is still somebody to wait for."""
+    def rest(self, times):
+        """A sleep, the longer the longer this rank has waited, and a look whether there is still somebody to wait for."""
         time.sleep(min(1e-5 * (times + 1), 5e-3))
         if self.rank == 0 and self.collect():
             self.counters[self.size] = 1
@@ -138,72 +138,88 @@ class Forked:
                 self.ended[rank] = os.waitstatus_to_exitcode(status)
         return bool(self.ended)
 
-    def start(self, main):
-        """The other ranks: each calls main and ends with it."""
-        sys.stdout.flush(), sys.stderr.flush()               # or every child would write it again
-        for rank in range(1, self.size):
-            pid = os.fork()
-            if pid:
-                self.children[rank] = pid
-                continue
-            self.rank, status = rank, 1
-            try:
-                signal.signal(signal.SIGINT, signal.SIG_IGN)             # Ctrl-C is for rank 0, which releases the others
-                main(self)
-                status = 0
-            except (RankFailed, InputError):
-                pass                                                     # the rank that failed says why; rank 0 meets the same error
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                self.counters[self.size] = 1 if status else self.counters[self.size]
-                sys.stdout.flush(), sys.stderr.flush()
-                os._exit(status)
 
-    def finish(self, patience):
-        """Waits for the other ranks, and kills those that take longer than `patience` seconds."""
-        self.counters[self.size] = 1
-        deadline = time.monotonic() + patience
-        while not (self.collect() and len(self.ended) == len(self.children)):
-            if time.monotonic() > deadline:
-                for rank in self.children.keys() - self.ended.keys():
-                    os.kill(self.children[rank], signal.SIGKILL)
-            time.sleep(1e-3)
-
-    def epitaph(self):
-        """What became of the ranks that failed."""
-        return ", ".join(f"rank {rank} " + (f"was ended by signal {-code}" if code < 0 else "raised an exception (above)")
-                         for rank, code in sorted(self.ended.items()) if code)
-
+# ---- starting and ending -------------------------------------------------------------------------------------------
 
 def launch(main, size=None):
-    """main(comm) on all ranks, with one BLAS thread in each if they are several; returns what rank 0 returned.
+    """main(comm) on all ranks, with one BLAS thread in each if they are several; returns, on rank 0 alone, what main did.
 
-    size None: the ranks of mpirun where it started this program, else one rank for each available processor.
+    size None: the ranks of mpirun where it started this program, else one for each available processor.
     An exception of rank 0 passes through; if another rank fails, RankFailed is raised.
     """
     if size is None and any(name in os.environ for name in MPI_STARTED):
-        with threadpool_limits(1, "blas"):
-            return main(Mpi())
+        return launch_mpi(main, Mpi())
     size = size or available_processors()
-    if size == 1 or not hasattr(os, "fork") or sys.platform == "darwin":     # macOS has it, but its libraries don't survive it
+    if size == 1 or not hasattr(os, "fork") or sys.platform == "darwin":     # macOS can fork, but its libraries can't
         return main(Serial())
-    comm = Forked(size)
     with threadpool_limits(1, "blas"):
-        comm.start(main)
+        comm, patience = Forked(size), 2
+        fork(comm, main)
         try:
             result = main(comm)
+            patience = float("inf")
         except RankFailed:
-            comm.finish(patience=2)
-            raise RankFailed(comm.epitaph()) from None
-        except BaseException:
-            comm.finish(patience=2)
-            raise
-        comm.finish(patience=float("inf"))
-    if comm.epitaph():
-        raise RankFailed(comm.epitaph())
+            result = None                                    # it is told below, with the reason
+        finally:
+            finish(comm, patience)
+    failed = [f"rank {rank} " + (f"was ended by signal {-code}" if code < 0 else "raised an exception, which is printed above")
+              for rank, code in sorted(comm.ended.items()) if code]
+    if failed:
+        raise RankFailed("; ".join(failed))
     return result
 
+
+def launch_mpi(main, comm):
+    """The same for the ranks of mpirun: an exception of one ends all, because the others would wait for it for ever."""
+    try:
+        with threadpool_limits(1, "blas"):
+            result = main(comm)
+    except InputError:
+        raise                                                # bad input is the same on all ranks
+    except BaseException:
+        traceback.print_exc()
+        comm.world.Abort(1)
+    if comm.rank:
+        sys.exit(0)
+    return result
+
+
+def fork(comm, main):
+    """The processes of ranks 1, 2, ...: each calls main and ends with it."""
+    sys.stdout.flush(), sys.stderr.flush()                   # or every child would write it again
+    for rank in range(1, comm.size):
+        comm.children[rank] = os.fork()
+        if comm.children[rank]:
+            continue
+        comm.rank, status = rank, 1
+        try:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)     # Ctrl-C is for rank 0, which releases the others
+            main(comm)
+            status = 0
+        except RankFailed:
+            pass                                             # the rank that failed says why
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            if status:
+                comm.counters[comm.size] = 1
+            sys.stdout.flush(), sys.stderr.flush()
+            os._exit(status)
+
+
+def finish(comm, patience):
+    """Waits for the other ranks, and kills those that take longer than `patience` seconds."""
+    comm.counters[comm.size] = 1                             # whoever still waits for rank 0 waits in vain
+    deadline = time.monotonic() + patience
+    while len(comm.ended) < len(comm.children):
+        comm.collect()
+        if time.monotonic() > deadline:
+            for rank in comm.children.keys() - comm.ended.keys():
+                os.kill(comm.children[rank], signal.SIGKILL)
+        time.sleep(1e-3)
+
+
+# ---- sharing -------------------------------------------------------------------------------------------------------
 
 def part_of(comm, N):
     """The slice of N samples that is this rank's: their numbers differ by one at most."""

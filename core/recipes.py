@@ -1,6 +1,6 @@
 """The paper's settings, each with its source and how sure it is.
 
-    official code      read in the authors' code (github.com/DaikiTanaka-UT/JointOptimization): its README commands or its defaults
+    official code      read in the authors' code (github.com/DaikiTanaka-UT/JointOptimization): README commands or defaults
     recalled           remembered from the paper's table and confirmed by no source at hand: a starting point, not a fact
     ours               our choice, found by trying on the embedded digits
 """

@@ -1,4 +1,4 @@
-"""One experiment from beginning to end: data, noise, step 1, step 2, files.  `run(config)` is a function that anything can call."""
+"""One experiment from beginning to end: data, noise, step 1, step 2, files.  `run(config)` is a function for anybody to call."""
 import math
 from pathlib import Path
 from typing import NamedTuple

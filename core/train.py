@@ -2,8 +2,8 @@
 
 Both are generators that yield a Record after every epoch. Printing, drawing and saving is their caller's business.
 
-If the training is shared by several ranks (core/ranks.py), each takes its part of every batch through the network; logits and gradients
-are put together, and everything else is done by all ranks alike. With one rank, `mine` is the whole batch.
+If the training is shared by several ranks (core/ranks.py), each takes its part of every batch through the network; logits and
+gradients are put together, and everything else is done by all ranks alike. With one rank, `mine` is the whole batch.
 """
 import math
 import time
@@ -69,7 +69,7 @@ def joint_optimization(model, task, labels, recipe):
         start = time.perf_counter()
         means = train_epoch(model, task, labels, p, recipe.alpha, recipe.beta, recipe.lr, recipe, epoch)
         if recipe.predict == "evaluation":
-            labels.record(slice(None), predictions(model, task.train))
+            labels.record(xp_of(labels.Y).arange(len(labels.Y)), predictions(model, task.train))
         changed = labels.end_epoch(update if epoch + 1 >= recipe.begin else None)
         yield record("joint", epoch, recipe.lr, means, model, task, labels, changed, start)
 
@@ -89,7 +89,7 @@ def retrain(model, task, labels, recipe, step="retrain"):
 
 
 def train_epoch(model, task, labels, p, alpha, beta, lr, recipe, epoch):
-    """One pass over the images, theta <- SGD(theta) on L with Y fixed. Returns the means of L, L_c, L_p, L_e and of the accuracy."""
+    """One pass over the images, theta <- SGD(theta) on L, Y fixed. Returns the means of L, L_c, L_p, L_e and of the accuracy."""
     net, arch, theta, running, velocity, comm = model
     xp = xp_of(theta.buffer)
     sums, steps = xp.zeros(5), 0                                    # read once, at the end: no waiting for the device
@@ -125,8 +125,9 @@ def predictions(model, images, batch=500):
     """s (N, C) of the images as they are, in inference mode; every rank takes a part."""
     N = len(images.pixels)
     mine = part_of(model.comm, N)
-    parts = [model.net.predict(model.theta.views, model.running.views, plain(images, slice(k, min(k + batch, mine.stop))), model.arch)
-             for k in range(mine.start, mine.stop, batch)]
+    theta, running = model.theta.views, model.running.views
+    parts = [model.net.predict(theta, running, plain(images, slice(k, min(k + batch, mine.stop))), model.arch)
+             for k in range(mine.start, max(mine.stop, mine.start + 1), batch)]                  # one of no image, if need be
     return softmax(gathered(model.comm, xp_of(parts[0]).concatenate(parts), N))
 
 

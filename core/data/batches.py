@@ -1,7 +1,7 @@
 """From stored images to what the network sees: the order of the batches, crops and flips, the mean image.
 
-Order and augmentation are functions of (seed, epoch), with no state between epochs: a run that is resumed goes on exactly as if it had not been
-interrupted. Everything that touches pixels runs on the device of the pixels.
+Order and augmentation are functions of (seed, epoch), with no state between epochs: a run that is resumed goes on exactly as if it
+had not been interrupted. Everything that touches pixels runs on the device of the pixels.
 
 N images, B batch, H x W pixels.
 """
@@ -34,12 +34,13 @@ def mean_image(pixels):
 def batches(n, size, seed, epoch, xp=np):
     """The batches of one epoch:  (i (size,) rows on the device of xp, how many of them are of this epoch's pass).
 
-    The passes over the n samples, each in a random order of its own, follow one another without a gap, and the batches are cut from that
-    stream: all are full, and the last of an epoch may reach into the next pass (as in the official code). So an epoch has
-    floor or ceil of n / size batches.
+    The passes over the n samples, each in a random order of its own, follow one another without a gap, and the batches are cut
+    from that stream: all are full, and the last of an epoch may reach into the next pass (as in the official code). So an epoch
+    has floor or ceil of n / size batches.
     """
     first, end = -(-epoch * n // size), -(-(epoch + 1) * n // size)        # batches are numbered from the start of the training
-    stream = np.concatenate([np.random.default_rng([seed, e]).permutation(n) for e in (epoch, epoch + 1)])
+    passes = range(epoch, epoch + 2 + (size - 1) // n)                     # the last batch begins in the first of them
+    stream = np.concatenate([np.random.default_rng([seed, e]).permutation(n) for e in passes])
     stream = to_device(stream[first * size - epoch * n:end * size - epoch * n], xp)
     for k in range(first, end):
         yield stream[(k - first) * size:(k - first + 1) * size], min(size, (epoch + 1) * n - k * size)

@@ -4,6 +4,8 @@ import sys
 
 from tqdm import tqdm
 
+from core.report.folder import summary
+
 TITLES = {"joint": "step 1: network and labels", "retrain": "step 2: fresh network", "cross-entropy": "plain cross-entropy"}
 
 
@@ -34,18 +36,26 @@ def short(record):
 
 def table(result):
     """The outcome of a run as lines of text."""
+    outcome = summary(result)
     rows = [("", "best validation", "last validation", "test, last epoch", "seconds")]
-    for step in TITLES:
-        records = [r for r in result.records if r.step == step]
-        if records:
-            rows.append((TITLES[step], percent(max(r.validation for r in records)), percent(records[-1].validation),
-                         percent(records[-1].test), f"{sum(r.seconds for r in records):.0f}"))
+    rows += [(TITLES[step], percent(outcome[step]["best_validation"]), percent(outcome[step]["last_validation"]),
+              percent(outcome[step]["test"]), f"{outcome[step]['seconds']:.0f}") for step in TITLES if step in outcome]
+    return "\n".join(["", label_line(result), *warning(result), "", *aligned(rows)])
+
+
+def aligned(rows):
+    """Rows of cells as lines: the first column to the left, the others to the right, a rule below the first row."""
     widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
     lines = ["  ".join([row[0].ljust(widths[0])] + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:])]) for row in rows]
     lines.insert(1, "-" * len(lines[0]))
-    warning = ["warning: fewer labels are correct than before. Train for longer (--epochs), begin later (--begin), or try another "
-               "--lr."] if result.recovery < result.initial else []
-    return "\n".join(["", label_line(result), *warning, "", *lines])
+    return lines
+
+
+def warning(result):
+    """A line for the case that the method has made the labels worse."""
+    if not result.recovery < result.initial:
+        return []
+    return ["warning: fewer labels are correct than before. Train for longer (--epochs), begin later (--begin), or try another --lr."]
 
 
 def label_line(result):

@@ -1,0 +1,82 @@
+"""Many runs at once: seeds, noise rates, settings.
+
+A sweep is a text file with one run a line, written as on the command line:
+
+    # three seeds of two noise rates
+    --noise symmetric --rate 0.5 --seed 0
+    --noise symmetric --rate 0.5 --seed 1
+
+Each run has a folder of its own in the sweep's folder, named after its line. Runs that are complete there are not run again, so that
+a sweep which was interrupted goes on where it stopped, and one to which lines were added runs only these.
+"""
+import json
+import re
+import shlex
+from pathlib import Path
+
+from joblib import Parallel, delayed
+
+from core.errors import InputError
+from core.ranks import available_processors
+from core.report.console import aligned, percent
+from core.run import run
+
+
+def read(path, configure):
+    """[(line, Config)] of a sweep file; configure(arguments) makes the Config of one line. InputError names the line."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as a text file of runs ({error})") from None
+    found = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            arguments = shlex.split(line, comments=True)
+            if arguments:
+                found.append((" ".join(arguments), configure(arguments)))
+        except (InputError, ValueError) as error:
+            raise InputError(f"{path}, line {number}: {error}") from None
+        except SystemExit:             # argparse has said what is wrong
+            raise InputError(f"{path}, line {number}: see above") from None
+    if not found:
+        raise InputError(f"{path} names no run: write the options of one run on each line")
+    return found
+
+
+def sweep(runs, out, jobs=None):
+    """Run what is not complete yet, `jobs` at a time (None: one for each processor); the table of all as text.
+
+    runs: [(line, Config)]. Each run is a single process: side by side they keep all processors busy without waiting for each other.
+    """
+    jobs = jobs or available_processors()
+    folders = [Path(out, folder_name(line)) for line, _ in runs]
+    todo = [config._replace(out=str(folder), ranks=1, force=True)
+            for (_, config), folder in zip(runs, folders) if not (folder / "summary.json").exists()]
+    errors = [error for error in Parallel(n_jobs=jobs, verbose=5 if todo else 0)(delayed(attempt)(c) for c in todo) if error]
+    return "\n".join([table(runs, folders), *errors])
+
+
+def attempt(config):
+    """Run it; what the user has to mend is returned as a line, so that it does not end the other runs."""
+    try:
+        run(config)
+    except InputError as error:
+        return f"{config.out}: {error}"
+
+
+def folder_name(line):
+    """A name for the folder of a run: its options, without what file names cannot hold."""
+    return re.sub(r"[^\w.]+", "-", line).strip("-.")[:200] or "default"
+
+
+def table(runs, folders):
+    """One row a run: labels, and test accuracy of both steps."""
+    rows = [("run", "correct labels", "corrected", "test, step 1", "test, step 2")]
+    for (line, _), folder in zip(runs, folders):
+        if (folder / "summary.json").exists():
+            outcome = json.loads((folder / "summary.json").read_text())
+            labels = ["" if outcome[key] is None else percent(outcome[key]) for key in ("initial", "recovery")]
+            rows.append((line, *labels, percent(outcome["joint"]["test"]), percent(outcome["retrain"]["test"])))
+        else:
+            rows.append((line, "failed", "", "", ""))
+    return "\n".join(aligned(rows))

@@ -1,0 +1,55 @@
+"""Many runs from one file: each once, whatever interrupts the sweep."""
+import json
+
+import numpy as np
+import pytest
+
+import demo
+from core import sweep
+from core.errors import InputError
+
+TINY = "--quick --epochs 1"
+
+
+def test_a_sweep_runs_every_line_once_and_only_what_is_missing(tmp_path, capsys):
+    file = tmp_path / "sweep.txt"
+    file.write_text(f"# two seeds\n{TINY} --seed 0\n\n{TINY} --seed 1   # the second\n")
+    arguments = ["--sweep", str(file), "--out", str(tmp_path / "out"), "--jobs", "2"]
+    assert demo.main(arguments) == 0
+    folders = sorted((tmp_path / "out").iterdir())
+    assert [folder.name for folder in folders] == ["quick-epochs-1-seed-0", "quick-epochs-1-seed-1"]
+    table = capsys.readouterr().out
+    for folder in folders:
+        outcome = json.loads((folder / "summary.json").read_text())
+        assert sweep.percent(outcome["recovery"]) in table
+        assert outcome["recovery"] == pytest.approx((np.load(folder / "corrected_labels.npy") == np.load(folder / "true_labels.npy")).mean())
+
+    kept = (folders[0] / "log.jsonl").read_text()
+    (folders[0] / "log.jsonl").write_text("not run again")
+    (folders[1] / "summary.json").unlink()                      # as if the second had been interrupted
+    assert demo.main(arguments) == 0
+    assert (folders[0] / "log.jsonl").read_text() == "not run again" and kept
+    assert (folders[1] / "summary.json").exists()
+    assert capsys.readouterr().out.splitlines()[:4] == table.splitlines()[:4], "the same seeds, the same table"
+
+
+def test_a_run_that_fails_does_not_end_the_others(tmp_path, capsys):
+    file = tmp_path / "sweep.txt"
+    file.write_text(f"{TINY} --data no-such-folder\n{TINY}\n".replace("--quick --epochs 1 --data", "--epochs 1 --data"))
+    assert demo.main(["--sweep", str(file), "--out", str(tmp_path / "out"), "--jobs", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "failed" in out and "no-such-folder does not exist" in out and "%" in out
+
+
+@pytest.mark.parametrize("text, words", [("", "names no run"), ("# nothing\n", "names no run"), ("--rate 2\n", "line 1: --rate 2"),
+                                         ("--seed 1\n--sedd 2\n", "line 2"), ("--out 'x\n", "line 1")])
+def test_a_line_that_cannot_be_run_is_named(tmp_path, text, words):
+    file = tmp_path / "sweep.txt"
+    file.write_text(text)
+    with pytest.raises(InputError, match=words):
+        sweep.read(file, lambda arguments: demo.configuration(demo.parser().parse_args(arguments)))
+
+
+def test_a_missing_sweep_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="no-such.txt"):
+        sweep.read(tmp_path / "no-such.txt", None)
