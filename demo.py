@@ -49,11 +49,12 @@ def parser():
     add("--net", choices=NETS,
         help="paper: PreAct ResNet-32; medium: one block a stage; small: half as wide too. Default: small for digits, else paper")
     add("--epochs", type=int, metavar="E", help="epochs of step 1; step 2 and all landmarks are scaled alike")
-    add("--lr", type=float, metavar="X", help="learning rate of step 1. Default for this and the next four: the recipe's")
+    add("--lr", type=float, metavar="X", help="learning rate of step 1. Default for this and the next five: the recipe's")
     add("--alpha", type=float, metavar="X", help="weight of the prior loss L_p")
     add("--beta", type=float, metavar="X", help="weight of the entropy loss L_e")
     add("--begin", type=int, metavar="E", help="the labels are updated after this epoch for the first time")
     add("--K", type=int, metavar="E", help="number of epochs whose predictions are averaged")
+    add("--batch", type=int, metavar="B", help="images in a batch; fewer mean more steps an epoch")
     add("--update", metavar="KIND", help="label update: soft (default), hard, or hard-50: only the 50 labels that disagree most")
     add("--predict", choices=("training", "evaluation"),
         help="where the predictions for the update come from: the training pass (default, as the official code) or a clean "
@@ -86,7 +87,7 @@ def configuration(args):
     if args.epochs is not None:
         check(args.epochs >= 1, "--epochs must be at least 1")
         recipe = shortened(recipe, args.epochs)
-    changed = {field: getattr(args, field) for field in ("lr", "alpha", "beta", "begin", "K", "update", "predict")
+    changed = {field: getattr(args, field) for field in ("lr", "alpha", "beta", "begin", "K", "batch", "update", "predict")
                if getattr(args, field) is not None}
     if changed or args.prior:
         recipe = recipe._replace(**changed, source=f"{recipe.source}; changed: {', '.join([*changed, *['prior'] * bool(args.prior)])}")
@@ -120,7 +121,7 @@ def check_settings(args, recipe, rate, kind, on_digits):
     check(args.seed >= 0, f"--seed {args.seed}: the seed is a whole number from 0 on")
     check(0 < recipe.lr < float("inf"), f"--lr {recipe.lr:g}: the learning rate must be a positive number")
     check(0 <= recipe.alpha < float("inf") and 0 <= recipe.beta < float("inf"), "--alpha and --beta must be numbers >= 0")
-    check(recipe.begin >= 1 and recipe.K >= 1, "--begin and --K must be at least 1")
+    check(min(recipe.begin, recipe.K, recipe.batch) >= 1, "--begin, --K and --batch must be at least 1")
     top = recipe.update.removeprefix("hard-")
     check(recipe.update in ("soft", "hard") or (top != recipe.update and top.isdigit()),
           f"--update {recipe.update}: choose soft, hard, or hard- and a number, for example hard-50")

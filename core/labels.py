@@ -12,6 +12,7 @@ def one_hot(labels, classes, dtype=np.float32):
     return (labels[:, None] == xp_of(labels).arange(classes)).astype(dtype)
 
 
+# DEVIATION 10: the official code knows the uniform prior only (docs/paper.md)
 def prior(kind, Y):
     """p (C,): "uniform", "given" (the mean of the labels Y), or a vector of C weights, which is normalised."""
     xp, C = xp_of(Y), Y.shape[1]
@@ -30,6 +31,7 @@ def soft_update(Y, s):
     return s.copy()
 
 
+# DEVIATION 7: the official code updates soft labels only; the paper compares with these (docs/paper.md)
 def hard_update(Y, s):
     """y_ij = 1 if j = argmax_j' s_ij', else 0:  minimises L_c over the one-hot labels"""
     return one_hot(s.argmax(axis=1), s.shape[1], s.dtype)
@@ -74,18 +76,19 @@ class SoftLabels:
         if n is not None and n < len(i):
             slot[i[n:]] = s[n:]
 
-    def prediction(self):
-        """s (N, C): the mean over the epochs recorded, at most K of them."""
-        return self.ring[:min(self.epochs, len(self.ring))].mean(axis=0)
-
     def end_epoch(self, update=None):
-        """Close the running slot; with an update, Y <- update(Y, s). Returns how many samples changed their class, argmax y_i."""
+        """Close the running slot; with an update, Y <- update(Y, s), s the mean over the epochs recorded, at most K of them.
+
+        Returns how many samples changed their class, argmax y_i.
+        """
         last = self.ring[self.epochs % len(self.ring)]
         self.epochs += 1
         changed = 0
         if update is not None:
             before = self.Y.argmax(axis=1)
-            self.Y = update(self.Y, self.prediction())
+            s = self.ring[:min(self.epochs, len(self.ring))].mean(axis=0)
+            self.Y = update(self.Y, s)
             changed = int((self.Y.argmax(axis=1) != before).sum())
+        # DEVIATION 5: in the official code the slot still holds what it held K epochs ago (docs/paper.md)
         self.ring[self.epochs % len(self.ring)] = last
         return changed

@@ -8,6 +8,7 @@ import numpy as np
 CIFAR10_MAP = {9: 1, 2: 0, 4: 7, 3: 5, 5: 3}      # truck -> automobile, bird -> airplane, deer -> horse, cat <-> dog
 
 
+# DEVIATION 3: round(r N), where the official code rounds up and the paper redraws each label with probability r (docs/paper.md)
 def symmetric(labels, rate, classes, rng):
     """Redraw round(r N) labels uniformly over ALL classes, the true one included: really wrong r (C-1)/C.  The paper's SN."""
     noisy = labels.copy()

@@ -6,8 +6,8 @@
     comm.barrier()              returns when all ranks have called it
 
 Serial is one rank, Forked are processes on one machine, Mpi those of an MPI program. launch(main, size) calls main(comm) on
-all of them. Processes and not threads: NumPy gives Python's lock away only inside an operation, and after 10 to 100 microseconds a
-thread waits to have it back (two threads take 1.2 to 1.8 times as long as two processes).
+all of them. Processes and not threads: NumPy gives Python's lock away only inside an operation, and after 10 to 100
+microseconds a thread waits to have it back (two threads take 1.2 to 1.8 times as long as two processes).
 """
 import mmap
 import os
@@ -102,10 +102,10 @@ class Forked:
 
     def pieces(self, array):
         """(piece of the array, everybody's slot for it), as often as it takes."""
-        flat, step = array.view(), SLOT // array.itemsize
-        flat.shape = array.size                              # refuses, other than reshape, to copy
+        assert array.flags.c_contiguous, "only then is reshape a view, through which the result comes back"
+        step = SLOT // array.itemsize
         for start in range(0, array.size, step):
-            piece = flat[start:start + step]
+            piece = array.reshape(-1)[start:start + step]
             yield piece, self.slots[self.calls % 2, :, :piece.nbytes].view(piece.dtype)
 
     def barrier(self):
@@ -142,8 +142,10 @@ class Forked:
 # ---- starting and ending -------------------------------------------------------------------------------------------
 
 def launch(main, size=None):
-    """main(comm) on all ranks, with one BLAS thread in each if they are several; returns, on rank 0 alone, what main did.
+    """main(comm) on all ranks, with one BLAS thread in each; returns, on rank 0 alone, what main did.
 
+    One thread for a single rank as well: the fast network's products are too small to share, and on a busy machine threads of
+    the BLAS that wait for each other took 8 s for a step of 0.5 s.
     size None: the ranks of mpirun where it started this program, else one for each available processor.
     An exception of rank 0 passes through; if another rank fails, RankFailed is raised.
     """
@@ -151,7 +153,8 @@ def launch(main, size=None):
         return launch_mpi(main, Mpi())
     size = size or available_processors()
     if size == 1 or not hasattr(os, "fork") or sys.platform == "darwin":     # macOS can fork, but its libraries can't
-        return main(Serial())
+        with threadpool_limits(1, "blas"):
+            return main(Serial())
     with threadpool_limits(1, "blas"):
         comm, patience = Forked(size), 2
         fork(comm, main)
@@ -196,8 +199,8 @@ def fork(comm, main):
             signal.signal(signal.SIGINT, signal.SIG_IGN)     # Ctrl-C is for rank 0, which releases the others
             main(comm)
             status = 0
-        except RankFailed:
-            pass                                             # the rank that failed says why
+        except (RankFailed, InputError):
+            pass                                             # the rank that failed says why; bad input is the same on all ranks
         except BaseException:
             traceback.print_exc()
         finally:

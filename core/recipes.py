@@ -29,6 +29,7 @@ class Recipe(NamedTuple):
 
 OFFICIAL, RECALLED, OURS = "official code, README", "recalled from the paper, unconfirmed", "ours, for the embedded digits"
 
+# DEVIATION 11: the official code has two of these, in its README (docs/paper.md)
 RECIPES = {
     # symmetric noise: `sn-70` is SN-CIFAR with r = 70 %
     "sn-0":  Recipe(lr=0.01, alpha=1.2, beta=0.8, source=RECALLED),

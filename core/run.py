@@ -72,7 +72,8 @@ def run(config, watch=lambda records, epochs, step: records, say=lambda text: No
     data = read_data(config)
     given = given_labels(config, data)
     size = config.ranks if config.gpu is None else 1
-    records, Y, weights = launch(lambda comm: trained(config, data, given, xp, comm, folder, watch, say), size)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):      # a loss that overflows is answered by one sentence
+        records, Y, weights = launch(lambda comm: trained(config, data, given, xp, comm, folder, watch, say), size)
 
     truth, corrected = data.train.labels, Y.argmax(axis=1)
     result = Result(records, data.classes, data.train.images, data.train.index, given, truth, corrected, Y, weights,

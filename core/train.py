@@ -68,6 +68,7 @@ def joint_optimization(model, task, labels, recipe):
     for epoch in range(recipe.epochs):
         start = time.perf_counter()
         means = train_epoch(model, task, labels, p, recipe.alpha, recipe.beta, recipe.lr, recipe, epoch)
+        # DEVIATION 4: the text allows this reading, the official code takes the training pass (docs/paper.md)
         if recipe.predict == "evaluation":
             labels.record(xp_of(labels.Y).arange(len(labels.Y)), predictions(model, task.train))
         changed = labels.end_epoch(update if epoch + 1 >= recipe.begin else None)
@@ -93,6 +94,7 @@ def train_epoch(model, task, labels, p, alpha, beta, lr, recipe, epoch):
     net, arch, theta, running, velocity, comm = model
     xp = xp_of(theta.buffer)
     sums, steps = xp.zeros(5), 0                                    # read once, at the end: no waiting for the device
+    # DEVIATION 14: fewer images than a batch are one batch (docs/paper.md)
     for i, n in batches(len(labels.Y), min(recipe.batch, len(labels.Y)), task.seed, epoch, xp):
         y, mine = labels.Y[i], part_of(comm, len(i))
         z, cache = net.forward(theta.views, augmented(task.train, i[mine], task.seed, epoch), arch)
@@ -141,6 +143,7 @@ def recovery(labels, truth):
     return math.nan if truth is None else float((labels.Y.argmax(axis=1) == truth).mean())
 
 
+# DEVIATION 12: the official code tests the last model only (docs/paper.md)
 def record(step, epoch, lr, means, model, task, labels, changed, start):
     """The Record of the epoch that has just ended."""
     return Record(step, epoch + 1, lr, *means, accuracy(model, *task.validation), accuracy(model, *task.test),

@@ -14,12 +14,13 @@ A cache holds the workspace, not copies: it is good until the next forward or pr
 """
 import numpy as np
 
-from core.fast.units import (NormBackward, Workspace, head_backward, head_forward, norm_gradient, norm_of, norm_of_sums,
-                             stem_backward, stem_forward, unit_backward, unit_forward)
+from core.fast.norm import NormBackward, norm_gradient, norm_of, norm_of_sums
+from core.fast.units import head_backward, head_forward, stem_backward, stem_forward, unit_backward, unit_forward
+from core.fast.workspace import Workspace
 from core.ranks import Serial
 from nets.preact_resnet import block_plan, init
 
-BLOCK_BYTES = 2**20     # of an activation of the first stage: with its transforms it stays in the cache
+BLOCK_BYTES = 2**19     # of an activation of the first stage: 1.04 times as fast as 2**20, 1.2 times as fast as 2**18
 
 
 class FastNet:
@@ -31,7 +32,7 @@ class FastNet:
         self.comm, self.spaces = comm or Serial(), {}
 
     def forward(self, theta, x, arch):
-        """x (N, H, W, channels) -> logits (N, classes), with the statistics of the batch of all ranks; returns (logits, cache)."""
+        """x (N, H, W, channels) -> logits (N, classes), with the statistics of all ranks' batch; returns (logits, cache)."""
         images, norms = np.array([len(x)], float), {}
         self.comm.allreduce(images)
 
@@ -50,8 +51,8 @@ class FastNet:
         def norm(name, x, sums):
             return norm_of(running[f"{name}.mean"], running[f"{name}.var"], theta[f"{name}.gamma"], theta[f"{name}.beta"])
 
-        n = block_length(theta, x, arch)
-        return np.concatenate([through(self.space(theta), n, theta, x[k:k + n], arch, norm)[0] for k in range(0, max(len(x), 1), n)])
+        n, space = block_length(theta, x, arch), self.space(theta)
+        return np.concatenate([through(space, n, theta, x[k:k + n], arch, norm)[0] for k in range(0, max(len(x), 1), n)])
 
     def backward(self, dlogits, cache):
         """This rank's share of the gradient with respect to theta, under the names of theta: the forward pass read upwards."""

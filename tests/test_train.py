@@ -7,7 +7,7 @@ import pytest
 
 from core import train
 from core.backend import to_host
-from core.data.batches import Images, mean_image, plain
+from core.data.batches import Images, batches, mean_image, plain
 from core.errors import InputError
 from core.labels import SoftLabels, hard_update, hard_update_top, one_hot, soft_update
 from core.noise import symmetric
@@ -127,6 +127,18 @@ def test_predictions_do_not_depend_on_how_the_images_are_cut(xp):
     expected = np.concatenate([one_by_one(model, task.train, k, xp) for k in range(20)])
     for batch in (1, 7, 20, 500):
         assert np.allclose(to_host(train.predictions(model, task.train, batch)), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("algorithm", [train.joint_optimization, train.retrain])
+def test_every_batch_is_augmented_as_of_its_epoch_and_recorded_with_its_share_of_the_pass(xp, monkeypatch, algorithm):
+    model, task, labels = begin(xp, seed=5)
+    seen = []
+    spied(monkeypatch, "augmented", lambda images, i, *seed_and_epoch: seen.append((to_host(i).tolist(), *seed_and_epoch)))
+    record = labels.record
+    labels.record = lambda i, s, n: (seen.append((to_host(i).tolist(), n)), record(i, s, n))
+    assert len(list(algorithm(model, task, labels, RECIPE._replace(epochs2=4)))) == 4
+    expected = [(e, i.tolist(), n) for e in range(4) for i, n in batches(20, 8, 5, e)]
+    assert seen == [entry for e, i, n in expected for entry in ((i, 5, e), (i, n))]
 
 
 # ---- step 2 --------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ class Images(NamedTuple):
         return self._replace(pixels=to_device(self.pixels, xp), mean=to_device(self.mean, xp))
 
 
+# DEVIATION 9: of this run's training images; the official code reuses a stored one (docs/paper.md)
 def mean_image(pixels):
     """(N, H, W, 3) uint8 -> (H, W, 3) float32 in [0, 1]"""
     return (pixels.mean(axis=0, dtype=np.float64) / 255).astype(np.float32)
@@ -73,6 +74,7 @@ def augmented(images, i, seed, epoch):
     return out * inside[..., None]
 
 
+# DEVIATION 8: the official code draws crops and flips from a generator that is not seeded (docs/paper.md)
 def draws(i, seed, epoch, pad):
     """(down, right, mirrored) of the samples i (B,): shifts in -pad .. pad, and booleans.
 

@@ -27,7 +27,7 @@ class Case(NamedTuple):
 
 
 def case(seed, arch, n, height, width, size, lr=0.05, lr2=0.1):
-    """n images in batches of `size`: four epochs of step 1, Y updated from the second on; four of step 2, lr dropping after two."""
+    """n images in batches of `size`: four epochs of step 1, Y updated from the second on; four of step 2, lr drops after two."""
     rng = np.random.RandomState(seed)
     pixels = rng.randint(256, size=(n, height, width, arch.channels)).astype(np.uint8)
     Y = rng.dirichlet(np.full(arch.classes, 0.3), size=n)

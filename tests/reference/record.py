@@ -14,7 +14,6 @@ HERE = Path(__file__).parent
 
 def main():
     """Write both files beside this one."""
-    torch.set_num_threads(1)
     for name, make in cases.STORED.items():
         results = twin.run(make())
         results = results if name == "small" else cases.fingerprint(results)
