@@ -62,6 +62,8 @@ def parser():
     add("--prior", metavar="P",
         help="class prior of L_p: uniform (default), given (frequencies of the given labels), or weights: 1,1,2,...")
     add("--compare", action="store_true", help="train by plain cross-entropy on the given labels too, for as many epochs")
+    add("--no-augment", action="store_true",
+        help="show the images as they are, not cropped and mirrored: learns its images sooner, generalises less")
     add("--seed", type=int, default=0, help="of data, noise, order, weights. Default: 0")
     add("--quick", action="store_true", help="a smoke run on half of the digits, in seconds: shows that all works")
 
@@ -72,7 +74,8 @@ def parser():
     add("--out", metavar="FOLDER", help="the run folder. Default: a new one in runs/")
     add("--force", action="store_true", help="replace a run that is already in --out")
     add("--sweep", metavar="FILE",
-        help="many runs: FILE has the options of one run on each line. Complete ones are not run again. Default --out: runs/FILE's name")
+        help="many runs: FILE has the options of one run on each line. Complete ones are not run again. "
+             "Default --out: runs/ and FILE's name")
     add("--jobs", type=int, metavar="N", help="runs of the sweep at a time. Default: one for each available processor")
     return p
 
@@ -97,7 +100,7 @@ def configuration(args):
     class_map = map_of(args.map, on_digits) if kind == "asymmetric" else None
     label = f"{'digits' if on_digits else 'cifar10'}-{kind}" + (f"-{rate:g}" if kind not in ("matrix", "labels", "none") else "")
     return Config(recipe, args.data, args.subset, kind, rate, args.noise_file, class_map,
-                  args.net or ("small" if on_digits else "paper"), args.gpu, args.ranks, args.seed, args.compare,
+                  not args.no_augment, args.net or ("small" if on_digits else "paper"), args.gpu, args.ranks, args.seed, args.compare,
                   (2000, 200, 400) if args.quick else (4000, 500, 1000),
                   args.out or str(free_name("runs", f"{label}-seed{args.seed}")), args.force)
 
@@ -143,7 +146,8 @@ def map_of(text, on_digits):
     except ValueError:
         pairs, class_map = [(-1, -1)], {}
     check(len(class_map) == len(pairs) and all(0 <= c <= 9 for pair in pairs for c in pair),
-          f"--map {text}: write class numbers 0 to 9 as from:to with commas between, every class once on the left, for example 9:1,2:0")
+          f"--map {text}: write class numbers 0 to 9 as from:to with commas between, every class once on the left, "
+          "for example 9:1,2:0")
     return class_map
 
 

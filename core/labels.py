@@ -40,8 +40,8 @@ def hard_update(Y, s):
 def hard_update_top(Y, s, k):
     """The hard update, for the k labels that disagree most with the prediction; the others stay.
 
-    Disagreement of sample i:  -sum_j y_ij log s_ij, the cross-entropy. It orders the samples as L_c does, since the current
-    labels are one-hot; ties go to the smaller index.
+    Disagreement of sample i:  -sum_j y_ij log s_ij, the cross-entropy. While all labels are one-hot, as they are with this
+    update, it orders the samples as L_c does; ties go to the smaller index.
     """
     xp = xp_of(s)
     disagreement = -(Y * xp.log(xp.maximum(s, xp.finfo(s.dtype).tiny))).sum(axis=1)

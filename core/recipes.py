@@ -58,4 +58,4 @@ def shortened(recipe, epochs):
     scale = epochs / recipe.epochs
     begin = max(1, round(recipe.begin * scale))
     return recipe._replace(epochs=epochs, begin=begin, K=min(recipe.K, begin), epochs2=max(1, round(recipe.epochs2 * scale)),
-                           drops2=tuple(round(d * scale) for d in recipe.drops2))
+                           drops2=tuple(max(1, round(d * scale)) for d in recipe.drops2))

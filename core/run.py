@@ -34,6 +34,7 @@ class Config(NamedTuple):
     rate: float = 0.5
     noise_file: str = None             # for matrix and labels
     class_map: dict = None             # for asymmetric
+    augment: bool = True               # show cropped and mirrored images; False: the images as they are
     net: str = "small"                 # one of NETS
     gpu: int = None                    # device number; None: NumPy
     ranks: int = None                  # processes that share the training on the CPU; None: one for each available processor
@@ -120,9 +121,12 @@ def trained(config, data, given, xp, comm, folder, watch, say):
 def read_data(config):
     """The DataSet that the configuration names."""
     if config.data == "digits":
-        return digits.load(config.seed, *config.digits)
-    data = cifar10.load(config.data, config.seed, config.subset)
-    return data if cifar10.is_official(config.data) else data._replace(name=f"{data.name} (not the official pixels)")
+        data = digits.load(config.seed, *config.digits)
+    else:
+        data = cifar10.load(config.data, config.seed, config.subset)
+        if not cifar10.is_official(config.data):
+            data = data._replace(name=f"{data.name} (not the official pixels)")
+    return data if config.augment else data._replace(pad=0, flip=False)
 
 
 def given_labels(config, data):
@@ -169,10 +173,11 @@ def description(config, data, given, truth, ranks):
     prior_note = recipe.prior if isinstance(recipe.prior, str) else "a vector"
     return "\n".join([
         f"data     {data.name}: {len(given)} training, {len(data.validation.labels)} validation, {len(data.test.labels)} test images "
-        f"of {data.train.images.shape[1]}x{data.train.images.shape[2]}, {len(data.classes)} classes",
+        f"of {data.train.images.shape[1]}x{data.train.images.shape[2]}, {len(data.classes)} classes"
+        + ("" if config.augment else ", not augmented"),
         f"noise    {config.noise}{asked}, {100 * wrong:.1f} % of the labels really wrong",
         f"network  {config.net}: widths {NETS[config.net]['widths']}, blocks {NETS[config.net]['blocks']}, "
-        f"on {f'the CPU, {ranks} process(es)' if config.gpu is None else f'GPU {config.gpu}'}",
-        f"step 1   {recipe.epochs} epochs, lr {recipe.lr:g}, alpha {recipe.alpha:g}, beta {recipe.beta:g}, {recipe.update} labels from "
-        f"epoch {recipe.begin} on, mean of {recipe.K}, prior {prior_note}   ({recipe.source})",
+        f"on {f'the CPU, {ranks} process' + 'es' * (ranks > 1) if config.gpu is None else f'GPU {config.gpu}'}",
+        f"step 1   {recipe.epochs} epochs, lr {recipe.lr:g}, alpha {recipe.alpha:g}, beta {recipe.beta:g}, "
+        f"{recipe.update} labels from epoch {recipe.begin} on, mean of {recipe.K}, prior {prior_note}   ({recipe.source})",
         f"step 2   {recipe.epochs2} epochs, lr {recipe.lr2:g}, divided by 10 after epochs {', '.join(map(str, recipe.drops2))}"])

@@ -1,7 +1,7 @@
 """The evidence: runs the proofs and prints what they measured, equation by equation.
 
     python -m tests                      the table in the terminal; exit status 0 if everything passes
-    python -m tests --markdown FILE      also as Markdown
+    python -m tests --markdown FILE ...  also as Markdown: the whole file, or what stands between the two marks in it
 
 Every row gives, for one equation or layer and one method, the largest error of all the cases measured, as a part of its bound.
 """
@@ -74,16 +74,25 @@ def processor():
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def write(path, text):
+    """The text as the file, or between its marks where it has them."""
+    begin, end = "<!-- evidence -->\n", "<!-- end of evidence -->"
+    whole = path.read_text(encoding="utf-8") if path.exists() else ""
+    if begin in whole and end in whole:
+        text = whole[:whole.index(begin) + len(begin)] + "\n" + text + "\n" + whole[whole.index(end):]
+    path.write_text(text, encoding="utf-8")
+
+
 def main():
     parser = argparse.ArgumentParser(prog="python -m tests", description=__doc__.splitlines()[0])
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there, too")
+    parser.add_argument("--markdown", type=Path, nargs="*", default=[], metavar="FILE", help="write the table there, too")
     args = parser.parse_args()
     status = pytest.main(["-q", "--no-header", "--tb=short", f"--rootdir={HERE.parent}", *map(str, proofs())])
     lines = table(rows, [library.__name__ for library in LIBRARIES])
     summary = f"{len(rows)} measurements, {sum(row.passed for row in rows)} within their bounds; {circumstances()}"
     print(f"\n{as_text(lines)}\n\n{summary}\nstrict: NumPy in a wrapper that refuses what CuPy refuses")
-    if args.markdown:
-        args.markdown.write_text(f"{as_markdown(lines)}\n\n{summary}.\n", encoding="utf-8")
+    for path in args.markdown:
+        write(path, f"{as_markdown(lines)}\n\n{summary}.\n")
     return int(status)
 
 

@@ -129,7 +129,8 @@ def removable(node):
     """Is it a statement without which every name is still defined, and something returned?"""
     match node:
         case ast.Assign(targets):
-            return not any(isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store) for name in chain(*map(ast.walk, targets)))
+            names = [name for name in chain(*map(ast.walk, targets)) if isinstance(name, ast.Name)]
+            return not any(isinstance(name.ctx, ast.Store) for name in names)
         case ast.Expr() | ast.AugAssign() | ast.If() | ast.For() | ast.Raise():
             return True
     return False

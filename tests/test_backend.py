@@ -49,7 +49,8 @@ def raising(error):
     (cupy_with(CudaError("cudaErrorUnknown")), 0, ["could not be started", "cudaErrorUnknown"]),
     (cupy_with(2), 2, ["2 CUDA device(s)", "0 to 1"]),
     (cupy_with(2), -1, ["2 CUDA device(s)"]),
-    (cupy_with(1, raising(RuntimeError("libnvrtc.so.12: cannot open shared object file\nmore"))), 0, ["libnvrtc.so.12", "pip install"]),
+    (cupy_with(1, raising(RuntimeError("libnvrtc.so.12: cannot open shared object file\nmore"))), 0,
+     ["libnvrtc.so.12", "pip install"]),
 ])
 def test_why_the_gpu_cannot_be_used(installed, module, device, words):
     installed(module)

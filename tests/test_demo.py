@@ -126,7 +126,8 @@ def test_a_disk_that_is_full_ends_the_run_with_one_sentence(tmp_path):
     done = subprocess.run([sys.executable, "-B", "-c", limit, "--quick", "--out", tmp_path / "run"], cwd=ROOT,
                           capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "cannot write" in done.stderr, done.stderr
-    assert all(os.path.getsize(tmp_path / "run" / name) <= 20000 and not name.endswith(".part") for name in os.listdir(tmp_path / "run"))
+    left = os.listdir(tmp_path / "run")
+    assert all(os.path.getsize(tmp_path / "run" / name) <= 20000 and not name.endswith(".part") for name in left), left
 
 
 def test_the_default_folder_is_new_every_time(tmp_path):

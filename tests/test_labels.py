@@ -83,6 +83,11 @@ def test_top_k_survives_predictions_of_exactly_zero(xp):
     assert np.array_equal(found, [[1, 0], [0, 1], [0, 1]]) and found.dtype == np.float32
 
 
+def test_top_k_tells_small_predictions_apart(xp):
+    Y, s = naive_one_hot([0, 0, 0], 2), np.array([[1e-5, 1], [1e-8, 1], [1e-7, 1]])
+    assert to_host(hard_update_top(xp.asarray(Y), xp.asarray(s), 1)).argmax(axis=1).tolist() == [0, 1, 0]
+
+
 @pytest.mark.parametrize("update, competitors", [(soft_update, lambda rng, N, C: simplex(rng, N, C)),
                                                  (hard_update, lambda rng, N, C: naive_one_hot(rng.integers(C, size=N), C))])
 def test_update_minimises_L_c_over_its_label_space(xp, update, competitors):
@@ -134,6 +139,10 @@ def record_epoch(labels, batches_of_epoch, rng, last, xp):
         labels.record(xp.asarray(i), xp.asarray(s), n)
         for sample, prediction in zip(i, s):
             last[sample] = prediction
+
+
+def test_the_memory_is_of_ten_epochs_if_nothing_else_is_said():
+    assert SoftLabels(np.ones((3, 2))).ring.shape == (10, 3, 2)
 
 
 @pytest.mark.parametrize("K", [1, 2, 3, 10])

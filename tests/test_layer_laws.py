@@ -130,3 +130,11 @@ def test_batchnorm_of_extreme_values_in_float32_is_finite(xp, x):
 def test_a_constant_channel_becomes_beta(xp):
     out, _ = layers.batchnorm_forward(*moved([np.full((2, 2, 2, 1), 0.1), np.array([3.0]), np.array([0.7])], xp))
     assert distance(out, np.full((2, 2, 2, 1), 0.7)) < 1e-12
+
+
+def test_batchnorm_of_a_channel_far_from_zero_does_not_cancel(xp):
+    """its variance is that of x - mean, not the difference of two large numbers"""
+    x = (300 + normal([(4, 5, 6, 3)])[0]).astype(np.float32)
+    ones = np.ones(3)
+    out, _ = layers.batchnorm_forward(*moved([x, ones.astype(np.float32), 0 * ones.astype(np.float32)], xp))
+    assert distance(out, naive.batchnorm(x.astype(float), ones, 0 * ones)) < 1e-4

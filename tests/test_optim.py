@@ -119,6 +119,7 @@ def test_gather_brings_the_arrays_into_the_order_of_the_views(xp):
 def test_flatten_reads_every_array_in_c_order(xp):
     a = xp.asarray(np.arange(6.0).reshape(2, 3))
     assert to_host(flatten([a.T, a])).tolist() == [0, 3, 1, 4, 2, 5, 0, 1, 2, 3, 4, 5]
+    assert to_host(flatten([a])).tolist() == [0, 1, 2, 3, 4, 5]
 
 
 # ---- the others ----------------------------------------------------------------------------------------------------

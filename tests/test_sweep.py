@@ -22,7 +22,8 @@ def test_a_sweep_runs_every_line_once_and_only_what_is_missing(tmp_path, capsys)
     for folder in folders:
         outcome = json.loads((folder / "summary.json").read_text())
         assert sweep.percent(outcome["recovery"]) in table
-        assert outcome["recovery"] == pytest.approx((np.load(folder / "corrected_labels.npy") == np.load(folder / "true_labels.npy")).mean())
+        corrected, true = np.load(folder / "corrected_labels.npy"), np.load(folder / "true_labels.npy")
+        assert outcome["recovery"] == pytest.approx((corrected == true).mean())
 
     kept = (folders[0] / "log.jsonl").read_text()
     (folders[0] / "log.jsonl").write_text("not run again")

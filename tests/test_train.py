@@ -158,6 +158,11 @@ def test_retraining_leaves_the_labels_alone_and_knows_no_alpha_and_beta(xp):
     assert same(*ends)
 
 
+def test_retraining_closes_its_epochs():
+    model, task, labels = begin(np)
+    assert [labels.epochs for _ in train.retrain(model, task, labels, RECIPE)] == [1, 2, 3, 4, 5]
+
+
 def test_random_labels_of_32_random_images_are_learnt_by_heart(xp):
     rng = np.random.default_rng(0)
     pixels, truth = rng.integers(256, size=(32, 6, 6, 3), dtype=np.uint8), xp.asarray(rng.integers(3, size=32))

@@ -1,7 +1,7 @@
 """Trying mutants: each in a copy of the project, in a process forked from one that has imported NumPy and pytest already.
 
-A mutant is tried by the tests of its file, on NumPy alone, up to the first failure. It is noticed if a test fails, if the file can't
-be imported, or if it takes CPU_SECONDS, or so much memory that it can't be meant.
+A mutant is tried by the tests of its file, on NumPy alone, up to the first failure. It is noticed if a test fails, if the
+file can't be imported, or if it takes CPU_SECONDS, or so much memory that it can't be meant.
 """
 import os
 import re
@@ -103,6 +103,7 @@ def run_tests(folder, tests):
     os.dup2(log, 1), os.dup2(log, 2)
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    sys.dont_write_bytecode = False                                         # what is not mutated is compiled once for a copy
     for name in [name for name in sys.modules if name.split(".")[0] in ("core", "nets", "tests")]:
         del sys.modules[name]                                               # they are not this copy's
     sys.path[:] = [str(folder), *(path for path in sys.path if Path(path or ROOT).resolve() != ROOT)]

@@ -77,6 +77,7 @@ def class_names(content, where):
 
 
 def check_all_present(labels, classes, path):
+    """InputError for a class without an image."""
     for c, name in enumerate(classes):
         if c not in labels:
             raise InputError(f"{path} has no training image of class {c}, {name!r}: use complete files, or a larger subset")

@@ -21,6 +21,7 @@ LARGEST = 64 << 20                   # bytes of one file: twice what an official
 
 
 def md5(raw):
+    """The checksum that the authors publish; not used against forgery."""
     return hashlib.md5(raw, usedforsecurity=False).hexdigest()
 
 
@@ -38,6 +39,7 @@ def read_files(path):
 
 
 def folder_files(path):
+    """(name, bytes) of each of FILES in a folder."""
     folder = path / FOLDER if (path / FOLDER).is_dir() else path
     for name in FILES:
         file = folder / name
@@ -49,6 +51,7 @@ def folder_files(path):
 
 
 def archive_files(path):
+    """(name, bytes) of each of FILES in the archive, which is read once from its beginning to its end."""
     if not path.is_file():
         raise InputError(f"{path} is no file: give the folder {FOLDER} or the archive cifar-10-python.tar.gz")
     with open(path, "rb") as file:
@@ -72,6 +75,7 @@ def archive_files(path):
 
 
 def check_size(size, where):
+    """InputError for a file that is too large to be read whole."""
     if size > LARGEST:
         raise InputError(f"{where} has {size:,} bytes, far more than an official file: download it again")
 

@@ -86,6 +86,7 @@ def read_matrix(path, C):
 
 
 def numbers(cells, line, C, path):
+    """One row of the matrix."""
     if len(cells) != C:
         raise InputError(f"{path}, line {line} has {len(cells)} columns for {C} classes: write one number for each")
     for cell in cells:
