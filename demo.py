@@ -4,16 +4,19 @@ The method of "Joint Optimization Framework for Learning with Noisy Labels" (Tan
 step 1 trains a network and its labels in turn, step 2 trains a fresh network on the labels found.
 """
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from core import sweep
 from core.errors import InputError
 from core.noise import CIFAR10_MAP
+from core.ranks import RankFailed
 from core.recipes import RECIPES, shortened
 from core.report import console
 from core.report.folder import free_name
-from core.run import NETS, NOISES, Config, run
+from core.run import NETS, NOISES, RATED, Config, run
+from core.run import check as check_config
 
 EXAMPLES = """examples
   python demo.py                                   embedded digits, half of their labels redrawn at random; about a minute
@@ -24,6 +27,9 @@ EXAMPLES = """examples
 
 Every run writes a folder: labels, soft labels, weights, a log, pictures, and all settings. See README.md.
 """
+
+
+QUICK = (2000, 200, 400)               # training, validation and test images of --quick
 
 
 def parser():
@@ -81,34 +87,43 @@ def parser():
 
 
 def configuration(args):
-    """The Config that the arguments ask for; InputError where they do not fit together."""
+    """The Config that the arguments ask for; InputError where they do not fit together. core.run.check looks at the values."""
     on_digits = args.data == "digits"
+    check(not args.quick or (on_digits and args.recipe is None), "--quick has its own data and recipe: leave --data and --recipe away")
     name = args.recipe or ("quick" if args.quick else "digits" if on_digits else "sn-50")
-    kind, rate = noise_of(name)
-    kind, rate = args.noise or kind, rate if args.rate is None else args.rate
     recipe = RECIPES[name]
     if args.epochs is not None:
         check(args.epochs >= 1, "--epochs must be at least 1")
         recipe = shortened(recipe, args.epochs)
     changed = {field: getattr(args, field) for field in ("lr", "alpha", "beta", "begin", "K", "batch", "update", "predict")
                if getattr(args, field) is not None}
-    if changed or args.prior:
-        recipe = recipe._replace(**changed, source=f"{recipe.source}; changed: {', '.join([*changed, *['prior'] * bool(args.prior)])}")
-    if args.prior:
-        recipe = recipe._replace(prior=prior_of(args.prior))
-    check_settings(args, recipe, rate, kind, on_digits)
-    class_map = map_of(args.map, on_digits) if kind == "asymmetric" else None
-    label = f"{'digits' if on_digits else 'cifar10'}-{kind}" + (f"-{rate:g}" if kind not in ("matrix", "labels", "none") else "")
-    return Config(recipe, args.data, args.subset, kind, rate, args.noise_file, class_map,
-                  not args.no_augment, args.net or ("small" if on_digits else "paper"), args.gpu, args.ranks, args.seed, args.compare,
-                  (2000, 200, 400) if args.quick else (4000, 500, 1000),
-                  args.out or str(free_name("runs", f"{label}-seed{args.seed}")), args.force)
+    if args.prior is not None:
+        changed["prior"] = prior_of(args.prior)
+    if changed:
+        recipe = recipe._replace(**changed, source=f"{recipe.source}; changed: {', '.join(changed)}")
+
+    kind, rate = noise_of(name)
+    kind = args.noise or kind
+    check(args.rate is None or kind in RATED, f"--noise {kind} has no --rate")
+    rate = None if kind not in RATED else rate if args.rate is None else args.rate
+    label = f"{'digits' if on_digits else 'cifar10'}-{kind}" + ("" if rate is None else f"-{rate:g}")
+    config = Config(
+        recipe, data=args.data, subset=args.subset, noise=kind, rate=rate, noise_file=args.noise_file,
+        class_map=map_of(args.map, kind == "asymmetric" and not on_digits), augment=not args.no_augment,
+        net=args.net or ("small" if on_digits else "paper"), gpu=args.gpu, ranks=args.ranks, seed=args.seed, compare=args.compare,
+        out=args.out or str(free_name("runs", f"{label}-seed{args.seed}")), force=args.force)
+    if args.quick:
+        config = config._replace(digits=QUICK)
+    check_config(config)
+    return config
 
 
 def noise_of(recipe):
-    """The noise that belongs to a recipe of the paper: sn-70 -> symmetric, 0.7"""
-    kind, _, percent = recipe.partition("-")
-    return ("asymmetric" if kind == "an" else "symmetric"), int(percent) / 100 if percent else 0.5
+    """The noise that belongs to a recipe of the paper, by its name: sn-70 -> symmetric, 0.7.  The digits' is symmetric, 0.5."""
+    if recipe in ("digits", "quick"):
+        return "symmetric", 0.5
+    kind, percent = recipe.split("-")
+    return {"sn": "symmetric", "an": "asymmetric"}[kind], int(percent) / 100
 
 
 def check(good, text):
@@ -117,29 +132,10 @@ def check(good, text):
         raise InputError(text)
 
 
-def check_settings(args, recipe, rate, kind, on_digits):
-    """Everything about the arguments that argparse cannot see."""
-    check(0 <= rate <= 1, f"--rate {rate:g}: the rate is a fraction between 0 and 1, for example 0.5")
-    check(args.ranks is None or 1 <= args.ranks <= 1024, f"--ranks {args.ranks}: choose 1 or more")
-    check(args.seed >= 0, f"--seed {args.seed}: the seed is a whole number from 0 on")
-    check(0 < recipe.lr < float("inf"), f"--lr {recipe.lr:g}: the learning rate must be a positive number")
-    check(0 <= recipe.alpha < float("inf") and 0 <= recipe.beta < float("inf"), "--alpha and --beta must be numbers >= 0")
-    check(min(recipe.begin, recipe.K, recipe.batch) >= 1, "--begin, --K and --batch must be at least 1")
-    top = recipe.update.removeprefix("hard-")
-    check(recipe.update in ("soft", "hard") or (top != recipe.update and top.isdigit()),
-          f"--update {recipe.update}: choose soft, hard, or hard- and a number, for example hard-50")
-    check(not (on_digits and args.subset), "--subset is for CIFAR-10 (--data PATH)")
-    check(not (args.quick and not on_digits), "--quick is for the embedded digits; for CIFAR-10 use --subset and --epochs")
-    check((kind in ("matrix", "labels")) == (args.noise_file is not None),
-          "--noise matrix and --noise labels need --noise-file FILE, and the other kinds of noise take none")
-    check(args.map is None or kind == "asymmetric", "--map is for --noise asymmetric")
-
-
-def map_of(text, on_digits):
-    """{from: to} of "9:1,2:0"; the paper's map for CIFAR-10 when there is no text."""
+def map_of(text, papers):
+    """{from: to} of "9:1,2:0"; without a text the paper's map for CIFAR-10 where `papers` says so, else None."""
     if text is None:
-        check(not on_digits, "--noise asymmetric on the digits needs a --map, for example --map 1:7,7:1,3:8,5:6,4:9")
-        return CIFAR10_MAP
+        return CIFAR10_MAP if papers else None
     try:
         pairs = [tuple(int(c) for c in pair.split(":")) for pair in text.split(",")]
         class_map = {a: b for a, b in pairs}
@@ -159,36 +155,56 @@ def prior_of(text):
         weights = [float(w) for w in text.split(",")]
     except ValueError:
         weights = []
-    check(len(weights) == 10 and all(0 <= w < float("inf") for w in weights) and sum(weights) > 0,
+    check(len(weights) == 10 and all(w >= 0 for w in weights) and 0 < sum(weights) < float("inf"),
           f"--prior {text}: choose uniform, given, or ten weights >= 0 with commas between")
     return tuple(weights)
 
 
 def main(argv=None):
     """Run the command line; returns the exit status."""
+    if sys.stdout is None:             # closed by whoever started the program
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")
     args = parser().parse_args(argv)
     try:
-        if args.sweep:
-            return sweep_main(args)
-        config = configuration(args)
-        result = run(config, console.watched, print)
-    except InputError as error:
+        return sweep_main(args) if args.sweep else run_main(args)
+    except (InputError, RankFailed) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\ninterrupted: the epochs that were finished are in log.jsonl of the run folder.", file=sys.stderr)
+        print("\ninterrupted. " + ("The same command goes on with the runs that are missing." if args.sweep else
+                                   "What was finished is in the run folder, if training had begun."), file=sys.stderr)
         return 130
-    print(console.table(result))
+    except BrokenPipeError:            # whoever read the output has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def run_main(args):
+    """One run and its table."""
+    config = configuration(args)
+    check(args.jobs is None, "--jobs is for --sweep")
+    print(console.table(run(config, console.watched, print)))
     print(f"\nlabels, weights, log and pictures: {config.out}")
     return 0
 
 
 def sweep_main(args):
     """All runs of a sweep file, and their table."""
-    runs = sweep.read(args.sweep, lambda line: configuration(parser().parse_args(line)))
+    own, defaults = ("sweep", "out", "jobs"), vars(parser().parse_args([]))
+    others = [name for name, value in vars(args).items() if name not in own and value != defaults[name]]
+    check(not others, f"--sweep takes only --out and --jobs; --{', --'.join(others)} belongs on the lines of its file")
     check(args.jobs is None or args.jobs >= 1, f"--jobs {args.jobs}: choose 1 or more")
-    print(sweep.sweep(runs, args.out or Path("runs", Path(args.sweep).stem), args.jobs))
-    return 0
+
+    def of_line(words):
+        line = parser().parse_args(words)
+        check(not (line.sweep or line.out or line.force or line.jobs or line.ranks), "--sweep, --out, --force, --jobs and --ranks "
+              "are not for the lines of a sweep: it gives every run a folder and a process of its own")
+        return configuration(line)
+
+    table, errors = sweep.sweep(sweep.read(args.sweep, of_line), args.out or Path("runs", Path(args.sweep).stem), args.jobs)
+    print(table)
+    print("\n".join(f"error: {error}" for error in errors), file=sys.stderr, end="\n" if errors else "")
+    return 2 if errors else 0
 
 
 if __name__ == "__main__":

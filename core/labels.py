@@ -19,7 +19,7 @@ def prior(kind, Y):
     if isinstance(kind, str):
         return {"uniform": lambda: xp.full(C, 1 / C, Y.dtype), "given": lambda: Y.mean(axis=0)}[kind]()
     p = np.asarray(kind, np.float64)
-    if p.shape != (C,) or not np.isfinite(p).all() or (p < 0).any() or p.sum() == 0:
+    if p.shape != (C,) or not np.isfinite(p).all() or (p < 0).any() or not 0 < p.sum() < np.inf:
         raise ValueError(f"the prior must be {C} numbers >= 0 that do not sum to zero")
     return xp.asarray(p / p.sum(), Y.dtype)
 

@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 import traceback
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from multiprocessing import Lock
 from pathlib import Path
 
@@ -28,7 +28,8 @@ from core.errors import InputError
 SLOT = 1 << 20           # bytes that a rank hands over at once: longer arrays go in pieces, which stay in the cache
 LINE = 8                 # counters lie 64 bytes apart, each on a cache line of its own
 SPINS = 2000             # looks at the counters before a waiting rank begins to sleep: about a millisecond
-MPI_STARTED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "MPI_LOCALNRANKS")   # what the launchers of MPI set
+MPI_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS")      # what the launchers of MPI set
+QUIET = 3                # exit status of a rank that ended because of another
 
 
 class RankFailed(RuntimeError):
@@ -146,10 +147,12 @@ def launch(main, size=None):
 
     One thread for a single rank as well: the fast network's products are too small to share, and on a busy machine threads of
     the BLAS that wait for each other took 8 s for a step of 0.5 s.
-    size None: the ranks of mpirun where it started this program, else one for each available processor.
-    An exception of rank 0 passes through; if another rank fails, RankFailed is raised.
+    size None: the ranks of mpirun where it started this program, else one for each available processor. Where processes
+    cannot be forked there is one rank. An exception of rank 0 passes through; if another rank fails, RankFailed is raised.
     """
-    if size is None and any(name in os.environ for name in MPI_STARTED):
+    if any(int(os.environ.get(name, 1)) > 1 for name in MPI_SIZES):
+        if size is not None:
+            raise InputError("under mpirun the number of ranks is mpirun's: leave --ranks, --gpu and --sweep away, or mpirun")
         return launch_mpi(main, Mpi())
     size = size or available_processors()
     if size == 1 or not hasattr(os, "fork") or sys.platform == "darwin":     # macOS can fork, but its libraries can't
@@ -166,7 +169,7 @@ def launch(main, size=None):
         finally:
             finish(comm, patience)
     failed = [f"rank {rank} " + (f"was ended by signal {-code}" if code < 0 else "raised an exception, which is printed above")
-              for rank, code in sorted(comm.ended.items()) if code]
+              for rank, code in sorted(comm.ended.items()) if code not in (0, QUIET)]
     if failed:
         raise RankFailed("; ".join(failed))
     return result
@@ -177,8 +180,11 @@ def launch_mpi(main, comm):
     try:
         with threadpool_limits(1, "blas"):
             result = main(comm)
-    except InputError:
-        raise                                                # bad input is the same on all ranks
+    except InputError as error:                              # of all ranks, or of rank 0 alone, which writes the files
+        if comm.rank:
+            time.sleep(5)                                    # until rank 0 has said it and ended all
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        comm.world.Abort(2)
     except BaseException:
         traceback.print_exc()
         comm.world.Abort(1)
@@ -190,6 +196,8 @@ def launch_mpi(main, comm):
 def fork(comm, main):
     """The processes of ranks 1, 2, ...: each calls main and ends with it."""
     sys.stdout.flush(), sys.stderr.flush()                   # or every child would write it again
+    with suppress(ValueError):                               # which only the main thread avoids; ignored, children leave no status
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for rank in range(1, comm.size):
         comm.children[rank] = os.fork()
         if comm.children[rank]:
@@ -200,7 +208,7 @@ def fork(comm, main):
             main(comm)
             status = 0
         except (RankFailed, InputError):
-            pass                                             # the rank that failed says why; bad input is the same on all ranks
+            status = QUIET                                   # the rank that failed says why; bad input is the same on all ranks
         except BaseException:
             traceback.print_exc()
         finally:

@@ -9,6 +9,7 @@ from core import backend, noise, train
 from core.data import cifar10, digits
 from core.data.batches import Images, mean_image
 from core.data.labels import read_labels, read_matrix
+from core.errors import InputError
 from core.labels import SoftLabels, one_hot
 from core.ranks import launch
 from core.recipes import Recipe
@@ -22,7 +23,9 @@ NETS = {                               # widths and blocks of each stage
     "medium": dict(widths=(32, 64, 128), blocks=(1, 1, 1)),
     "small": dict(widths=(16, 32, 64), blocks=(1, 1, 1)),
 }
-NOISES = ("symmetric", "symmetric-others", "asymmetric", "pair", "matrix", "labels", "none")
+RATED = ("symmetric", "symmetric-others", "asymmetric", "pair")
+FROM_FILE = ("matrix", "labels")
+NOISES = (*RATED, *FROM_FILE, "none")
 
 
 class Config(NamedTuple):
@@ -31,7 +34,7 @@ class Config(NamedTuple):
     data: str = "digits"               # or the path of CIFAR-10
     subset: int = None                 # training images; None: all
     noise: str = "symmetric"           # one of NOISES
-    rate: float = 0.5
+    rate: float = 0.5                  # None for the kinds of noise that have no rate
     noise_file: str = None             # for matrix and labels
     class_map: dict = None             # for asymmetric
     augment: bool = True               # show cropped and mirrored images; False: the images as they are
@@ -66,6 +69,7 @@ def run(config, watch=lambda records, epochs, step: records, say=lambda text: No
     watch(records, epochs, step) is put around every training and has to pass its records on; say(text) hears what is to be said
     before. Files go to config.out. Raises InputError for whatever the caller has to mend.
     """
+    check(config)
     xp = np if config.gpu is None else backend.use_gpu(config.gpu)
     folder = None if config.out is None else Path(config.out)
     if folder:
@@ -91,7 +95,7 @@ def trained(config, data, given, xp, comm, folder, watch, say):
     if first:
         say(description(config, data, given, data.train.labels, comm.size))
     if first and folder:
-        run_folder.begin(folder, config)
+        run_folder.begin(folder, config._replace(ranks=comm.size))
 
     recipe, records = config.recipe, []
     arch = Architecture(classes=len(data.classes), **NETS[config.net])
@@ -108,14 +112,44 @@ def trained(config, data, given, xp, comm, folder, watch, say):
         return model
 
     Y = one_hot(backend.to_device(given, xp), len(data.classes))
-    labels = SoftLabels(Y, recipe.K)
+    labels = SoftLabels(Y, min(recipe.K, recipe.epochs))
     training(train.joint_optimization, labels, "joint", recipe.epochs, recipe)
+    if first and folder:
+        run_folder.save_labels(folder, data, given, backend.to_host(labels.Y))
     model = training(train.retrain, SoftLabels(labels.Y, 1), "retrain", recipe.epochs2, recipe)
     if config.compare:
         plain = baseline(recipe)
         training(train.retrain, SoftLabels(Y, 1), "cross-entropy", plain.epochs2, plain, "cross-entropy")
     weights = {**model.theta.views, **model.running.views}
     return records, backend.to_host(labels.Y), {name: backend.to_host(array) for name, array in weights.items()}
+
+
+def check(config):
+    """InputError for settings that cannot be meant. Names are those of the command line."""
+    r = config.recipe
+
+    def need(good, text):
+        if not good:
+            raise InputError(text)
+
+    need(config.noise in NOISES and config.net in NETS, f"the noise must be one of {NOISES} and the net one of {tuple(NETS)}")
+    need(config.noise not in RATED or (config.rate is not None and 0 <= config.rate <= 1),
+         f"--rate {config.rate}: the rate is a fraction between 0 and 1, for example 0.5")
+    need((config.noise in FROM_FILE) == (config.noise_file is not None),
+         "--noise matrix and --noise labels need --noise-file FILE, and the other kinds of noise take none")
+    need((config.noise == "asymmetric") == (config.class_map is not None),
+         "--noise asymmetric needs a --map, for example --map 1:7,7:1,3:8,5:6,4:9, and the other kinds of noise take none")
+    need(config.seed >= 0, f"--seed {config.seed}: the seed is a whole number from 0 on")
+    need(config.data != "digits" or config.subset is None, "--subset is for CIFAR-10 (--data PATH)")
+    need(config.ranks is None or (1 <= config.ranks <= 1024 and config.gpu is None),
+         f"--ranks {config.ranks}: choose 1 or more, and leave it away with --gpu")
+    need(0 < r.lr < math.inf and 0 < r.lr2 < math.inf, f"--lr {r.lr:g}: the learning rate must be a positive number")
+    need(0 <= r.alpha < math.inf and 0 <= r.beta < math.inf, "--alpha and --beta must be numbers >= 0")
+    need(min(r.K, r.batch, r.epochs, r.epochs2) >= 1, "--K, --batch and --epochs must be at least 1")
+    need(1 <= r.begin <= r.epochs, f"--begin {r.begin}: the labels are first updated after one of the {r.epochs} epochs of step 1")
+    number = r.update.removeprefix("hard-")
+    need(r.update in ("soft", "hard") or (number != r.update and number.isdecimal() and int(number) >= 1),
+         f"--update {r.update}: choose soft, hard, or hard- and a number, for example hard-50")
 
 
 def read_data(config):
@@ -169,7 +203,7 @@ def correct(labels, truth):
 def description(config, data, given, truth, ranks):
     """What is about to be done, in a few lines."""
     recipe, wrong = config.recipe, 1 - correct(given, truth)
-    asked = f", rate {config.rate:g} requested" if config.noise in ("symmetric", "symmetric-others", "asymmetric", "pair") else ""
+    asked = f", rate {config.rate:g} requested" if config.noise in RATED else ""
     prior_note = recipe.prior if isinstance(recipe.prior, str) else "a vector"
     return "\n".join([
         f"data     {data.name}: {len(given)} training, {len(data.validation.labels)} validation, {len(data.test.labels)} test images "

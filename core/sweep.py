@@ -10,6 +10,7 @@ Each run has a folder of its own in the sweep's folder, named after its line. Ru
 a sweep which was interrupted goes on where it stopped, and one to which lines were added runs only these.
 """
 import json
+import os
 import re
 import shlex
 from pathlib import Path
@@ -31,7 +32,7 @@ def read(path, configure):
     found = []
     for number, line in enumerate(text.splitlines(), start=1):
         try:
-            arguments = shlex.split(line, comments=True)
+            arguments = shlex.split(line, comments=True, posix=os.name != "nt")      # where paths have backslashes
             if arguments:
                 found.append((" ".join(arguments), configure(arguments)))
         except (InputError, ValueError) as error:
@@ -40,28 +41,42 @@ def read(path, configure):
             raise InputError(f"{path}, line {number}: see above") from None
     if not found:
         raise InputError(f"{path} names no run: write the options of one run on each line")
+    names = [folder_name(line) for line, _ in found]
+    for line, _ in found:
+        if names.count(folder_name(line)) > 1:
+            raise InputError(f"{path}: two runs would write to one folder, {folder_name(line)}: give every run one line of its own")
     return found
 
 
 def sweep(runs, out, jobs=None):
-    """Run what is not complete yet, `jobs` at a time (None: one for each processor); the table of all as text.
+    """Run what is not complete yet, `jobs` at a time (None: one for each processor): (the table of all as text, errors).
 
     runs: [(line, Config)]. Each run is a single process: side by side they keep all processors busy without waiting for each other.
     """
     jobs = jobs or available_processors()
     folders = [Path(out, folder_name(line)) for line, _ in runs]
     todo = [config._replace(out=str(folder), ranks=1, force=True)
-            for (_, config), folder in zip(runs, folders) if not (folder / "summary.json").exists()]
+            for (_, config), folder in zip(runs, folders) if outcome_in(folder) is None]
     errors = [error for error in Parallel(n_jobs=jobs, verbose=5 if todo else 0)(delayed(attempt)(c) for c in todo) if error]
-    return "\n".join([table(runs, folders), *errors])
+    return table(runs, folders), errors
 
 
 def attempt(config):
-    """Run it; what the user has to mend is returned as a line, so that it does not end the other runs."""
+    """Run it; an error is returned as a line, so that it does not end the other runs."""
     try:
         run(config)
     except InputError as error:
         return f"{config.out}: {error}"
+    except Exception as error:         # out of memory, or a fault of the program: the others can still be had
+        return f"{config.out}: {type(error).__name__}: {error}"
+
+
+def outcome_in(folder):
+    """The summary of a complete run, or None."""
+    try:
+        return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def folder_name(line):
@@ -73,8 +88,7 @@ def table(runs, folders):
     """One row a run: labels, and test accuracy of both steps."""
     rows = [("run", "correct labels", "corrected", "test, step 1", "test, step 2")]
     for (line, _), folder in zip(runs, folders):
-        if (folder / "summary.json").exists():
-            outcome = json.loads((folder / "summary.json").read_text())
+        if outcome := outcome_in(folder):
             labels = ["" if outcome[key] is None else percent(outcome[key]) for key in ("initial", "recovery")]
             rows.append((line, *labels, percent(outcome["joint"]["test"]), percent(outcome["retrain"]["test"])))
         else:

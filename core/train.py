@@ -52,7 +52,7 @@ class Record(NamedTuple):
     test: float
     recovery: float                    # fraction of the labels whose argmax is the true class; nan where the truth is unknown
     changed: int                       # labels whose argmax the update changed
-    seconds: float
+    seconds: float                     # with the passes over validation and test images
 
 
 def fresh_model(net, arch, rng, xp, comm=Serial()):
@@ -108,7 +108,7 @@ def train_epoch(model, task, labels, p, alpha, beta, lr, recipe, epoch):
         labels.record(i, softmax(z), n)
         sums += xp.stack([*L, (z.argmax(axis=1) == y.argmax(axis=1)).mean()])
         steps += 1
-    means = [float(mean) for mean in sums / steps]
+    means = (sums / steps).tolist()
     if not all(map(math.isfinite, means)):
         raise InputError(f"the loss is no longer finite in epoch {epoch + 1} (learning rate {lr}): use a smaller --lr")
     return means

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 def finished(tmp_path_factory):
     """A quick run with everything switched on: (its folder, what it printed)."""
     out = tmp_path_factory.mktemp("demo") / "run"
-    done = subprocess.run([sys.executable, ROOT / "demo.py", "--quick", "--compare", "--seed", "3", "--out", out],
+    done = subprocess.run([sys.executable, ROOT / "demo.py", "--quick", "--epochs", "3", "--compare", "--seed", "3", "--out", out],
                           capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -92,6 +92,15 @@ MISTAKES = {
     "noise file missing": (["--noise", "labels"], "--noise-file"),
     "noise file not asked for": (["--noise-file", "x.npy"], "--noise-file"),
     "subset of the digits": (["--subset", "100"], "--subset"),
+    "rate of no noise": (["--noise", "none", "--rate", "0.3"], "--rate"),
+    "update of none": (["--update", "hard-0"], "--update hard-0"),
+    "update of a superscript": (["--update", "hard-\u00b2"], "--update hard-"),
+    "begin after the end": (["--begin", "31"], "--begin 31"),
+    "prior that overflows": (["--prior", ",".join(["1e308"] * 10)], "--prior"),
+    "ranks of a GPU": (["--gpu", "--ranks", "2"], "--ranks"),
+    "jobs of one run": (["--jobs", "2"], "--jobs"),
+    "quick recipe": (["--quick", "--recipe", "sn-70"], "--quick"),
+    "name too long": (["--out", "x" * 300], "x" * 300),
     "missing data": (["--data", "no/such/folder"], "no/such/folder"),
     "missing labels": (["--noise", "labels", "--noise-file", "no-such.npy"], "no-such.npy"),
     "non-finite loss": (["--quick", "--lr", "1e30"], "--lr"),
@@ -119,7 +128,13 @@ def test_a_folder_with_something_in_it_is_replaced_only_when_told(capsys, tmp_pa
     assert "is a file" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(os.name != "posix", reason="needs /dev/full and file size limits")
+def test_a_reader_that_leaves_ends_the_run_without_a_traceback(tmp_path):
+    command = f'"{sys.executable}" demo.py --quick --ranks 1 --epochs 1 --out "{tmp_path}/run" | head -n 1'
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert "Traceback" not in done.stderr and done.stdout.startswith("data ")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs file size limits")
 def test_a_disk_that_is_full_ends_the_run_with_one_sentence(tmp_path):
     limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); sys.argv[0] = 'demo.py'; " \
             "import demo; sys.exit(demo.main())"

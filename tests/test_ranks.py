@@ -13,6 +13,8 @@ import pytest
 
 from core.ranks import SLOT, RankFailed, Serial, available_processors, gathered, launch, part_of
 
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="ranks need fork")
+
 SIZES = [0, 1, 7, 1000, SLOT // 8 - 1, SLOT // 8 + 1, 3 * SLOT // 8 + 5]
 
 

@@ -37,13 +37,14 @@ def test_a_sweep_runs_every_line_once_and_only_what_is_missing(tmp_path, capsys)
 def test_a_run_that_fails_does_not_end_the_others(tmp_path, capsys):
     file = tmp_path / "sweep.txt"
     file.write_text(f"{TINY} --data no-such-folder\n{TINY}\n".replace("--quick --epochs 1 --data", "--epochs 1 --data"))
-    assert demo.main(["--sweep", str(file), "--out", str(tmp_path / "out"), "--jobs", "1"]) == 0
-    out = capsys.readouterr().out
-    assert "failed" in out and "no-such-folder does not exist" in out and "%" in out
+    assert demo.main(["--sweep", str(file), "--out", str(tmp_path / "out"), "--jobs", "1"]) == 2
+    out, err = capsys.readouterr()
+    assert "failed" in out and "no-such-folder does not exist" in err and "%" in out
 
 
 @pytest.mark.parametrize("text, words", [("", "names no run"), ("# nothing\n", "names no run"), ("--rate 2\n", "line 1: --rate 2"),
-                                         ("--seed 1\n--sedd 2\n", "line 2"), ("--out 'x\n", "line 1")])
+                                         ("--seed 1\n--sedd 2\n", "line 2"), ("--out 'x\n", "line 1"),
+                                         ("--seed 1\n--seed 1\n", "one folder")])
 def test_a_line_that_cannot_be_run_is_named(tmp_path, text, words):
     file = tmp_path / "sweep.txt"
     file.write_text(text)
@@ -54,3 +55,14 @@ def test_a_line_that_cannot_be_run_is_named(tmp_path, text, words):
 def test_a_missing_sweep_file_is_named(tmp_path):
     with pytest.raises(InputError, match="no-such.txt"):
         sweep.read(tmp_path / "no-such.txt", None)
+
+
+@pytest.mark.parametrize("arguments", [["--seed", "1"], ["--epochs", "2", "--gpu"], ["--quick"]])
+def test_options_of_a_run_beside_a_sweep_are_refused(tmp_path, capsys, arguments):
+    file = tmp_path / "sweep.txt"
+    file.write_text(TINY)
+    assert demo.main(["--sweep", str(file), *arguments]) == 2
+    assert f"{arguments[0]}" in capsys.readouterr().err
+    file.write_text(f"{TINY} --out {tmp_path}/x")
+    assert demo.main(["--sweep", str(file), "--out", str(tmp_path / "out")]) == 2
+    assert "are not for the lines of a sweep" in capsys.readouterr().err

@@ -62,11 +62,9 @@ def augmented(images, i, seed, epoch):
     xp = xp_of(images.pixels)
     _, H, W, C = images.pixels.shape
     down, right, mirrored = draws(i, seed, epoch, images.pad)               # (B,) each
-    columns = xp.where(mirrored[:, None], xp.arange(W - 1, -1, -1), xp.arange(W))
+    columns = xp.where((mirrored & images.flip)[:, None], xp.arange(W - 1, -1, -1), xp.arange(W))
     y = xp.arange(H) + down[:, None]                                        # (B, H) where each pixel comes from
     x = columns + right[:, None]                                            # (B, W)
-    if not images.flip:
-        x = xp.arange(W) + right[:, None]
     inside = ((y >= 0) & (y < H))[:, :, None] & ((x >= 0) & (x < W))[:, None, :]
     source = (xp.clip(y, 0, H - 1) * W)[:, :, None] + xp.clip(x, 0, W - 1)[:, None, :]      # (B, H, W)
     pixels = xp.take(images.pixels.reshape(-1, C), source + (i * (H * W))[:, None, None], axis=0)

@@ -60,7 +60,7 @@ def open_font(name, height):
         return ImageFont.truetype(BytesIO(path.read_bytes()), height, layout_engine=ImageFont.Layout.BASIC)
     except OSError as error:
         raise InputError(f"The font {path} of the digits cannot be read: "
-                         "restore it with `pip install --force-reinstall matplotlib`.") from error
+                         "restore it with `pip install --force-reinstall matplotlib`") from error
 
 
 def lettering(digit, font, rng):

@@ -2,6 +2,7 @@
 
     config.json            every setting, versions, git commit        log.jsonl           a line for each epoch
     given_labels.npy       (N,) as they were given                    classes.txt         C names, a line each
+    given_is_wrong.npy     (N,) where that is not the true label
     true_labels.npy        (N,) where they are known                  index.npy           (N,) row of each image in its source
     corrected_labels.npy   (N,) argmax of the soft labels             soft_labels.npy     (N, C)
     weights.npz            of the network of step 2                   *.png               pictures
@@ -9,6 +10,7 @@
 """
 import json
 import math
+import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +19,11 @@ from pathlib import Path
 from core.checkpoint import disk_errors, save_array, save_arrays, save_text
 from core.errors import InputError
 from core.report import pictures
+
+
+FILES = ("config.json", "log.jsonl", "classes.txt", "given_labels.npy", "given_is_wrong.npy", "true_labels.npy", "index.npy",
+         "corrected_labels.npy", "soft_labels.npy", "weights.npz", "curves.png", "losses.png", "confusion.png", "corrected.png",
+         "summary.json")
 
 
 def free_name(parent, name):
@@ -28,38 +35,52 @@ def free_name(parent, name):
 
 
 def check_free(folder, force):
-    """InputError if there is a run in the folder already and `force` does not allow to replace it."""
-    if folder.exists() and not folder.is_dir():
+    """InputError if there is something in the folder already and `force` does not allow to replace it."""
+    with disk_errors(folder):
+        there = folder.exists()
+        is_folder, used = folder.is_dir(), folder.is_dir() and any(folder.iterdir())
+    if there and not is_folder:
         raise InputError(f"{folder} is a file: choose another folder with --out")
-    if not force and folder.exists() and any(folder.iterdir()):
+    if used and not force:
         raise InputError(f"{folder} is not empty: choose another folder with --out, or replace the run in it by --force")
 
 
 def begin(folder, config):
-    """Make the folder and write what is known before the training."""
+    """Make the folder, remove what an earlier run left in it, and write what is known before the training."""
+    check_free(folder, config.force)                         # once more: another run may have begun in the meantime
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("log.jsonl", "summary.json"):
+        for name in FILES:
             (folder / name).unlink(missing_ok=True)
     settings = {**config._asdict(), "recipe": config.recipe._asdict()}
     save_text(folder / "config.json", json.dumps({"settings": settings, "environment": environment()}, indent=2, default=str) + "\n")
 
 
 def log(folder, record):
-    """Append one epoch to log.jsonl; what is not known is null."""
-    values = {name: known(value) for name, value in record._asdict().items()}
-    with disk_errors(folder / "log.jsonl"), open(folder / "log.jsonl", "a", encoding="utf-8") as file:
-        file.write(json.dumps(values) + "\n")
+    """Append one epoch to log.jsonl; what is not known is null. On a full disk no part of a line stays."""
+    line = json.dumps({name: known(value) for name, value in record._asdict().items()}) + "\n"
+    path = folder / "log.jsonl"
+    with disk_errors(path):
+        size = path.stat().st_size if path.exists() else 0
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(line)
+        except OSError:
+            os.truncate(path, size)
+            raise
+
+
+def save_labels(folder, data, given, soft):
+    """The labels, before and after, as soon as step 1 has found them: what comes later cannot take them away."""
+    save_text(folder / "classes.txt", "".join(f"{name}\n" for name in data.classes))
+    arrays = {"given_labels": given, "true_labels": data.train.labels, "given_is_wrong": given != data.train.labels,
+              "corrected_labels": soft.argmax(axis=1), "soft_labels": soft, "index": data.train.index}
+    for name, array in arrays.items():
+        save_array(folder / f"{name}.npy", array)
 
 
 def finish(folder, result, recipe):
-    """Write labels, weights and pictures."""
-    save_text(folder / "classes.txt", "".join(f"{name}\n" for name in result.classes))
-    arrays = {"given_labels": result.given, "true_labels": result.truth, "corrected_labels": result.corrected,
-              "soft_labels": result.soft, "index": result.index}
-    for name, array in arrays.items():
-        if array is not None:
-            save_array(folder / f"{name}.npy", array)
+    """Write weights, pictures and summary."""
     save_arrays(folder / "weights.npz", result.weights)
     pictures.draw_all(folder, result, recipe.begin)
     save_text(folder / "summary.json", json.dumps(summary(result), indent=2) + "\n")
@@ -84,7 +105,7 @@ def known(value):
 def environment():
     """Versions, machine and git commit, as far as they can be found out."""
     found = {"python": platform.python_version(), "machine": platform.platform(), "commit": commit()}
-    for package in ("numpy", "pillow", "matplotlib", "tqdm", "threadpoolctl", "cupy-cuda12x", "cupy-cuda13x"):
+    for package in ("numpy", "pillow", "matplotlib", "tqdm", "threadpoolctl", "joblib", "mpi4py", "cupy-cuda12x", "cupy-cuda13x"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -93,10 +114,14 @@ def environment():
 
 
 def commit():
-    """The git commit of the program, or None outside a checkout."""
+    """The git commit of the program, or None outside a checkout of its own."""
+    root = Path(__file__).resolve().parents[2]
+
+    def git(*words):
+        return subprocess.run(["git", *words], capture_output=True, text=True, cwd=root, timeout=10).stdout.strip()
+
     try:
-        done = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40"], capture_output=True, text=True,
-                              cwd=Path(__file__).parent, timeout=10)
+        own = Path(git("rev-parse", "--show-toplevel")) == root
+        return git("describe", "--always", "--dirty", "--abbrev=40") if own else None
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() or None

@@ -2,13 +2,10 @@
 import io
 import math
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
 from core.checkpoint import atomic
-
-matplotlib.use("Agg")                  # no display is needed
 
 NAMES = {"joint": "step 1, joint", "retrain": "step 2, retrained", "cross-entropy": "plain cross-entropy"}
 BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#d55e00", "#009e73", "#cc3311", "#666666"      # told apart by the colour-blind too
@@ -65,6 +62,11 @@ def losses(result, begin):
     return figure
 
 
+def plain(name):
+    """A class name as text that matplotlib does not take for a formula."""
+    return name.replace("$", r"\$")
+
+
 def mark_begin(axes, begin):
     """A line where the labels were first updated."""
     axes.axvline(begin, color=ORANGE, lw=1, ls="--", label="labels first updated")
@@ -77,7 +79,7 @@ def confusions(result):
     else:
         panels = [("given labels", "true", result.truth, "given", result.given),
                   ("corrected labels", "true", result.truth, "corrected", result.corrected)]
-    C = len(result.classes)
+    C, names = len(result.classes), [plain(name) for name in result.classes]
     figure = Figure(figsize=(4.6 * len(panels), 4.4), layout="constrained")
     for axes, (title, y_name, rows, x_name, columns) in zip(np.ravel(figure.subplots(1, len(panels))), panels):
         counts = np.zeros((C, C))
@@ -88,8 +90,8 @@ def confusions(result):
             for (i, j), value in np.ndenumerate(share):
                 axes.text(j, i, f"{100 * value:.0f}" if counts[i, j] else "", ha="center", va="center", fontsize=7,
                           color="white" if value > .6 else "black")
-            axes.set_xticks(range(C), result.classes, rotation=90, fontsize=7)
-            axes.set_yticks(range(C), result.classes, fontsize=7)
+            axes.set_xticks(range(C), names, rotation=90, fontsize=7)
+            axes.set_yticks(range(C), names, fontsize=7)
         axes.set(title=f"{title}, % of each row", xlabel=x_name, ylabel=y_name)
     return figure
 
@@ -107,6 +109,6 @@ def corrected_sheet(result, columns=10, rows=4):
         if row is not None:
             right = result.truth is None or result.corrected[row] == result.truth[row]
             axes.imshow(result.images[row])
-            axes.set_title(f"{result.classes[result.given[row]]} → {result.classes[result.corrected[row]]}", fontsize=7,
+            axes.set_title(f"{plain(result.classes[result.given[row]])} → {plain(result.classes[result.corrected[row]])}", fontsize=7,
                            color=(GREEN if right else RED) if result.truth is not None else "black")
     return figure
