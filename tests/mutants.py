@@ -49,7 +49,7 @@ class Mutant(NamedTuple):
     def name(self):
         """How tests/planted.py calls it among the equivalent ones: the line that it makes."""
         before, after = self.change
-        return f"without {before}" if after == "pass" else after
+        return f"without {before}" if after in ("", "pass") else after
 
 
 def source_of(file, sources={}):
@@ -92,10 +92,12 @@ def by_rule(file):
 
 
 def walk(node):
-    """Every node but docstrings and what is inside of f-strings, whose positions Python 3.10 does not know."""
+    """Every node that may be changed: no docstrings, and nothing inside f-strings, whose positions Python 3.10 does not know."""
     if isinstance(node, ast.JoinedStr) or isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return
     yield node
+    if isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant):
+        return                                                              # -1 is a number
     for child in ast.iter_child_nodes(node):
         yield from walk(child)
 

@@ -7,19 +7,19 @@
     python -m tests.mutation --markdown FILE            and write the result there
 
 The score is killed / (all - equivalent), killed by the tests as tests/trials.py runs them; tests/planted.py says why the
-equivalent ones are no errors. mutmut and cosmic-ray are well kept, but their rules know no biased variance and no stale momentum,
-and hours go by, since each mutant is tried by an interpreter of its own that imports NumPy and pytest anew.
+equivalent ones are no errors. mutmut and cosmic-ray, both well kept, change operators and constants by rule all over a program:
+they do not know a biased variance or stale momentum, and have no place for the reason why a mutant is equivalent.
 """
 import argparse
 import platform
 import random
+import re
 import sys
 import time
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-import pytest
 from tqdm import tqdm
 
 from tests.mutants import BY_RULE, Mutant, all_mutants, planted
@@ -45,7 +45,7 @@ def table(found):
     rows = [["file", "planted", "by rule", "killed", "equivalent", "survived"]]
     for file in dict.fromkeys(mutant.file for mutant in found):
         of_file = {mutant: noticed for mutant, noticed in found.items() if mutant.file == file}
-        by_hand, equivalent = (sum(map(bool, kind)) for kind in ([m.what for m in of_file], map(reason, of_file)))
+        by_hand, equivalent = sum(bool(m.what) for m in of_file), sum(bool(reason(m)) for m in of_file)
         killed, counted = score(of_file)
         rows.append([file, by_hand, len(of_file) - by_hand, killed, equivalent, counted - killed])
     return [*rows, ["all", *(sum(row[k] for row in rows[1:]) for k in range(1, 6))]]
@@ -62,17 +62,23 @@ def markdown(found, summary):
         return [f"- {a}: {b}" for a, b in pairs] or ["None."]
 
     head, *body = [f"| {' | '.join(map(str, row))} |" for row in table(found)]
-    survivors = [(f"`{m.file}`", f"{m.what} ``{m.name}``") for m, noticed in found.items() if not noticed and not reason(m)]
+    survivors = [(f"`{m.file}`, ``{m.name}``", m.what or "by rule") for m in found if not found[m] and not reason(m)]
     equivalent = [(f"`{m.file}`, ``{m.name}``", reason(m)) for m in found if reason(m)]
     lines = ["# Tests of the tests", "", "Written by `python -m tests.mutation --markdown docs/mutation.md`.", "",
              f"**{summary}**", "", head, "|---" + "|---:" * 5 + "|", *body, "",
              "## Survivors", "", *listed(survivors), "",
-             "## Equivalent mutants", "", "They change the text, but nothing that the program promises.", "", *listed(equivalent), "",
+             "## Equivalent mutants", "", "They change the text, and nothing that the program promises.", "",
+             *listed(equivalent), "",
              "## Planted errors, and the first test that noticed"]
     for file in dict.fromkeys(mutant.file for mutant in found):
         lines += ["", f"### {file}", "", "| error | noticed by |", "|---|---|",
-                  *(f"| {m.what} | `{noticed or 'nobody'}` |" for m, noticed in found.items() if m.file == file and m.what)]
+                  *(f"| {as_text(m.what)} | `{found[m] or 'nobody'}` |" for m in found if m.file == file and m.what)]
     return "\n".join(lines) + "\n"
+
+
+def as_text(words):
+    """For Markdown, where | and * mean something else."""
+    return re.sub(r"([|*])", r"\\\1", words)
 
 
 def chosen(args):
@@ -80,12 +86,29 @@ def chosen(args):
     if args.short:
         return [next(planted(file)) for file in BY_RULE]
     mutants = list(all_mutants([args.file] if args.file else PLANTED))
-    return random.Random(0).sample(mutants, args.sample) if args.sample else mutants
+    return random.Random(0).sample(mutants, min(args.sample, len(mutants))) if args.sample else mutants
+
+
+def outcome(mutants, jobs):
+    """{mutant: what noticed it}, in their order; what is not as it should be is printed at once."""
+    unchanged = [Mutant(file, 0, 0, "", "") for file in dict.fromkeys(mutant.file for mutant in mutants)]
+    with tqdm(total=len(mutants) + len(unchanged), disable=None) as bar:
+        def report(mutant, noticed):
+            bar.update()
+            if bool(noticed) == (mutant in unchanged or bool(reason(mutant))):
+                bar.write(f"{noticed or 'SURVIVED'}  {described(mutant)}")
+
+        wrong = {mutant.file: noticed for mutant, noticed in tried(unchanged, jobs, report).items() if noticed}
+        if wrong:
+            sys.exit(f"without any mutant these tests fail: {wrong}")
+        found = tried(mutants, jobs, report)
+    return {mutant: found[mutant] for mutant in mutants}
 
 
 def circumstances(seconds, jobs):
-    return (f"{date.today()}, Python {platform.python_version()}, NumPy {np.__version__}, pytest {pytest.__version__}; "
-            f"{seconds / 60:.0f} minutes with {jobs} processes")
+    """Date, versions, duration."""
+    versions = ", ".join(f"{library} {version(library)}" for library in ("numpy", "pytest", "hypothesis"))
+    return f"{date.today()}, Python {platform.python_version()}, {versions}; {seconds / 60:.0f} minutes with {jobs} process(es)"
 
 
 def main():
@@ -96,26 +119,16 @@ def main():
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes at a time")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the result there, too")
     args = parser.parse_args()
-    start, mutants = time.monotonic(), chosen(args)
-    unchanged = [Mutant(file, 0, 0, "", "") for file in dict.fromkeys(mutant.file for mutant in mutants)]
-    with tqdm(total=len(mutants) + len(unchanged), disable=None) as bar:
-        def report(mutant, noticed):
-            bar.update()
-            if bool(noticed) == (mutant in unchanged or bool(reason(mutant))):
-                bar.write(f"{noticed or 'SURVIVED'}  {described(mutant)}")
-
-        wrong = {mutant.file: noticed for mutant, noticed in tried(unchanged, args.jobs, report).items() if noticed}
-        if wrong:
-            sys.exit(f"without any mutant these tests fail: {wrong}")
-        found = tried(mutants, args.jobs, report)
+    start = time.monotonic()
+    found = outcome(chosen(args), args.jobs)
     killed, counted = score(found)
-    summary = f"{killed} of {counted} mutants killed, {100 * killed / counted:.1f} %"
-    found = {mutant: found[mutant] for mutant in mutants}                   # in the order of the files
+    summary = f"{killed} of {counted} mutants killed, {100 * killed / max(counted, 1):.1f} %"
+    summary += f"; {circumstances(time.monotonic() - start, args.jobs)}"
     for row in table(found):
         print(f"{row[0]:28}", *(f"{cell:>10}" for cell in row[1:]))
-    print(f"{summary}; {circumstances(time.monotonic() - start, args.jobs)}")
+    print(summary)
     if args.markdown:
-        args.markdown.write_text(markdown(found, f"{summary}; {circumstances(time.monotonic() - start, args.jobs)}."), encoding="utf-8")
+        args.markdown.write_text(markdown(found, summary), encoding="utf-8")
     contradicted = [mutant for mutant, noticed in found.items() if noticed and reason(mutant)]
     return int(killed < GOAL * counted or bool(contradicted))
 

@@ -1,5 +1,6 @@
 """Algorithm 1 step by step, the retraining, and what a Record says."""
 import math
+import time
 from functools import partial
 
 import numpy as np
@@ -202,6 +203,13 @@ def test_record_says_what_can_be_counted_again(xp, monkeypatch):
         assert (r.step, r.epoch, r.lr) == ("joint", number, 0.1) and r.seconds > 0
         assert all(type(value) in (str, int, float) for value in r)     # nothing of the device
         seen.clear()
+
+
+@pytest.mark.parametrize("algorithm", [train.joint_optimization, train.retrain])
+def test_seconds_of_all_epochs_are_no_more_than_have_gone_by(algorithm):
+    start = time.perf_counter()
+    records = list(algorithm(*begin(np), RECIPE))
+    assert 0 < sum(r.seconds for r in records) <= time.perf_counter() - start
 
 
 def slow_terms(z, y):
