@@ -90,7 +90,10 @@ def chosen(args):
 
 
 def outcome(mutants, jobs):
-    """{mutant: what noticed it}, in their order; what is not as it should be is printed at once."""
+    """{mutant: what noticed it}, in their order; what is not as it should be is printed at once.
+
+    The program ends if a test fails without any mutant, or with an equivalent one: then the trials can't be trusted.
+    """
     unchanged = [Mutant(file, 0, 0, "", "") for file in dict.fromkeys(mutant.file for mutant in mutants)]
     with tqdm(total=len(mutants) + len(unchanged), disable=None) as bar:
         def report(mutant, noticed):
@@ -102,6 +105,9 @@ def outcome(mutants, jobs):
         if wrong:
             sys.exit(f"without any mutant these tests fail: {wrong}")
         found = tried(mutants, jobs, report)
+    contradicted = [described(mutant) for mutant, noticed in found.items() if noticed and reason(mutant)]
+    if contradicted:
+        sys.exit(f"listed as equivalent and noticed all the same: {contradicted}")
     return {mutant: found[mutant] for mutant in mutants}
 
 
@@ -129,8 +135,7 @@ def main():
     print(summary)
     if args.markdown:
         args.markdown.write_text(markdown(found, summary), encoding="utf-8")
-    contradicted = [mutant for mutant, noticed in found.items() if noticed and reason(mutant)]
-    return int(killed < GOAL * counted or bool(contradicted))
+    return int(killed < GOAL * counted)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,11 @@ import sys
 import tempfile
 import time
 import traceback
-from importlib.util import cache_from_source
 from pathlib import Path
 
 os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}         # before NumPy: who forks should have one thread
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"     # two mutants may have the same length and second, and Python would confuse them
+sys.dont_write_bytecode = True
 
 import hypothesis.extra.numpy  # noqa: E402, F401   once for all, like pytest and NumPy
 import pytest  # noqa: E402
@@ -63,7 +64,7 @@ class Copy:
     def start(self, mutant):
         """Fork the process that tries the mutant."""
         self.mutant, self.started = mutant, time.monotonic()
-        self.write(mutant.source)
+        (self.folder / mutant.file).write_text(mutant.source, encoding="utf-8")
         self.pid = os.fork()
         if self.pid:
             return
@@ -73,12 +74,6 @@ class Copy:
             traceback.print_exc()
         finally:
             os._exit(pytest.ExitCode.INTERNAL_ERROR)
-
-    def write(self, source):
-        """The mutant's file. What Python compiled of the last one goes: both may have the same length and the same second."""
-        path = self.folder / self.mutant.file
-        path.write_text(source, encoding="utf-8")
-        Path(cache_from_source(path)).unlink(missing_ok=True)
 
     def ended(self):
         """What noticed the mutant, "" if nothing did; None while it is being tried."""
@@ -108,7 +103,6 @@ def run_tests(folder, tests):
     os.dup2(log, 1), os.dup2(log, 2)
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    sys.dont_write_bytecode = False                                         # what is not mutated is compiled once for a copy
     for name in [name for name in sys.modules if name.split(".")[0] in ("core", "nets", "tests")]:
         del sys.modules[name]                                               # they are not this copy's
     sys.path[:] = [str(folder), *(path for path in sys.path if Path(path or ROOT).resolve() != ROOT)]
