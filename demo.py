@@ -9,14 +9,13 @@ import sys
 from pathlib import Path
 
 from core import sweep
-from core.errors import InputError
+from core.errors import InputError, need
 from core.noise import CIFAR10_MAP
 from core.ranks import RankFailed
 from core.recipes import RECIPES, shortened
 from core.report import console
 from core.report.folder import free_name
-from core.run import NETS, NOISES, RATED, Config, run
-from core.run import check as check_config
+from core.run import NETS, NOISES, RATED, Config, check, run
 
 EXAMPLES = """examples
   python demo.py                                   embedded digits, half of their labels redrawn at random; about a minute
@@ -89,11 +88,11 @@ def parser():
 def configuration(args):
     """The Config that the arguments ask for; InputError where they do not fit together. core.run.check looks at the values."""
     on_digits = args.data == "digits"
-    check(not args.quick or (on_digits and args.recipe is None), "--quick has its own data and recipe: leave --data and --recipe away")
+    need(not args.quick or (on_digits and args.recipe is None), "--quick has its own data and recipe: leave --data and --recipe away")
     name = args.recipe or ("quick" if args.quick else "digits" if on_digits else "sn-50")
     recipe = RECIPES[name]
     if args.epochs is not None:
-        check(args.epochs >= 1, "--epochs must be at least 1")
+        need(args.epochs >= 1, "--epochs must be at least 1")
         recipe = shortened(recipe, args.epochs)
     changed = {field: getattr(args, field) for field in ("lr", "alpha", "beta", "begin", "K", "batch", "update", "predict")
                if getattr(args, field) is not None}
@@ -104,7 +103,7 @@ def configuration(args):
 
     kind, rate = noise_of(name)
     kind = args.noise or kind
-    check(args.rate is None or kind in RATED, f"--noise {kind} has no --rate")
+    need(args.rate is None or kind in RATED, f"--noise {kind} has no --rate")
     rate = None if kind not in RATED else rate if args.rate is None else args.rate
     label = f"{'digits' if on_digits else 'cifar10'}-{kind}" + ("" if rate is None else f"-{rate:g}")
     config = Config(
@@ -114,7 +113,7 @@ def configuration(args):
         out=args.out or str(free_name("runs", f"{label}-seed{args.seed}")), force=args.force)
     if args.quick:
         config = config._replace(digits=QUICK)
-    check_config(config)
+    check(config)
     return config
 
 
@@ -126,12 +125,6 @@ def noise_of(recipe):
     return {"sn": "symmetric", "an": "asymmetric"}[kind], int(percent) / 100
 
 
-def check(good, text):
-    """InputError(text) unless good."""
-    if not good:
-        raise InputError(text)
-
-
 def map_of(text, papers):
     """{from: to} of "9:1,2:0"; without a text the paper's map for CIFAR-10 where `papers` says so, else None."""
     if text is None:
@@ -141,9 +134,9 @@ def map_of(text, papers):
         class_map = {a: b for a, b in pairs}
     except ValueError:
         pairs, class_map = [(-1, -1)], {}
-    check(len(class_map) == len(pairs) and all(0 <= c <= 9 for pair in pairs for c in pair),
-          f"--map {text}: write class numbers 0 to 9 as from:to with commas between, every class once on the left, "
-          "for example 9:1,2:0")
+    need(len(class_map) == len(pairs) and all(0 <= c <= 9 for pair in pairs for c in pair),
+         f"--map {text}: write class numbers 0 to 9 as from:to with commas between, every class once on the left, "
+         "for example 9:1,2:0")
     return class_map
 
 
@@ -155,8 +148,8 @@ def prior_of(text):
         weights = [float(w) for w in text.split(",")]
     except ValueError:
         weights = []
-    check(len(weights) == 10 and all(w >= 0 for w in weights) and 0 < sum(weights) < float("inf"),
-          f"--prior {text}: choose uniform, given, or ten weights >= 0 with commas between")
+    need(len(weights) == 10 and all(w >= 0 for w in weights) and 0 < sum(weights) < float("inf"),
+         f"--prior {text}: choose uniform, given, or ten weights >= 0 with commas between")
     return tuple(weights)
 
 
@@ -182,7 +175,7 @@ def main(argv=None):
 def run_main(args):
     """One run and its table."""
     config = configuration(args)
-    check(args.jobs is None, "--jobs is for --sweep")
+    need(args.jobs is None, "--jobs is for --sweep")
     print(console.table(run(config, console.watched, print)))
     print(f"\nlabels, weights, log and pictures: {config.out}")
     return 0
@@ -192,13 +185,13 @@ def sweep_main(args):
     """All runs of a sweep file, and their table."""
     own, defaults = ("sweep", "out", "jobs"), vars(parser().parse_args([]))
     others = [name for name, value in vars(args).items() if name not in own and value != defaults[name]]
-    check(not others, f"--sweep takes only --out and --jobs; --{', --'.join(others)} belongs on the lines of its file")
-    check(args.jobs is None or args.jobs >= 1, f"--jobs {args.jobs}: choose 1 or more")
+    need(not others, f"--sweep takes only --out and --jobs; --{', --'.join(others)} belongs on the lines of its file")
+    need(args.jobs is None or args.jobs >= 1, f"--jobs {args.jobs}: choose 1 or more")
 
     def of_line(words):
         line = parser().parse_args(words)
-        check(not (line.sweep or line.out or line.force or line.jobs or line.ranks), "--sweep, --out, --force, --jobs and --ranks "
-              "are not for the lines of a sweep: it gives every run a folder and a process of its own")
+        need(not (line.sweep or line.out or line.force or line.jobs or line.ranks), "--sweep, --out, --force, --jobs and --ranks "
+             "are not for the lines of a sweep: it gives every run a folder and a process of its own")
         return configuration(line)
 
     table, errors = sweep.sweep(sweep.read(args.sweep, of_line), args.out or Path("runs", Path(args.sweep).stem), args.jobs)

@@ -7,3 +7,9 @@ class InputError(Exception):
     The text is one sentence, without its full stop, that names the thing and the remedy. demo.py prints it and ends with
     status 2; every other exception is a fault of the program and keeps its traceback.
     """
+
+
+def need(good, text):
+    """InputError(text) unless good."""
+    if not good:
+        raise InputError(text)

@@ -9,7 +9,7 @@ from core import backend, noise, train
 from core.data import cifar10, digits
 from core.data.batches import Images, mean_image
 from core.data.labels import read_labels, read_matrix
-from core.errors import InputError
+from core.errors import need
 from core.labels import SoftLabels, one_hot
 from core.ranks import launch
 from core.recipes import Recipe
@@ -127,11 +127,6 @@ def trained(config, data, given, xp, comm, folder, watch, say):
 def check(config):
     """InputError for settings that cannot be meant. Names are those of the command line."""
     r = config.recipe
-
-    def need(good, text):
-        if not good:
-            raise InputError(text)
-
     need(config.noise in NOISES and config.net in NETS, f"the noise must be one of {NOISES} and the net one of {tuple(NETS)}")
     need(config.noise not in RATED or (config.rate is not None and 0 <= config.rate <= 1),
          f"--rate {config.rate}: the rate is a fraction between 0 and 1, for example 0.5")

@@ -55,7 +55,7 @@ def sweep(runs, out, jobs=None):
     """
     jobs = jobs or available_processors()
     folders = [Path(out, folder_name(line)) for line, _ in runs]
-    todo = [config._replace(out=str(folder), ranks=1, force=True)
+    todo = [config._replace(out=str(folder), ranks=1 if config.gpu is None else None, force=True)
             for (_, config), folder in zip(runs, folders) if outcome_in(folder) is None]
     errors = [error for error in Parallel(n_jobs=jobs, verbose=5 if todo else 0)(delayed(attempt)(c) for c in todo) if error]
     return table(runs, folders), errors

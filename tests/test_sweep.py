@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import demo
+from core import run as run_module
 from core import sweep
 from core.errors import InputError
 
@@ -66,3 +67,13 @@ def test_options_of_a_run_beside_a_sweep_are_refused(tmp_path, capsys, arguments
     file.write_text(f"{TINY} --out {tmp_path}/x")
     assert demo.main(["--sweep", str(file), "--out", str(tmp_path / "out")]) == 2
     assert "are not for the lines of a sweep" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line, ranks", [("--quick", 1), ("--quick --gpu", None)])
+def test_every_run_has_one_process_and_the_gpu_none_of_the_cpus(tmp_path, monkeypatch, line, ranks):
+    """The settings that a sweep makes pass the check of every run."""
+    started = []
+    monkeypatch.setattr(sweep, "run", lambda config: (run_module.check(config), started.append(config)))
+    config = demo.configuration(demo.parser().parse_args(line.split()))
+    _, errors = sweep.sweep([(line, config)], tmp_path, jobs=1)
+    assert errors == [] and [c.ranks for c in started] == [ranks]
