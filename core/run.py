@@ -80,7 +80,7 @@ def run(config, watch=lambda records, epochs, step: records, say=lambda text: No
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):      # a loss that overflows is answered by one sentence
         records, Y, weights = launch(lambda comm: trained(config, data, given, xp, comm, folder, watch, say), size)
 
-    truth, corrected = data.train.labels, Y.argmax(axis=1)
+    truth, corrected = data.train.truth, Y.argmax(axis=1)
     result = Result(records, data.classes, data.train.images, data.train.index, given, truth, corrected, Y, weights,
                     correct(given, truth), correct(corrected, truth))
     if folder:
@@ -93,7 +93,7 @@ def trained(config, data, given, xp, comm, folder, watch, say):
     first = comm.rank == 0
     comm.barrier()                     # nobody looks whether the folder is free any more
     if first:
-        say(description(config, data, given, data.train.labels, comm.size))
+        say(description(config, data, given, comm.size))
     if first and folder:
         run_folder.begin(folder, config._replace(ranks=comm.size))
 
@@ -155,21 +155,23 @@ def read_data(config):
         data = cifar10.load(config.data, config.seed, config.subset)
         if not cifar10.is_official(config.data):
             data = data._replace(name=f"{data.name} (not the official pixels)")
+    if config.noise not in ("none", "labels") and data.train.truth is None:        # labels that are made wrong on purpose are
+        data = data._replace(train=data.train._replace(truth=data.train.labels))   # taken to be true before
     return data if config.augment else data._replace(pad=0, flip=False)
 
 
 def given_labels(config, data):
-    """The labels to work with (N,) int64, made from the true ones as the configuration says."""
-    truth, C, rng = data.train.labels, len(data.classes), np.random.default_rng([config.seed, *b"noise"])
+    """The labels to work with (N,) int64: those of the data, of a file, or made from the true ones as the configuration says."""
+    truth, C, rng = data.train.truth, len(data.classes), np.random.default_rng([config.seed, *b"noise"])
     rate = config.rate
     return {
-        "none": lambda: truth.copy(),
+        "none": lambda: data.train.labels.copy(),
         "symmetric": lambda: noise.symmetric(truth, rate, C, rng),
         "symmetric-others": lambda: noise.symmetric_others(truth, rate, C, rng),
         "asymmetric": lambda: noise.asymmetric(truth, rate, config.class_map, rng),
         "pair": lambda: noise.pair_flip(truth, rate, C, rng),
         "matrix": lambda: noise.transition(truth, read_matrix(config.noise_file, C), rng),
-        "labels": lambda: read_labels(config.noise_file, data.classes, data.rows or len(truth))[data.train.index],
+        "labels": lambda: read_labels(config.noise_file, data.classes, data.rows or len(data.train.index))[data.train.index],
     }[config.noise]()
 
 
@@ -180,8 +182,9 @@ def as_task(data, seed, xp):
     def shown(split):
         return Images(split.images, mean, data.pad, data.flip).on(xp)
 
+    truth = None if data.train.truth is None else xp.asarray(data.train.truth)
     return train.Task(shown(data.train), (shown(data.validation), xp.asarray(data.validation.labels)),
-                      (shown(data.test), xp.asarray(data.test.labels)), xp.asarray(data.train.labels), seed)
+                      (shown(data.test), xp.asarray(data.test.labels)), truth, seed)
 
 
 def baseline(recipe):
@@ -195,16 +198,18 @@ def correct(labels, truth):
     return math.nan if truth is None else float((labels == truth).mean())
 
 
-def description(config, data, given, truth, ranks):
+def description(config, data, given, ranks):
     """What is about to be done, in a few lines."""
-    recipe, wrong = config.recipe, 1 - correct(given, truth)
+    recipe, truth = config.recipe, data.train.truth
+    wrong = "nobody knows how many labels are wrong" if truth is None else \
+        f"{100 * (given != truth).mean():.1f} % of the labels really wrong"
     asked = f", rate {config.rate:g} requested" if config.noise in RATED else ""
     prior_note = recipe.prior if isinstance(recipe.prior, str) else "a vector"
     return "\n".join([
         f"data     {data.name}: {len(given)} training, {len(data.validation.labels)} validation, {len(data.test.labels)} test images "
         f"of {data.train.images.shape[1]}x{data.train.images.shape[2]}, {len(data.classes)} classes"
         + ("" if config.augment else ", not augmented"),
-        f"noise    {config.noise}{asked}, {100 * wrong:.1f} % of the labels really wrong",
+        f"noise    {config.noise}{asked}, {wrong}",
         f"network  {config.net}: widths {NETS[config.net]['widths']}, blocks {NETS[config.net]['blocks']}, "
         f"on {f'the CPU, {ranks} process' + 'es' * (ranks > 1) if config.gpu is None else f'GPU {config.gpu}'}",
         f"step 1   {recipe.epochs} epochs, lr {recipe.lr:g}, alpha {recipe.alpha:g}, beta {recipe.beta:g}, "

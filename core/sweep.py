@@ -89,7 +89,7 @@ def table(runs, folders):
     rows = [("run", "correct labels", "corrected", "test, step 1", "test, step 2")]
     for (line, _), folder in zip(runs, folders):
         if outcome := outcome_in(folder):
-            labels = ["" if outcome[key] is None else percent(outcome[key]) for key in ("initial", "recovery")]
+            labels = [percent(outcome[key]) for key in ("initial", "recovery")]
             rows.append((line, *labels, percent(outcome["joint"]["test"]), percent(outcome["retrain"]["test"])))
         else:
             rows.append((line, "failed", "", "", ""))

@@ -48,7 +48,7 @@ class Record(NamedTuple):
     L_p: float
     L_e: float
     accuracy: float
-    validation: float
+    validation: float                  # nan where there are no such images
     test: float
     recovery: float                    # fraction of the labels whose argmax is the true class; nan where the truth is unknown
     changed: int                       # labels whose argmax the update changed
@@ -134,8 +134,8 @@ def predictions(model, images, batch=500):
 
 
 def accuracy(model, images, labels):
-    """Fraction of the images (Images) whose most probable class is their label (N,)."""
-    return float((predictions(model, images).argmax(axis=1) == labels).mean())
+    """Fraction of the images (Images) whose most probable class is their label (N,); nan where there are no images."""
+    return math.nan if len(labels) == 0 else float((predictions(model, images).argmax(axis=1) == labels).mean())
 
 
 def recovery(labels, truth):

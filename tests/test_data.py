@@ -9,10 +9,12 @@ def shares(parts, labels, classes):
     return np.array([np.bincount(labels[rows], minlength=classes) for rows in parts])
 
 
-def test_take_keeps_images_labels_and_index_together():
-    split = Split(np.arange(5 * 12, dtype=np.uint8).reshape(5, 2, 2, 3), np.array([3, 1, 4, 1, 5]), np.array([9, 2, 6, 5, 3]))
+def test_take_keeps_all_that_is_known_of_an_image_together():
+    split = Split(np.arange(5 * 12, dtype=np.uint8).reshape(5, 2, 2, 3), np.array([3, 1, 4, 1, 5]), np.array([9, 2, 6, 5, 3]),
+                  paths=np.array(list("abcde")))
     part = split.take([4, 0])
     assert part.labels.tolist() == [5, 3] and part.index.tolist() == [3, 9]
+    assert part.paths.tolist() == ["e", "a"] and part.truth is None
     assert (part.images == split.images[[4, 0]]).all()
 
 

@@ -224,6 +224,14 @@ def test_recovery_is_not_a_number_where_the_truth_is_unknown(xp):
     assert math.isnan(next(train.joint_optimization(model, task, labels, RECIPE)).recovery)
 
 
+def test_accuracy_on_no_images_is_not_a_number(xp):
+    model, task, labels = begin(xp)
+    images, classes = task.test
+    none = images._replace(pixels=images.pixels[:0]), classes[:0]
+    record = next(train.joint_optimization(model, task._replace(validation=none, test=none), labels, RECIPE))
+    assert math.isnan(record.validation) and math.isnan(record.test) and record.recovery > 0
+
+
 def test_fewer_images_than_a_batch_make_one_batch_of_all(xp):
     model, task, labels = begin(xp, n=5)
     records = list(train.joint_optimization(model, task, labels, RECIPE._replace(batch=128)))

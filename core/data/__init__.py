@@ -8,14 +8,16 @@ import numpy as np
 
 
 class Split(NamedTuple):
-    """Images with their true labels, as far as these are known. Label noise is added later, by core/noise.py."""
+    """Images with the labels that came with them. Label noise is added later, by core/noise.py."""
     images: np.ndarray                 # (N, H, W, 3) uint8
     labels: np.ndarray                 # (N,) int64, 0 .. C-1
     index: np.ndarray                  # (N,) int64, the row of each image in its source
+    truth: np.ndarray = None           # (N,) int64, the true labels; None where nobody knows them
+    paths: np.ndarray = None           # (N,) str, the file of each image; None where there are no single files
 
     def take(self, rows):
         """The part of the split in `rows`, in that order."""
-        return Split(self.images[rows], self.labels[rows], self.index[rows])
+        return Split(*(None if array is None else array[rows] for array in self))
 
 
 class DataSet(NamedTuple):

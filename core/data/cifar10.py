@@ -31,9 +31,9 @@ def load(path, seed=0, subset=None):
     rows = stratified(labels, (size, held_out), len(classes), np.random.default_rng([seed, *b"split"]))
     check_all_present(labels[rows[0]], classes, path)
 
-    train, validation = [Split(gather(planes, r), labels[r], r) for r in rows]
+    train, validation = [Split(gather(planes, r), labels[r], r, truth=labels[r]) for r in rows]
     every = np.arange(len(test_labels))
-    test = Split(gather([test_planes], every), test_labels, every)
+    test = Split(gather([test_planes], every), test_labels, every, truth=test_labels)
     return DataSet("cifar10", classes, train, validation, test, pad=4, flip=True, rows=len(labels))
 
 

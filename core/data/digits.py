@@ -50,7 +50,7 @@ def draw(n, names, size, rng):
         labels[i] = order[i % 10]
         paint = lettering(CLASSES[labels[i]], fonts[rng.integers(len(fonts))], rng)
         images[i] = photograph(paint, rng)
-    return Split(images, labels, np.arange(n))
+    return Split(images, labels, np.arange(n), truth=labels)
 
 
 def open_font(name, height):

@@ -27,7 +27,7 @@ def watched(records, epochs, step):
 
 def short(record):
     """One epoch in a few words."""
-    words = [f"loss {record.loss:.3f}", f"validation {percent(record.validation)}"]
+    words = [f"loss {record.loss:.3f}"] + [f"validation {percent(record.validation)}"] * (not math.isnan(record.validation))
     if record.step == "joint":
         known = [] if math.isnan(record.recovery) else [f"correct labels {percent(record.recovery)}"]
         words += known + [f"{record.changed} changed"]
@@ -68,5 +68,5 @@ def label_line(result):
 
 
 def percent(fraction):
-    """0.9861 -> 98.6 %"""
-    return f"{100 * fraction:.1f} %"
+    """0.9861 -> 98.6 %, and a dash for what is not known (nan or None)"""
+    return "-" if fraction is None or math.isnan(fraction) else f"{100 * fraction:.1f} %"

@@ -2,8 +2,8 @@
 
     config.json            every setting, versions, git commit        log.jsonl           a line for each epoch
     given_labels.npy       (N,) as they were given                    classes.txt         C names, a line each
-    given_is_wrong.npy     (N,) where that is not the true label
-    true_labels.npy        (N,) where they are known                  index.npy           (N,) row of each image in its source
+    given_is_wrong.npy     (N,) where that is not the true label, if the truth is known
+    true_labels.npy        (N,) if they are known                     index.npy           (N,) row of each image in its source
     corrected_labels.npy   (N,) argmax of the soft labels             soft_labels.npy     (N, C)
     weights.npz            of the network of step 2                   *.png               pictures
     summary.json           the outcome in a few numbers; written last, so a folder that has it is complete
@@ -73,8 +73,9 @@ def log(folder, record):
 def save_labels(folder, data, given, soft):
     """The labels, before and after, as soon as step 1 has found them: what comes later cannot take them away."""
     save_text(folder / "classes.txt", "".join(f"{name}\n" for name in data.classes))
-    arrays = {"given_labels": given, "true_labels": data.train.labels, "given_is_wrong": given != data.train.labels,
-              "corrected_labels": soft.argmax(axis=1), "soft_labels": soft, "index": data.train.index}
+    arrays = {"given_labels": given, "corrected_labels": soft.argmax(axis=1), "soft_labels": soft, "index": data.train.index}
+    if data.train.truth is not None:
+        arrays |= {"true_labels": data.train.truth, "given_is_wrong": given != data.train.truth}
     for name, array in arrays.items():
         save_array(folder / f"{name}.npy", array)
 
@@ -92,8 +93,9 @@ def summary(result):
                "changed": int((result.corrected != result.given).sum())}
     for step in dict.fromkeys(record.step for record in result.records):
         records = [record for record in result.records if record.step == step]
-        outcome[step] = {"best_validation": max(record.validation for record in records), "last_validation": records[-1].validation,
-                         "test": records[-1].test, "seconds": sum(record.seconds for record in records)}
+        outcome[step] = {"best_validation": known(max(record.validation for record in records)),
+                         "last_validation": known(records[-1].validation), "test": known(records[-1].test),
+                         "seconds": sum(record.seconds for record in records)}
     return outcome
 
 

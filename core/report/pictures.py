@@ -36,8 +36,9 @@ def curves(result, begin):
         epochs = [r.epoch for r in records]
         if step == "joint" and not math.isnan(result.recovery):
             axes.plot(epochs, [r.recovery for r in records], color=GREEN, lw=2.5, label="labels that are correct")
-        axes.plot(epochs, [r.test for r in records], color=BLUE, label="test")
-        axes.plot(epochs, [r.validation for r in records], color=BLUE, ls=":", label="validation")
+        for name, style in (("test", "-"), ("validation", ":")):
+            if not math.isnan(getattr(records[-1], name)):
+                axes.plot(epochs, [getattr(r, name) for r in records], color=BLUE, ls=style, label=name)
         axes.plot(epochs, [r.accuracy for r in records], color=GREY, lw=1, label="training, against the labels in use")
         if step == "joint":
             mark_begin(axes, begin)
