@@ -5,7 +5,7 @@ from tests.test_docs import every_page, text_of, without_code
 
 COMMANDS = set("""
     Vert alpha approx arg ast bar beta cdot delta eta exp frac gamma hat lambda langle ldots left leftarrow leq
-    log mathcal mathrm max mid min mu partial qquad rangle rho right sigma sqrt sum theta times top varepsilon
+    log mathcal mathrm max mid min mu odot partial qquad rangle rho right sigma sqrt sum theta times top varepsilon
     """.split())
 
 

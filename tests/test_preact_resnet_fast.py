@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from core.ranks import launch
+from core.launch import launch
 from nets import preact_resnet as plain
 from nets.preact_resnet import Architecture
 from nets.preact_resnet_fast import FastNet
@@ -64,6 +64,14 @@ def test_batches_of_changing_size_share_one_workspace():
     net = FastNet()
     for N in (9, 1, 10, 9):
         given = problem(arch, N, H, W, seed=N)
+        assert max(errors(everything(net, arch, *given), everything(plain, arch, *given)).values()) < 1e-10
+
+
+def test_images_of_changing_size_share_one_workspace():
+    arch, N, _, _ = CASES["two stages"]
+    net = FastNet()
+    for H, W in ((8, 8), (7, 6), (8, 8)):                              # the tiles of all three cover 8 x 8 pixels
+        given = problem(arch, N, H, W)
         assert max(errors(everything(net, arch, *given), everything(plain, arch, *given)).values()) < 1e-10
 
 

@@ -22,7 +22,7 @@ def fast_and_plain(shape, stride, dtype, times=1):
     dy = rng.standard_normal(plain_y.shape).astype(dtype)
     plain_dx, plain_dw = conv_backward(dy.astype(float), cache)
     space = Workspace(dtype)
-    filters, conv = space.filters(C, K, stride), space.convolution((H, W, n, C), K, stride)
+    filters, conv = space.filters(C, K, stride), space.convolution("conv", (H, W, n, C), K, stride)
     y, dx = pixel_major(dy).copy(), pixel_major(x).copy()
     conv.x[...], conv.dy[...] = pixel_major(x), pixel_major(dy)
     filters.forward(w)
@@ -63,6 +63,12 @@ def test_equals_the_readable_convolution_in_float64(shape, stride):
 def test_float32_stays_within_1e_5(shape, stride):
     for found, expected in zip(*fast_and_plain(shape, stride, np.float32)):
         assert found.dtype == np.float32 and error(found, expected) < 1e-5
+
+
+def test_the_arrays_of_a_workspace_begin_a_cache_line():
+    space = Workspace(np.float32)
+    arrays = [space(f"array {k}", (k, 3)) for k in range(1, 6)]
+    assert all(array.ctypes.data % 64 == 0 and array.flags.c_contiguous and not array.any() for array in arrays)
 
 
 def test_the_weight_gradient_is_collected_over_blocks():

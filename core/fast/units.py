@@ -4,7 +4,8 @@
 
 What a unit computes it computes block by block, while a block is in the cache: h, y, and the sums that the *next* batch
 normalisation needs. Those of the whole batch are known only at the end of the loop; so the unit that uses a result applies its
-normalisation, forward and backward. h is made again in the backward pass: half the memory for the time of three passes.
+normalisation, forward and backward. h stays where the convolution read it, in a frame of zeros: to make it again in the
+backward pass takes two thirds of the memory, and for the small nets 1.05 times as long.
 
 n images, H x W pixels, C channels in, K out; pixel-major blocks (H, W, n, C): a row of the image is one row of memory, as the
 transforms want it (in plain NHWC a step takes 1.1 to 1.4 times as long). x, y, g: lists of blocks; sums (2, C).
@@ -20,10 +21,10 @@ def unit_forward(space, name, x, norm, w, stride, w_projection=None, base=None):
     image = [-(-side // stride) for side in x[0].shape[:2]]
     y = space.blocks(name, x, *image, K)
     projected = None if w_projection is None else space.blocks(f"{name} projected", x, *image, K)
-    relu, filters, sums = Activation(norm, x), space.filters(C, K, stride), np.zeros((2, K))
+    relu, filters, sums = Activation(space, norm, x), space.filters(C, K, stride), np.zeros((2, K))
     filters.forward(w)
     for i, block in enumerate(x):
-        conv = space.convolution(block.shape, K, stride)
+        conv = space.convolution(f"{name} {i}", block.shape, K, stride)
         relu.write(block, conv.x)
         conv.forward(filters, y[i])
         if base is not None:
@@ -34,16 +35,15 @@ def unit_forward(space, name, x, norm, w, stride, w_projection=None, base=None):
     return y, projected, sums
 
 
-def unit_backward(space, dy, x, norm, w, stride, w_projection=None, dprojected=None):
+def unit_backward(space, name, dy, x, w, stride, w_projection=None, dprojected=None):
     """(g, sums of g and of g*x, dw, dw_projection) from dy(i, out), which writes block i of the gradient of y."""
     C, K = w.shape[2:]
     g, dw_projection = space.blocks("g", x), None if w_projection is None else np.zeros_like(w_projection)
-    relu, filters, sums = Activation(norm, x), space.filters(C, K, stride), np.zeros((2, C))
+    filters, sums = space.filters(C, K, stride), np.zeros((2, C))
     filters.backward(w)
     for i, block in enumerate(x):
-        conv = space.convolution(block.shape, K, stride)
+        conv = space.convolution(f"{name} {i}", block.shape, K, stride)
         dy(i, conv.dy)
-        relu.write(block, conv.x)
         conv.backward(filters, g[i])
         if w_projection is not None:
             add_projection_gradient(space, conv.x, dprojected[i], w_projection[0, 0], stride, g[i], dw_projection[0, 0])
@@ -80,23 +80,33 @@ def every(stride, h, space):
 def stem_forward(space, name, x, w, n):
     """The first convolution, of NHWC images x (N, H, W, C) with few channels: (blocks of y, their columns, sums of y).
 
-    The columns (R*R*C, H, W*n) are gathered channel by channel and tap by tap, in rows of W*n numbers (14 times as fast as
-    pixel by pixel), and kept for dw. One product for each row of the image: 1.4 times as fast as one large one.
+    One product for each row of the image: 1.4 times as fast as one large one. The columns are kept for dw.
     """
     (R, _, C, K), (N, H, W, _) = w.shape, x.shape
     y, columns, sums = [], [], np.zeros((2, K))
     for i, k in enumerate(range(0, max(N, 1), n)):
-        part = x[k:k + n].transpose(3, 1, 2, 0)                                     # (C, H, W, n or fewer)
-        frame = space("frame", (C, H + R - 1, W + R - 1, part.shape[3]))
-        frame[:, R // 2:H + R // 2, R // 2:W + R // 2] = part
-        columns.append(space(f"columns {i}", (R * R * C, H, W * part.shape[3])))
-        y.append(space(f"{name} {i}", (H, W, part.shape[3], K)))
-        taps = columns[i].reshape(R, R, *part.shape)
-        for r, q in np.ndindex(R, R):
-            taps[r, q] = frame[:, r:r + H, q:q + W]
-        np.matmul(columns[i].transpose(1, 2, 0), w.reshape(R * R * C, K), out=by_row(y[i]))
+        columns.append(stem_columns(space, i, x[k:k + n], R))
+        y.append(space(f"{name} {i}", (H, W, len(x[k:k + n]), K)))
+        np.matmul(columns[i].swapaxes(1, 2), w.reshape(R * R * C, K), out=by_row(y[i]))
         add_sums(sums, y[i], y[i])
     return y, columns, sums
+
+
+def stem_columns(space, i, x, R):
+    """x (n, H, W, C) -> columns[h, (r,q,c), (w,n)] = x[n, h + r - R//2, w + q - R//2, c]  (H, R*R*C, W*n)
+
+    Only the R shifts along a row are copies; those from row to row are views, as row h + 1 follows row h in memory: the
+    columns are gathered 1.35 times as fast as with R*R copies, in a third of the memory. (In rows of W*n numbers, that is
+    14 times as fast as pixel by pixel.)
+    """
+    n, H, W, C = x.shape
+    frame = space("frame", (H, C, W + R - 1, n))
+    frame[:, :, R // 2:W + R // 2] = x.transpose(1, 3, 2, 0)
+    rows = space(f"rows {i}", (H + R - 1, R, C, W, n))
+    for q in range(R):
+        rows[R // 2:H + R // 2, q] = frame[:, :, q:q + W]
+    row, item = rows.strides[0], rows.itemsize
+    return np.lib.stride_tricks.as_strided(rows, (H, R * R * C, W * n), (row, W * n * item, item))
 
 
 def stem_backward(space, dy, y, columns, w):
@@ -105,13 +115,13 @@ def stem_backward(space, dy, y, columns, w):
     for i, column in enumerate(columns):
         block = space("dy", y[i].shape)
         dy(i, block)
-        dw += np.matmul(column.transpose(1, 0, 2), by_row(block)).sum(axis=0).reshape(w.shape)
+        dw += np.matmul(column, by_row(block)).sum(axis=0).reshape(w.shape)
     return dw
 
 
 def head_forward(space, x, norm):
     """The mean of h over the pixels, (N, C)"""
-    relu, pooled = Activation(norm, x), []
+    relu, pooled = Activation(space, norm, x), []
     for block in x:
         H, W, n, C = block.shape
         h = space("h", block.shape)
@@ -122,7 +132,7 @@ def head_forward(space, x, norm):
 
 def head_backward(space, dpooled, x, norm):
     """(g, sums of g and of g*x) from dpooled (N, C)"""
-    relu, g, sums, k = Activation(norm, x), space.blocks("g", x), np.zeros((2, x[0].shape[3])), 0
+    relu, g, sums, k = Activation(space, norm, x), space.blocks("g", x), np.zeros((2, x[0].shape[3])), 0
     for i, block in enumerate(x):
         H, W, n, _ = block.shape
         h = space("h", block.shape)

@@ -84,19 +84,20 @@ class Filters:
 
 
 class Convolution:
-    """Buffers and views for one shape: fill `x`, then `forward`; fill `x` and `dy`, then `backward`.
+    """Buffers and views for one block of a layer: fill `x`, then `forward`; fill `dy`, then `backward`.
 
     Both images lie in a frame of zeros, the padding: `x` (H, W, n, C) and `dy` (h, w, n, K) are their insides. All arrays
-    come from scratch(name, shape), which hands out the same array for the same question, so that layers share them.
+    come from scratch(name, shape), which hands out the same array for the same question, so that layers share them; `x`
+    alone, which the backward pass needs again, is this block's own.
     """
 
-    def __init__(self, shape, K, stride, dtype, scratch):
+    def __init__(self, name, shape, K, stride, dtype, scratch):
         H, W, n, C = shape
         h, w = -(-H // stride), -(-W // stride)
         T, U = -(-H // 4), -(-W // 4)
         step = 4 // stride
         (BT, _, AT), (BT_dx, _, AT_dx) = [[a.astype(dtype) for a in algorithm] for algorithm in algorithms(stride)]
-        x = scratch(f"x{H}x{W}", (4 * T + 2, 4 * U + 2, n, C))
+        x = scratch(f"x {name} {H}x{W}", (4 * T + 2, 4 * U + 2, n, C))
         dy = scratch(f"dy{h}x{w}", (step * T + 2, step * U + 2, n, K))
         self.x, self.dy = x[1:H + 1, 1:W + 1], dy[1:h + 1, 1:w + 1]
         self.x_tiles = Transform(BT, x, 4, (T, U), scratch)

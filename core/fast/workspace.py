@@ -3,9 +3,13 @@
 In the steady state nothing is allocated and no page is touched for the first time: a fresh array of 150 MB costs 37,000 page
 faults and 105 ms, the same one used again nothing.
 """
+import math
+
 import numpy as np
 
 from core.fast.winograd import Convolution, Filters
+
+LINE = 64               # bytes of a cache line
 
 
 class Workspace:
@@ -17,7 +21,7 @@ class Workspace:
     def __call__(self, name, shape):
         key = name, shape
         if key not in self.arrays:
-            self.arrays[key] = np.zeros(shape, self.dtype)
+            self.arrays[key] = aligned_zeros(shape, self.dtype)
         return self.arrays[key]
 
     def blocks(self, name, x, *shape):
@@ -25,9 +29,9 @@ class Workspace:
         H, W, C = shape or (*x[0].shape[:2], x[0].shape[3])
         return [self(f"{name} {i}", (H, W, block.shape[2], C)) for i, block in enumerate(x)]
 
-    def convolution(self, shape, K, stride):
-        """The Convolution of blocks of that shape, which all layers share."""
-        return self.plan(Convolution, shape, K, stride)
+    def convolution(self, name, shape, K, stride):
+        """The Convolution of the block of that name: it has an input of its own, and shares all else with those of its shape."""
+        return self.plan(Convolution, name, shape, K, stride)
 
     def filters(self, C, K, stride):
         """The Filters of that size, which all layers share."""
@@ -39,3 +43,15 @@ class Workspace:
         if key not in self.plans:
             self.plans[key] = kind(*arguments, self.dtype, self)
         return self.plans[key]
+
+
+def aligned_zeros(shape, dtype):
+    """np.zeros whose first number begins a cache line.
+
+    NumPy's own large arrays begin 16 bytes into one, so that each of the processor's 64-byte loads and stores touches two lines.
+    Alone this makes a step 1.07 times (small net) to 1.1 times (paper's net) as fast.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.zeros(size + LINE, np.uint8)
+    start = -memory.ctypes.data % LINE
+    return memory[start:start + size].view(dtype).reshape(shape)
