@@ -1,0 +1,195 @@
+// What the kernels share: the two kinds of numbers, and the instructions of the tensor cores behind plain functions.
+//
+//   half    16 bits stored, 10-bit mantissa;  mma contracts 16 at a time       float   32 bits stored, rounded to TF32 (10-bit
+//   VEC     numbers in 16 bytes: 8 or 4                                                mantissa, too) as operands;  mma: 8
+//   KSTEP   contracted indices of one mma: 2 VEC
+//
+// Fragments, as mma.sync.m16n8k16 (half) and .m16n8k8 (TF32) want them; lane = 4 g + t of a warp:
+//
+//           k ->                          n ->                        n ->
+//      m  +-------+-------+          k  +-------+                m  +-------+      lane 4g+t holds of d: row g, columns 2t, 2t+1;
+//      |  | a[0]  | a[2]  |          |  |  b0   |                |  | d0 d1 |      then row g + 8. All sums are float.
+//      v  +-------+-------+          v  +-------+                v  +-------+
+//         | a[1]  | a[3]  |             |  b1   |                   | d2 d3 |
+//         +-------+-------+             +-------+                   +-------+
+//      m 16, k KSTEP                    n 8                         m 16, n 8
+//
+// An operand lies in shared memory with k running along the rows ("along", fetched by ldmatrix: 16 bytes are VEC numbers of one
+// row) or down the rows ("down": ldmatrix.trans for halves, ordinary loads for floats, for which there is no such instruction).
+// No header is needed, so that NVRTC compiles this wherever it is installed.
+#pragma once
+
+struct half { unsigned short bits; };
+
+#ifndef __CUDACC__
+#include "cuda_shim.h"           // the tests run the kernels as C++
+#else
+
+#define DYNAMIC_SHARED(name) extern __shared__ __align__(16) unsigned char name[]
+
+__device__ __forceinline__ float half_to_float(unsigned short h) {
+    float x;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(h));
+    return x;
+}
+
+__device__ __forceinline__ unsigned pack_halves(float low, float high) {
+    unsigned both;
+    asm("{ .reg .f16 l, h; cvt.rn.f16.f32 l, %1; cvt.rn.f16.f32 h, %2; mov.b32 %0, {l, h}; }" : "=r"(both) : "f"(low), "f"(high));
+    return both;
+}
+
+__device__ __forceinline__ float to_tf32(float x) {
+    unsigned rounded;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(rounded) : "f"(x));
+    return __uint_as_float(rounded);
+}
+
+__device__ __forceinline__ unsigned shared_address(const void* p) { return static_cast<unsigned>(__cvta_generic_to_shared(p)); }
+
+__device__ __forceinline__ void ldmatrix(unsigned (&r)[4], const void* row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(shared_address(row)) : "memory");
+}
+
+__device__ __forceinline__ void ldmatrix_transposed(unsigned (&r)[4], const void* row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(shared_address(row)) : "memory");
+}
+
+__device__ __forceinline__ void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+__device__ __forceinline__ void mma_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+__device__ __forceinline__ void cp_async(void* to, const void* from) {           // 16 bytes from global to shared memory
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" :: "r"(shared_address(to)), "l"(from) : "memory");
+}
+
+__device__ __forceinline__ void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+
+template <int PENDING>
+__device__ __forceinline__ void cp_async_wait() { asm volatile("cp.async.wait_group %0;" :: "n"(PENDING) : "memory"); }
+
+#endif
+
+// ---- numbers -----------------------------------------------------------------------------------------------------------------
+
+union Word { unsigned u; float f; };
+
+template <typename T> struct Number;
+
+template <> struct Number<half> {
+    static constexpr int VEC = 8, KSTEP = 16;
+
+    static __device__ __forceinline__ float get(half x) { return half_to_float(x.bits); }
+    static __device__ __forceinline__ half put(float x) { return {static_cast<unsigned short>(pack_halves(x, 0.f))}; }
+    static __device__ __forceinline__ half operand(float x) { return put(x); }
+
+    static __device__ __forceinline__ void unpack(float (&x)[8], uint4 v) {
+        const unsigned words[4] = {v.x, v.y, v.z, v.w};
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            x[2 * i] = half_to_float(static_cast<unsigned short>(words[i]));
+            x[2 * i + 1] = half_to_float(static_cast<unsigned short>(words[i] >> 16));
+        }
+    }
+    static __device__ __forceinline__ uint4 pack(const float (&x)[8]) {
+        return {pack_halves(x[0], x[1]), pack_halves(x[2], x[3]), pack_halves(x[4], x[5]), pack_halves(x[6], x[7])};
+    }
+    static __device__ __forceinline__ uint4 pack_operand(const float (&x)[8]) { return pack(x); }
+
+    static __device__ __forceinline__ void mma(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+        mma_f16(d, a, b0, b1);
+    }
+    // a (16, KSTEP) at column m of the rows row(k), k down;  b: two neighbours (KSTEP, 8) at column n, as b0, b1, b0, b1
+    template <typename Row>
+    static __device__ __forceinline__ void a_down(unsigned (&a)[4], Row row, int m, int lane) {
+        ldmatrix_transposed(a, row(lane % 8 + lane / 16 * 8) + m + lane / 8 % 2 * 8);
+    }
+    template <typename Row>
+    static __device__ __forceinline__ void b_down(unsigned (&b)[4], Row row, int n, int lane) {
+        ldmatrix_transposed(b, row(lane % 16) + n + lane / 16 * 8);
+    }
+};
+
+template <> struct Number<float> {
+    static constexpr int VEC = 4, KSTEP = 8;
+
+    static __device__ __forceinline__ float get(float x) { return x; }
+    static __device__ __forceinline__ float put(float x) { return x; }
+    static __device__ __forceinline__ float operand(float x) { return to_tf32(x); }
+
+    static __device__ __forceinline__ void unpack(float (&x)[4], uint4 v) {
+        const Word words[4] = {{v.x}, {v.y}, {v.z}, {v.w}};
+#pragma unroll
+        for (int i = 0; i < 4; i++) x[i] = words[i].f;
+    }
+    static __device__ __forceinline__ uint4 pack(const float (&x)[4]) {
+        Word words[4];
+#pragma unroll
+        for (int i = 0; i < 4; i++) words[i].f = x[i];
+        return {words[0].u, words[1].u, words[2].u, words[3].u};
+    }
+    static __device__ __forceinline__ uint4 pack_operand(const float (&x)[4]) {
+        return pack({to_tf32(x[0]), to_tf32(x[1]), to_tf32(x[2]), to_tf32(x[3])});
+    }
+
+    static __device__ __forceinline__ void mma(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+        mma_tf32(d, a, b0, b1);
+    }
+    static __device__ __forceinline__ unsigned word(const float* x) { return *reinterpret_cast<const unsigned*>(x); }
+    template <typename Row>
+    static __device__ __forceinline__ void a_down(unsigned (&a)[4], Row row, int m, int lane) {
+        const float *first = row(lane % 4) + m + lane / 4, *second = row(lane % 4 + 4) + m + lane / 4;
+        a[0] = word(first), a[1] = word(first + 8), a[2] = word(second), a[3] = word(second + 8);
+    }
+    template <typename Row>
+    static __device__ __forceinline__ void b_down(unsigned (&b)[4], Row row, int n, int lane) {
+        const float *first = row(lane % 4) + n + lane / 4, *second = row(lane % 4 + 4) + n + lane / 4;
+        b[0] = word(first), b[1] = word(second), b[2] = word(first + 8), b[3] = word(second + 8);
+    }
+};
+
+// a (16, KSTEP) and two neighbouring b (KSTEP, 8), k along; row: row m (or n) of k = 0, for a_row(lane) and b_row(lane)
+__device__ __forceinline__ int a_row(int lane) { return lane % 16; }
+__device__ __forceinline__ int b_row(int lane) { return lane % 8 + lane / 16 * 8; }
+
+template <typename T>
+__device__ __forceinline__ void a_along(unsigned (&a)[4], const T* row, int lane) {
+    ldmatrix(a, row + lane / 16 * Number<T>::VEC);
+}
+template <typename T>
+__device__ __forceinline__ void b_along(unsigned (&b)[4], const T* row, int lane) {
+    ldmatrix(b, row + lane / 8 % 2 * Number<T>::VEC);
+}
+
+// Normalisation and ReLU of the VEC channels from c on, as operands:  max(x a + b, 0),  norm: rows a (C,), b (C,), ...;  null: x.
+template <typename T>
+struct Activation {
+    static constexpr int VEC = Number<T>::VEC;
+    float a[VEC], b[VEC];
+    bool on;
+
+    __device__ __forceinline__ Activation(const float* norm, int C, int c) : on(norm != nullptr) {
+#pragma unroll
+        for (int i = 0; i < VEC; i++) a[i] = on ? norm[c + i] : 1.f, b[i] = on ? norm[C + c + i] : 0.f;
+    }
+    __device__ __forceinline__ uint4 operator()(const T* from) const {
+        float x[VEC];
+        Number<T>::unpack(x, *reinterpret_cast<const uint4*>(from));
+        if (on) {
+#pragma unroll
+            for (int i = 0; i < VEC; i++) {
+                x[i] = fmaf(x[i], a[i], b[i]);
+                x[i] = x[i] < 0.f ? 0.f : x[i];                 // not fmaxf, which would make 0 of NaN
+            }
+        }
+        return Number<T>::pack_operand(x);
+    }
+};

@@ -1,0 +1,109 @@
+// The two ends of the network.
+//
+//   gather           x = augmented(images, order[step * B + b], seed, epoch)   core/data/batches.py: the same bits, then rounded
+//   enter            x = the images given                                      images (N, H, W, channels) float32
+//   head_forward     pooled (N, C) = mean over the pixels of max(x * norm[0] + norm[1], 0);  logits = pooled w + b
+//   head_backward    g (N, H, W, C) = dlogits w^T / (H W) where x * norm[0] + norm[1] > 0, else 0;  sums (N, 2, C) of g, g*x
+//   linear_gradient  dw (C, classes) = pooled^T dlogits,  db = sum_n dlogits
+//
+// For the tensor cores x has 16 channels, of which those behind the last are zero: (N, H, W, 16).
+//
+//      head: one block of 256 threads = one image        thread = channel + C * part:   part 0 | part 1 | ...
+//                                                         part p takes the pixels p, p + parts, ...; then parts are added in order
+#include "device.cuh"
+
+constexpr int PADDED = 16, HEAD = 256;
+
+__device__ __forceinline__ unsigned mixed(unsigned h) {
+    h = (h ^ h >> 16) * 0x85EBCA6Bu;
+    h = (h ^ h >> 13) * 0xC2B2AE35u;
+    return h ^ h >> 16;
+}
+
+// state: step, ..., key (of seed and epoch);  one thread for each pixel
+template <typename T>
+__global__ void gather(const unsigned char* pixels, const float* mean, const int* order, const int* state, T* x,
+                       int B, int H, int W, int channels, int pad, int flip) {
+    const int e = blockIdx.x * blockDim.x + threadIdx.x;
+    if (e >= B * H * W) return;
+    const int i = order[state[0] * B + e / (H * W)];
+    const unsigned bits = mixed(unsigned(state[3]) ^ unsigned(i)), shifts = 2 * pad + 1;
+    const int down = int((bits & 0xFFF) * shifts >> 12) - pad, right = int((bits >> 12 & 0xFFF) * shifts >> 12) - pad;
+    const int column = flip && bits >> 31 ? W - 1 - e % W : e % W;
+    const int row_from = e / W % H + down, column_from = column + right;
+    const bool inside = row_from >= 0 && row_from < H && column_from >= 0 && column_from < W;
+    const size_t from = inside ? (size_t(row_from) * W + column_from) * channels : 0, image = size_t(i) * H * W * channels;
+    for (int c = 0; c < PADDED; c++) {
+        const float value = inside && c < channels ? pixels[image + from + c] / 255.f - mean[from + c] : 0.f;
+        x[size_t(e) * PADDED + c] = Number<T>::put(value);
+    }
+}
+
+template <typename T>
+__global__ void enter(const float* images, T* x, int M, int channels) {
+    const int e = blockIdx.x * blockDim.x + threadIdx.x;
+    if (e >= M) return;
+    for (int c = 0; c < PADDED; c++)
+        x[size_t(e) * PADDED + c] = Number<T>::put(c < channels ? images[size_t(e) * channels + c] : 0.f);
+}
+
+template <typename T>
+__global__ void __launch_bounds__(HEAD)
+head_forward(const T* x, const float* norm, const float* w, const float* b, float* pooled, float* logits,
+             int pixels, int C, int classes) {
+    DYNAMIC_SHARED(memory);                                                            // HEAD floats
+    float* const partial = reinterpret_cast<float*>(memory);
+    const int c = threadIdx.x % C, parts = HEAD / C, part = threadIdx.x / C, n = blockIdx.x;
+    float sum = 0;
+    for (int p = part; p < pixels; p += parts) {
+        const float z = fmaf(Number<T>::get(x[(size_t(n) * pixels + p) * C + c]), norm[c], norm[C + c]);
+        sum += z < 0.f ? 0.f : z;
+    }
+    partial[threadIdx.x] = sum;
+    __syncthreads();
+    if (part == 0) {
+        for (int q = 1; q < parts; q++) sum += partial[q * C + c];
+        partial[c] = sum / pixels;                       // no other thread reads this place
+        pooled[size_t(n) * C + c] = sum / pixels;
+    }
+    __syncthreads();
+    for (int k = threadIdx.x; k < classes; k += HEAD) {
+        float z = b[k];
+        for (int q = 0; q < C; q++) z = fmaf(partial[q], w[q * classes + k], z);
+        logits[size_t(n) * classes + k] = z;
+    }
+}
+
+template <typename T>
+__global__ void __launch_bounds__(HEAD)
+head_backward(const float* dlogits, const float* w, const T* x, const float* norm, T* g, float* sums,
+              int pixels, int C, int classes) {
+    DYNAMIC_SHARED(memory);                                                            // (2, HEAD) floats
+    float* const partial = reinterpret_cast<float*>(memory);
+    const int c = threadIdx.x % C, parts = HEAD / C, part = threadIdx.x / C, n = blockIdx.x;
+    float d = 0, first = 0, second = 0;
+    for (int k = 0; k < classes; k++) d = fmaf(dlogits[size_t(n) * classes + k], w[c * classes + k], d);
+    d /= pixels;
+    for (int p = part; p < pixels; p += parts) {
+        const size_t at = (size_t(n) * pixels + p) * C + c;
+        const float value = Number<T>::get(x[at]);
+        const T stored = Number<T>::put(fmaf(value, norm[c], norm[C + c]) > 0.f ? d : 0.f);
+        g[at] = stored;
+        first += Number<T>::get(stored), second += Number<T>::get(stored) * value;
+    }
+    partial[threadIdx.x] = first, partial[HEAD + threadIdx.x] = second;
+    __syncthreads();
+    if (part) return;
+    for (int q = 1; q < parts; q++) first += partial[q * C + c], second += partial[HEAD + q * C + c];
+    sums[size_t(2 * n) * C + c] = first, sums[size_t(2 * n + 1) * C + c] = second;
+}
+
+// Block c < C: row c of dw; block C: db.
+__global__ void linear_gradient(const float* pooled, const float* dlogits, float* dw, float* db, int N, int C, int classes) {
+    const int c = blockIdx.x;
+    for (int k = threadIdx.x; k < classes; k += blockDim.x) {
+        float sum = 0;
+        for (int n = 0; n < N; n++) sum = fmaf(c < C ? pooled[size_t(n) * C + c] : 1.f, dlogits[size_t(n) * classes + k], sum);
+        (c < C ? dw + size_t(c) * classes : db)[k] = sum;
+    }
+}

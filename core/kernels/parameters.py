@@ -1,0 +1,97 @@
+"""Where the parameters of a network lie for the kernels: side by side in float32, as operands, and as slots of their gradients.
+
+    theta, gradient (P,) float32           in the order of init, as Flat has them
+    weights         the convolutions in the number type of the program, channels in filled up to 16
+    slots           float32; for every parameter the parts of its gradient, behind one another: (parts, *shape)
+    table           for sgd.cu: what lies where, in runs
+"""
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from core.kernels.program import integers
+
+RUN = 1024                # parameters of a block
+BLOCK = 256               # threads
+PADDED = 16               # channels of the images, as ends.cu fills them up
+
+
+class Place(NamedTuple):
+    """Where one parameter lies: the numbers of its first element in theta, weights and slots."""
+    shape: tuple
+    padded: tuple                      # its shape among weights and slots
+    theta: int
+    weights: int
+    slots: int
+    parts: int                         # slots of its gradient
+
+
+class Parameters:
+    """The buffers, and views of them by name."""
+
+    def __init__(self, program, shapes, parts):
+        """shapes: {name: shape} in the order of theta; parts: {name: number of slots} of the convolutions, the others have one."""
+        self.program, self.shapes, places = program, shapes, placed(shapes, parts)
+        runs = [run for place in places.values() for run in runs_of(place)]
+        self.table, self.bad = program.xp.asarray(np.array(runs, np.int32)), program.array(len(runs), np.int32)
+        self.size = sum(map(prod, shapes.values()))
+        self.theta, self.gradient = program.array(self.size, np.float32), program.array(self.size, np.float32)
+        self.theta_views, self.gradient_views = views(self.theta, shapes), views(self.gradient, shapes)
+        self.all_weights = program.xp.zeros(sum(prod(p.padded) for p in places.values() if is_conv(p.shape)), program.dtype)
+        self.all_slots = program.array(sum(prod(p.padded) * p.parts for p in places.values()), np.float32)
+        self.weights = {name: self.all_weights[p.weights:p.weights + prod(p.padded)].reshape(p.padded)
+                        for name, p in places.items() if is_conv(p.shape)}
+        self.slots = {name: self.all_slots[p.slots:p.slots + prod(p.padded) * p.parts].reshape(p.parts, *p.padded)
+                      for name, p in places.items()}
+
+    def cast(self):
+        """Write down: weights = theta."""
+        self.program.launch("sgd.cu", "cast<T>", (len(self.table),), BLOCK, (self.table, self.theta, self.all_weights))
+
+    def collect(self, scale):
+        """Write down: gradient = the sums of the slots / scale."""
+        self.program.launch("sgd.cu", "add_slots", (len(self.table),), BLOCK,
+                            (self.table, self.all_slots, self.gradient, self.bad, np.float32(1 / scale)), 4 * BLOCK)
+
+    def update(self, velocity, settings, momentum, decay):
+        """Write down: the step of SGD."""
+        self.program.launch("sgd.cu", "sgd", (-(-self.size // BLOCK),), BLOCK, (
+            self.theta, velocity, self.gradient, settings, np.float32(momentum), np.float32(decay), *integers(self.size)))
+
+
+def is_conv(shape):
+    """Whether a parameter of this shape is a convolution's."""
+    return len(shape) == 4
+
+
+def placed(shapes, parts):
+    """{name: Place}, everywhere one behind the other."""
+    found, theta, weights, slots = {}, 0, 0, 0
+    for name, shape in shapes.items():
+        padded = (*shape[:2], max(shape[2], PADDED), shape[3]) if is_conv(shape) else shape
+        found[name] = Place(shape, padded, theta, weights, slots, parts.get(name, 1))
+        theta += prod(shape)
+        weights += prod(padded) if is_conv(shape) else 0
+        slots += prod(padded) * parts.get(name, 1)
+    return found
+
+
+def runs_of(place):
+    """The rows of the table for one parameter: pieces that lie together everywhere, so not across two taps of a padded filter."""
+    taps = prod(place.shape[:2]) if is_conv(place.shape) else 1
+    inside, padded = prod(place.shape) // taps, prod(place.padded) // taps
+    for tap in range(taps):
+        for k in range(0, inside, RUN):
+            at = tap * padded + k
+            yield (place.theta + tap * inside + k, min(RUN, inside - k), place.weights + at if is_conv(place.shape) else -1,
+                   place.slots + at, place.parts, prod(place.padded))
+
+
+def views(buffer, shapes):
+    """{name: view of the buffer}, in the order of the shapes."""
+    found, begin = {}, 0
+    for name, shape in shapes.items():
+        found[name] = buffer[begin:begin + prod(shape)].reshape(shape)
+        begin += prod(shape)
+    return found

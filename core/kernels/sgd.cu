@@ -1,0 +1,72 @@
+// What happens to the parameters; all are behind one another in one buffer: theta (P,), and so are velocity and gradient.
+//
+//   cast         w = theta in the number type of the convolutions, padded where x is
+//   add_slots    gradient = (slot 0 + slot 1 + ...) / S, in this order;  bad[block] = how many of the numbers are not finite
+//   sgd          v <- momentum v - lr (g + decay theta);  theta <- theta + v             core/optim.py: sgd_step
+//   follow       running <- (1 - rate) running + rate moments                            core/optim.py: update_running
+//   advance      step += 1,  not_finite += sum of bad
+//
+// table (blocks, 6) int32: one row for each block of 256 threads, for up to 1024 parameters that lie together everywhere:
+//
+//      theta  |...[ begin, count ]...|      w |..[ begin ]..|  or -1      slots |..[ begin ]..|..[ begin + stride ]..| ...
+//
+// S: the loss scale. The gradients of activations are stored in 16 bits; multiplied by S from the logits on, they keep clear of the
+// smallest numbers there. It is divided away here, in float32. A number that did not fit has become infinite, and is counted.
+#include "device.cuh"
+
+struct Run { int begin, count, w, slots, number, stride; };
+
+template <typename T>
+__global__ void cast(const Run* table, const float* theta, T* w) {
+    const Run run = table[blockIdx.x];
+    if (run.w < 0) return;
+    for (int e = threadIdx.x; e < run.count; e += blockDim.x) w[run.w + e] = Number<T>::operand(theta[run.begin + e]);
+}
+
+__global__ void add_slots(const Run* table, const float* slots, float* gradient, int* bad, float inverse_scale) {
+    const Run run = table[blockIdx.x];
+    DYNAMIC_SHARED(memory);                                                            // blockDim.x integers
+    int* const counts = reinterpret_cast<int*>(memory);
+    int count = 0;
+    for (int e = threadIdx.x; e < run.count; e += blockDim.x) {
+        const float* const first = slots + run.slots + e;
+        float sum = 0;
+#pragma unroll 8
+        for (int s = 0; s < run.number; s++) sum += first[size_t(s) * run.stride];
+        sum *= inverse_scale;
+        gradient[run.begin + e] = sum;
+        count += !(fabsf(sum) <= 3.4028234e38f);
+    }
+    counts[threadIdx.x] = count;
+    __syncthreads();
+    if (threadIdx.x) return;
+    for (int t = 1; t < int(blockDim.x); t++) count += counts[t];
+    bad[blockIdx.x] = count;
+}
+
+__global__ void sgd(float* theta, float* velocity, const float* gradient, const float* settings, float momentum, float decay,
+                    int size) {
+    const int e = blockIdx.x * blockDim.x + threadIdx.x;
+    if (e >= size) return;
+    const float v = momentum * velocity[e] - settings[0] * (gradient[e] + decay * theta[e]);
+    velocity[e] = v;
+    theta[e] += v;
+}
+
+__global__ void follow(float* running, const float* moments, float rate, int size) {
+    const int e = blockIdx.x * blockDim.x + threadIdx.x;
+    if (e < size) running[e] = (1 - rate) * running[e] + rate * moments[e];
+}
+
+__global__ void advance(int* state, const int* bad, int blocks, int* not_finite) {                  // one block of 32 threads
+    DYNAMIC_SHARED(memory);
+    int* const counts = reinterpret_cast<int*>(memory);
+    int count = 0;
+    for (int b = threadIdx.x; b < blocks; b += blockDim.x) count += bad[b];
+    counts[threadIdx.x] = count;
+    __syncthreads();
+    if (threadIdx.x) return;
+    for (int t = 1; t < int(blockDim.x); t++) count += counts[t];
+    *not_finite += count;
+    state[0] += 1;
+}

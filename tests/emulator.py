@@ -1,0 +1,196 @@
+"""A stand-in for CuPy that runs CUDA kernels as C++, by tests/cuda_shim/cuda_shim.h: `emulator` looks like the module cupy.
+
+Arrays are NumPy's. Those of `empty` hold NaN and lie between guards, which `check_guards` looks at: a kernel that leaves a number
+unwritten, reads beside an array or writes there is noticed. A graph records launches and repeats them.
+"""
+import ctypes
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.arrays import usable_cupy
+
+SHIM = Path(__file__).parent / "cuda_shim"
+FLAGS = ["-std=c++17", "-O1", "-shared", "-fPIC", "-U_FORTIFY_SOURCE", f"-I{SHIM}",
+         "-Wall", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-function", "-Wno-unused-variable", "-Wno-clobbered"]
+GUARD = 512                            # bytes before and behind an array
+
+
+def compiler():
+    """A g++ that knows 16-bit numbers and fibers, or None."""
+    found, probe = shutil.which("g++"), b"#include <ucontext.h>\n_Float16 x; ucontext_t y;"
+    works = found and subprocess.run([found, "-fsyntax-only", "-x", "c++", "-"], input=probe, capture_output=True).returncode == 0
+    return found if works else None
+
+
+COMPILER = compiler()
+
+
+def devices(**options):
+    """What kernels are tried on: the emulator where there is a compiler, and a GPU where there is one; as pytest's parameters."""
+    missing = pytest.mark.skipif(COMPILER is None, reason="no g++ that could compile the kernels")
+    found = [pytest.param(Emulator(**options), id="emulator", marks=missing)]
+    gpu = usable_cupy()
+    return found + ([] if gpu is None else [pytest.param(gpu, id="gpu")])
+
+
+def filled(xp, array):
+    """A NumPy array on the device; on the emulator between guards."""
+    found = xp.empty(array.shape, array.dtype)
+    found[...] = xp.asarray(array)
+    return found
+
+
+def poisoned(xp, shape, dtype):
+    """An array of NaN."""
+    return filled(xp, np.full(shape, np.nan, dtype))
+
+
+def in_every_order(xp, run, results):
+    """run() with the threads in four orders, copies late and at once: always the same bits. Returns the results, on the host."""
+    found = []
+    for order in range(4):
+        for array in results:
+            array[...] = np.nan
+        xp.order = order                                     # a GPU has an order of its own
+        run()
+        found.append([xp.asnumpy(array).copy() for array in results])
+    xp.order = 0
+    assert all(np.array_equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
+    if isinstance(xp, Emulator):
+        xp.check_guards()
+    return found[0]
+
+
+class KernelError(Exception):
+    """What the shim found wrong in a launch."""
+
+
+class Emulator(types.ModuleType):
+    """NumPy's functions, and of CuPy's what the program uses beside them."""
+
+    def __init__(self, exact=False):
+        super().__init__("emulator")
+        self.exact, self.order, self.guarded, self.capture = exact, 0, [], None
+        self.cuda = types.SimpleNamespace(Stream=lambda non_blocking: Stream(self), get_current_stream=lambda: Stream(self),
+                                          Device=lambda: types.SimpleNamespace(compute_capability="80"))
+
+    def __getattr__(self, name):
+        return getattr(np, name)
+
+    def get_array_module(self, x):
+        return self
+
+    def asnumpy(self, x):
+        return x
+
+    def fuse(self, f):
+        return f
+
+    def empty(self, shape, dtype=float):
+        dtype = np.dtype(dtype)
+        size = int(np.prod(shape)) * dtype.itemsize
+        memory = np.full(size + 2 * GUARD + 16, 0xFF, np.uint8)
+        begin = GUARD + -(memory.ctypes.data + GUARD) % 16
+        self.guarded.append((memory, begin, size))
+        return memory[begin:begin + size].view(dtype).reshape(shape)
+
+    def check_guards(self):
+        """No array has been left by a write."""
+        for memory, begin, size in self.guarded:
+            assert (memory[:begin] == 0xFF).all() and (memory[begin + size:] == 0xFF).all(), "a write beside an array"
+
+    def RawModule(self, code, options, name_expressions):
+        return Module(self, code, list(name_expressions))
+
+
+class Module:
+    """A compiled source and the kernels in it."""
+
+    def __init__(self, emulator, code, names):
+        calls = "\n".join(f'extern "C" const char* kernel{i}(void** values, const int* sizes, int count, const unsigned* grid, '
+                          f"unsigned threads, size_t bytes, unsigned order) "
+                          f"{{ return emulator::run({name}, values, sizes, count, grid, threads, bytes, order); }}"
+                          for i, name in enumerate(names))
+        self.emulator, self.names = emulator, names
+        self.library = ctypes.CDLL(str(compiled(f"{code}\n{calls}\n", emulator.exact)))
+
+    def get_function(self, name):
+        return Kernel(self.emulator, self.library[f"kernel{self.names.index(name)}"], name)
+
+
+def compiled(text, exact):
+    """The shared library of this C++ text; compiled once for all tests."""
+    flags = FLAGS + ["-DEXACT"] * exact
+    key = hashlib.sha256("\0".join([text, *flags, (SHIM / "cuda_shim.h").read_text(encoding="utf-8")]).encode()).hexdigest()[:24]
+    folder = Path(tempfile.gettempdir()) / f"cuda-shim-{os.getuid()}"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    library = folder / f"{key}.so"
+    if not library.exists():
+        fresh = folder / f"{key}-{os.getpid()}.so"
+        subprocess.run([COMPILER, *flags, "-x", "c++", "-", "-o", fresh], input=text.encode(), check=True)
+        fresh.replace(library)
+    return library
+
+
+class Kernel:
+    """What RawModule.get_function returns: kernel(grid, block, arguments, shared_mem=bytes)."""
+    max_dynamic_shared_size_bytes = 48 * 1024
+
+    def __init__(self, emulator, function, name):
+        self.emulator, self.function, self.name = emulator, function, name
+        function.restype = ctypes.c_char_p
+
+    def __call__(self, grid, block, arguments, shared_mem=0):
+        if self.emulator.capture is not None:
+            self.emulator.capture.append((self, grid, block, arguments, shared_mem))
+            return
+        if not 0 <= shared_mem <= min(self.max_dynamic_shared_size_bytes, 227 * 1024):
+            raise KernelError(f"{self.name}: {shared_mem} bytes of shared memory without having asked for them")
+        cells = [cell(a) for a in arguments]
+        values = (ctypes.c_void_p * len(cells))(*[c.ctypes.data for c in cells])
+        sizes = (ctypes.c_int * len(cells))(*[c.nbytes for c in cells])
+        shape = (ctypes.c_uint * 2)(*grid, *[1] * (2 - len(grid)))
+        error = self.function(values, sizes, len(cells), shape, ctypes.c_uint(*block), ctypes.c_size_t(shared_mem),
+                              ctypes.c_uint(self.emulator.order))
+        if error:
+            raise KernelError(f"{self.name}: {error.decode()}")
+
+
+def cell(argument):
+    """The bytes that a kernel receives: an array's address, or a scalar whose type has been said."""
+    if isinstance(argument, np.ndarray):
+        assert argument.flags.c_contiguous
+        return np.array([argument.ctypes.data], np.uint64)
+    assert isinstance(argument, np.generic), f"an argument without a type: {argument!r}"
+    return np.array([argument])
+
+
+class Stream:
+    """begin_capture, end_capture: launches in between are recorded and not run."""
+
+    def __init__(self, emulator):
+        self.emulator = emulator
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def synchronize(self):
+        pass
+
+    def begin_capture(self):
+        self.emulator.capture = []
+
+    def end_capture(self):
+        launches, self.emulator.capture = self.emulator.capture, None
+        return types.SimpleNamespace(launch=lambda stream=None: [k(g, b, a, shared_mem=s) for k, g, b, a, s in launches])

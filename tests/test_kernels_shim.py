@@ -1,0 +1,123 @@
+"""The emulation of CUDA: tensor-core instructions multiply, and what a GPU would leave to chance is noticed."""
+import re
+
+import numpy as np
+import pytest
+
+from core.kernels import program
+from tests.emulator import COMPILER, Emulator, KernelError, in_every_order
+from tests.test_kernels_conv import LAYERS, Trial
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="no g++ that could compile the kernels")
+COMMON = (program.FOLDER / "device.cuh").read_text(encoding="utf-8").replace("#pragma once", "")
+
+PRODUCT = """
+// d (16, 16) = a (16, KSTEP) b (KSTEP, 16), each operand once with k along its rows, once down them
+template <typename T, bool ALONG>
+__global__ void product(const T* a, const T* b, float* d) {
+    using Num = Number<T>;
+    DYNAMIC_SHARED(memory);
+    T *const sa = reinterpret_cast<T*>(memory), *const sb = sa + 16 * Num::KSTEP;
+    const int lane = threadIdx.x;
+    for (int e = lane; e < 16 * Num::KSTEP; e += 32) sa[e] = a[e], sb[e] = b[e];
+    __syncthreads();
+    unsigned fa[4], fb[4];
+    if (ALONG) {
+        a_along(fa, sa + a_row(lane) * Num::KSTEP, lane), b_along(fb, sb + b_row(lane) * Num::KSTEP, lane);
+    } else {
+        Num::a_down(fa, [&](int k) { return sa + k * 16; }, 0, lane), Num::b_down(fb, [&](int k) { return sb + k * 16; }, 0, lane);
+    }
+    for (int n = 0; n < 2; n++) {
+        float sum[4] = {};
+        Num::mma(sum, fa, fb[2 * n], fb[2 * n + 1]);
+        for (int i = 0; i < 4; i++) d[(lane / 4 + i / 2 * 8) * 16 + 8 * n + lane % 4 * 2 + i % 2] = sum[i];
+    }
+}
+"""
+
+
+def function(xp, text, name):
+    return xp.RawModule(code=COMMON + text, options=(), name_expressions=[name]).get_function(name)
+
+
+@pytest.mark.parametrize("along", ["true", "false"])
+@pytest.mark.parametrize("number", ["half", "float"])
+def test_fragments_and_mma_are_a_product_of_matrices(number, along):
+    xp, rng, K = Emulator(), np.random.default_rng(0), {"half": 16, "float": 8}[number]
+    a, b = rng.integers(-8, 9, (2, 16, K)).astype(program.NUMBERS[number])          # b by columns
+    d = xp.empty((16, 16), np.float32)
+    given = (a, b) if along == "true" else (a.T.copy(), b.T.copy())
+    in_every_order(xp, lambda: function(xp, PRODUCT, f"product<{number}, {along}>")((1,), (32,), (*given, d), shared_mem=2048), [d])
+    assert np.array_equal(d, a.astype(float) @ b.astype(float).T)
+
+
+@pytest.mark.parametrize("numbers", [(1, -2.5, 65504, 6e-8, 2**-25, 1 + 2**-11, 1 + 3 * 2**-11, 65520, np.inf, np.nan)])
+def test_halves_are_rounded_as_numpy_rounds_them(numbers):
+    text = "__global__ void convert(const float* x, half* y, int n) { for (int i = 0; i < n; i++) y[i] = Number<half>::put(x[i]); }"
+    xp, x = Emulator(), np.array(numbers, np.float32)
+    y = xp.empty(len(x), np.float16)
+    function(xp, text, "convert")((1,), (1,), (x, y, np.int32(len(x))))
+    with np.errstate(over="ignore"):
+        assert np.array_equal(y, x.astype(np.float16), equal_nan=True)
+
+
+WRONG = {                              # message: (argument list, body)
+    "a barrier that not all threads came to": ("float* x", "if (threadIdx.x < 32) __syncthreads();"),
+    "an operation of the warp that not all": ("float* x", "if (threadIdx.x) __shfl_xor_sync(0xFFFFFFFF, 1.f, 1);"),
+    "behind the end of shared memory": ("float* x", "DYNAMIC_SHARED(m); m[64] = 0;"),
+    "no multiple of 16": ("float* x", "DYNAMIC_SHARED(m); cp_async(m + 8, x);"),
+    "before its asynchronous copies": ("float* x", "DYNAMIC_SHARED(m); cp_async(m, x); cp_async_commit();"),
+    "number of arguments": ("float* x, int n", ""),
+    "wrong size": ("int n", ""),
+}
+KERNELS = "".join(f"__global__ void f{i}({given}) {{ {body} }}\n" for i, (given, body) in enumerate(WRONG.values()))
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_what_cuda_leaves_undefined_ends_the_launch(message):
+    xp = Emulator()
+    f = xp.RawModule(code=COMMON + KERNELS, options=(), name_expressions=[f"f{i}" for i in range(len(WRONG))]).get_function(
+        f"f{list(WRONG).index(message)}")
+    with pytest.raises(KernelError, match=message):
+        f((1,), (64,), (xp.empty(16, np.float32),), shared_mem=64)
+
+
+def test_more_shared_memory_has_to_be_asked_for():
+    xp = Emulator()
+    f = function(xp, "__global__ void f() {}", "f")
+    with pytest.raises(KernelError, match="without having asked"):
+        f((1,), (32,), (), shared_mem=50_000)
+    f.max_dynamic_shared_size_bytes = 50_000
+    f((1,), (32,), (), shared_mem=50_000)
+
+
+def test_a_write_beside_an_array_is_noticed():
+    xp = Emulator()
+    x = xp.empty(5, np.float32)
+    function(xp, "__global__ void f(float* x) { x[5] = 1; }", "f")((1,), (1,), (x,))
+    with pytest.raises(AssertionError, match="beside an array"):
+        xp.check_guards()
+
+
+# ---- every barrier and every wait of the convolutions is needed, and would be missed -----------------------------------
+
+FENCES = [(file, section, place.start()) for file, section in (("conv.cu", "forward"), ("wgrad.cu", "wgrad"))
+          for place in re.finditer(r"__syncthreads\(\);|cp_async_wait<0>\(\);", (program.FOLDER / file).read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("file, section, place", FENCES)
+def test_a_kernel_without_one_of_its_fences_gives_itself_away(file, section, place, tmp_path, monkeypatch):
+    text = (program.FOLDER / file).read_text(encoding="utf-8")
+    end = text.index(";", place)
+    (tmp_path / file).write_text(text[:place] + text[end:], encoding="utf-8")
+    (tmp_path / "device.cuh").write_text(COMMON, encoding="utf-8")
+    monkeypatch.setattr(program, "FOLDER", tmp_path)
+    xp = Emulator()
+    trial = Trial(xp, LAYERS["one tile and its halo"]._replace(H=20), {})
+    trial.program.sections = {section: trial.program.sections[section]}
+    trial.program.compile()
+    results = [trial.out, trial.sums] if section == "forward" else [trial.slots]
+    with pytest.raises((AssertionError, KernelError)):
+        found = in_every_order(xp, lambda: trial.program.run(section), results)
+        exact = trial.exact()[1 if section == "forward" else 3]
+        np.testing.assert_allclose(found[0] if section == "forward" else found[0].sum(axis=0), exact, atol=0.05)
