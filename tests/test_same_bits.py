@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from core import train
+from core.launch import launch
 from nets import preact_resnet as net
+from tests import test_train_on_ranks as on_ranks
 from tests.test_train import RECIPE, begin, state
 
 
@@ -29,10 +31,17 @@ def test_same_seed_same_bits_and_another_seed_others():
     assert digest() == first and digest(seed=1) != first
 
 
+def digest_of_two_ranks():
+    """The same for step 1 of the fast network, whose batches two ranks share."""
+    return launch(lambda comm: on_ranks.digest("step 1", comm), 2)[0].hex()
+
+
 @pytest.mark.parametrize("threads", ["1", "2"])
-def test_same_bits_in_another_process(threads):
-    command = [sys.executable, "-c", "from tests.test_same_bits import digest; print(digest())"]
+@pytest.mark.parametrize("found_by", [digest, pytest.param(digest_of_two_ranks, marks=on_ranks.forking)])
+def test_same_bits_in_another_process(found_by, threads):
+    name = found_by.__name__
+    command = [sys.executable, "-c", f"from tests.test_same_bits import {name}; print({name}())"]
     environment = {**os.environ, "PYTHONHASHSEED": threads, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
     root = Path(__file__).parent.parent
     found = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=120)
-    assert found.stdout.strip() == digest(), found.stderr
+    assert found.stdout.strip() == found_by(), found.stderr

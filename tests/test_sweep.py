@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import demo
+from core import options, sweep
 from core import run as run_module
-from core import sweep
 from core.errors import InputError
 
 TINY = "--quick --epochs 1"
@@ -35,12 +35,29 @@ def test_a_sweep_runs_every_line_once_and_only_what_is_missing(tmp_path, capsys)
     assert capsys.readouterr().out.splitlines()[:4] == table.splitlines()[:4], "the same seeds, the same table"
 
 
+def test_runs_that_differ_in_their_seed_alone_are_summed_up(tmp_path):
+    def outcome(recovery, test):
+        return {"initial": 0.5, "recovery": recovery, "joint": {"test": test}, "retrain": {"test": 0.25}}
+
+    lines = {"--rate 0.2 --seed 1": outcome(0.961, None), "--rate 0.3": outcome(0.7, 0.7), "--seed=2 --rate 0.2": outcome(0.967, 0.9),
+             "--rate 0.2": outcome(0.97, 0.9), "--seed 7": outcome(0.6, 0.5), "--se 8": outcome(0.8, 0.7),
+             "--rate 0.3 --seed 4": None}
+    for line, found in lines.items():
+        (tmp_path / sweep.folder_name(line)).mkdir()
+        (tmp_path / sweep.folder_name(line) / "summary.json").write_text(json.dumps(found))
+    runs = [(line, options.configuration(options.parser().parse_args(line.split()))) for line in lines]
+    rows = sweep.table(runs, [tmp_path / sweep.folder_name(line) for line in lines]).splitlines()[2 + len(lines):]
+    cells = [[cell.strip() for cell in row.split("  ") if cell.strip()] for row in rows]
+    assert cells == [["--rate 0.2: 3 seeds", "50.0 ± 0.0 %", "96.6 ± 0.5 %", "-", "25.0 ± 0.0 %"],
+                     ["2 seeds", "50.0 ± 0.0 %", "70.0 ± 14.1 %", "60.0 ± 14.1 %", "25.0 ± 0.0 %"]]
+
+
 def test_a_run_that_fails_does_not_end_the_others(tmp_path, capsys):
     file = tmp_path / "sweep.txt"
-    file.write_text(f"{TINY} --data no-such-folder\n{TINY}\n".replace("--quick --epochs 1 --data", "--epochs 1 --data"))
+    file.write_text(f"{TINY} --noise labels --noise-file no-such.npy\n{TINY}\n")
     assert demo.main(["--sweep", str(file), "--out", str(tmp_path / "out"), "--jobs", "1"]) == 2
     out, err = capsys.readouterr()
-    assert "failed" in out and "no-such-folder does not exist" in err and "%" in out
+    assert "failed" in out and "no-such.npy" in err and "%" in out
 
 
 @pytest.mark.parametrize("text, words", [("", "names no run"), ("# nothing\n", "names no run"), ("--rate 2\n", "line 1: --rate 2"),
@@ -50,7 +67,7 @@ def test_a_line_that_cannot_be_run_is_named(tmp_path, text, words):
     file = tmp_path / "sweep.txt"
     file.write_text(text)
     with pytest.raises(InputError, match=words):
-        sweep.read(file, lambda arguments: demo.configuration(demo.parser().parse_args(arguments)))
+        sweep.read(file, lambda arguments: options.configuration(options.parser().parse_args(arguments)))
 
 
 def test_a_missing_sweep_file_is_named(tmp_path):
@@ -73,7 +90,7 @@ def test_options_of_a_run_beside_a_sweep_are_refused(tmp_path, capsys, arguments
 def test_every_run_has_one_process_and_the_gpu_none_of_the_cpus(tmp_path, monkeypatch, line, ranks):
     """The settings that a sweep makes pass the check of every run."""
     started = []
-    monkeypatch.setattr(sweep, "run", lambda config: (run_module.check(config), started.append(config)))
-    config = demo.configuration(demo.parser().parse_args(line.split()))
+    monkeypatch.setattr(sweep, "run", lambda config, resume: (run_module.check(config), started.append(config)))
+    config = options.configuration(options.parser().parse_args(line.split()))
     _, errors = sweep.sweep([(line, config)], tmp_path, jobs=1)
     assert errors == [] and [c.ranks for c in started] == [ranks]
