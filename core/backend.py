@@ -3,7 +3,9 @@
 The rest of the code asks the array which library it belongs to (`xp = xp_of(x)`) and then computes with `xp`, so
 that the same line runs on both devices. Nothing crosses between them except through `to_device` and `to_host`.
 """
+import os
 import sys
+from functools import cache, wraps
 
 import numpy as np
 
@@ -13,6 +15,11 @@ cupy = None                        # set by use_gpu: without --gpu nobody waits 
 
 WHEEL = "cupy-cuda12x[ctk] (driver 525 or newer) or cupy-cuda13x[ctk] (driver 580 or newer)"
 INSTALL = f'{sys.executable} -m pip install "cupy-cuda12x[ctk]>=14.0.1,!=14.1.0"'
+
+# How matrix products of float32 round on the GPU. tf32: their factors to 10 of 23 bits before they are multiplied, sums as ever.
+# It is what PyTorch does in its convolutions unless told otherwise, and the default of --gpu: without it the tensor cores
+# are idle. tests/test_precision.py holds the errors. Whoever calls use_gpu without saying anything gets float32.
+PRECISIONS = ("tf32", "float32")
 
 
 def xp_of(x):
@@ -30,8 +37,28 @@ def to_device(x, xp):
     return xp.asarray(x)
 
 
-def use_gpu(device=0):
-    """cupy, with CUDA device number `device` made current and tried out; InputError with the remedy if it can't be used."""
+def fused(f):
+    """f, a function of elementwise operations, as one kernel on CuPy (cupy.fuse); on NumPy it stays what it is.
+
+    On a GPU every operation of its own is a launch, 5 to 10 microseconds of the CPU, and a pass over all its arrays.
+    """
+    @wraps(f)
+    def apply(*args):
+        return (f if cupy is None else one_kernel(cupy, f))(*args)
+    return apply
+
+
+@cache
+def one_kernel(library, f):
+    """library.fuse(f), made once."""
+    return library.fuse(f)
+
+
+def use_gpu(device=0, precision="float32"):
+    """cupy, with CUDA device number `device` made current and tried out; InputError with the remedy if it can't be used.
+
+    precision: one of PRECISIONS, for all matrix products of float32 from now on.
+    """
     global cupy
     try:
         import cupy as found
@@ -46,13 +73,42 @@ def use_gpu(device=0):
                          f"choose one of these")
     try:
         found.cuda.Device(device).use()
-        a = found.arange(4, dtype=np.float32).reshape(2, 2)
-        float((a @ a + 1).sum())   # needs the runtime, NVRTC and cuBLAS: what every step needs
-    except Exception as error:     # whatever CuPy, the driver or the loader raises here means the same to the user
+        set_precision(found, precision)
+        works = precision_of(found)    # needs the runtime, NVRTC and cuBLAS: what every step needs
+    except Exception as error:         # whatever CuPy, the driver or the loader raises here means the same to the user
         raise InputError(f"--gpu: the CUDA device was found, but a first computation on it failed ({first_line(error)}); "
                          f"most often CUDA libraries are missing, which this installs: {INSTALL}") from None
+    if works != precision:
+        raise InputError(why_not_precise(precision, works))
     cupy = found
     return cupy
+
+
+def set_precision(library, precision):
+    """Matrix products of float32 by CuPy from now on in `precision`, whatever the environment variable CUPY_TF32 says.
+
+    CuPy reads that variable once, at the first product, and so it serves here only in case a later CuPy has not this function.
+    """
+    os.environ["CUPY_TF32"] = str(int(precision == "tf32"))
+    change = getattr(getattr(library, "_core", None), "set_compute_type", None)
+    if change is not None:
+        default, tf32 = 1, 7                                            # COMPUTE_TYPE_... in cupy/_core/_routines_linalg.pxd
+        change(np.float32, tf32 if precision == "tf32" else default)
+
+
+def precision_of(library):
+    """The precision that a product really has: 1 + 2^-12 has more bits than TF32 keeps, and fewer than float32."""
+    n = 256
+    total = (library.full((n, n), 1 + 2 ** -12, np.float32) @ library.full((n, n), 1, np.float32)).max()
+    return "tf32" if float(total) == n else "float32"
+
+
+def why_not_precise(precision, works):
+    """The remedy for a GPU whose products round otherwise than they were asked to."""
+    if precision == "tf32":
+        return ("--precision tf32: this GPU computes in float32 all the same, because it is older than NVIDIA's Ampere or "
+                "because NVIDIA_TF32_OVERRIDE=0 is set: choose --precision float32")
+    return f"--precision {precision}: this GPU computes in {works} all the same: unset NVIDIA_TF32_OVERRIDE"
 
 
 def why_not_imported(error):

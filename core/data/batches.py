@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.backend import to_device, xp_of
+from core.backend import fused, to_device, xp_of
 
 
 class Images(NamedTuple):
@@ -78,18 +78,23 @@ def draws(i, seed, epoch, pad):
 
     A hash of (seed, epoch, i) in 32-bit integers: the same bits on every device, whatever the order and the size of the batches.
     """
-    xp = xp_of(i)
-    key = mixed(xp.full(1, seed & 0xFFFFFFFF, np.uint32))
-    key = mixed(key ^ xp.full(1, epoch, np.uint32))
-    bits = mixed(key ^ i.astype(np.uint32))
-    shifts = 2 * pad + 1                                                    # 12 bits each are scaled to 0 .. 2 pad
+    key = mixed(np.full(1, seed & 0xFFFFFFFF, np.uint32))                   # of all samples, so on the host
+    key = mixed(key ^ np.full(1, epoch, np.uint32))
+    bits = mixed(i.astype(np.uint32) ^ key[0])
+    return scaled(bits, 2 * pad + 1, pad)
+
+
+@fused
+def scaled(bits, shifts, pad):
+    """(down, right, mirrored) from the bits (B,) of a hash: 12 bits each are scaled to 0 .. 2 pad = shifts - 1, one decides."""
     down = ((bits & 0xFFF) * shifts >> 12).astype(np.int64) - pad
     right = ((bits >> 12 & 0xFFF) * shifts >> 12).astype(np.int64) - pad
     return down, right, bits >> 31 == 1
 
 
+@fused
 def mixed(h):
     """A 32-bit mixing function (the finalizer of MurmurHash3): every bit of the result depends on every bit of h (B,) uint32."""
-    h = (h ^ h >> 16) * np.uint32(0x85EBCA6B)
-    h = (h ^ h >> 13) * np.uint32(0xC2B2AE35)
+    h = (h ^ h >> 16) * 0x85EBCA6B
+    h = (h ^ h >> 13) * 0xC2B2AE35
     return h ^ h >> 16

@@ -1,0 +1,210 @@
+"""How long an epoch takes on the GPU: this project's training loop beside what a user of PyTorch would write.
+
+    python -m benchmarks.gpu                             minutes on one GPU; writes benchmarks/results/gpu.md and gpu.png
+    python -m benchmarks.gpu --quick --rounds 3          without max-autotune and the DataLoader
+    python -m benchmarks.gpu --peers "ours, tf32" "PyTorch eager, tf32"
+    python -m benchmarks.gpu --cpu                       a small network on the CPU: the same program, the same peers
+
+First every peer's loss and gradient of one batch are compared with the readable path's, in float64. Then it warms up, compiles
+and takes a first turn, and the peers that are ready take turns: each in a process of its own that rests meanwhile. What is
+reported are medians over the turns. After every turn the results so far are written, and --budget ends the run in time.
+"""
+import argparse
+import multiprocessing
+import statistics
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import gpu_peers as peers
+from benchmarks.ceilings import ceilings
+from benchmarks.gpu_profile import profile
+from benchmarks.gpu_report import picture, report
+from nets.preact_resnet import Architecture
+
+PAPER = peers.Problem(Architecture(), 32, 45_000, 128)
+SMALL = peers.Problem(Architecture(widths=(16, 32, 64), blocks=(1, 1, 1)), 16, 2_000, 128)
+RESULTS = Path(__file__).parent / "results"
+
+GPU = {                                # name: (class, its arguments, the matrix product that is its ceiling)
+    "ours, tf32": (peers.Ours, dict(gpu=0, precision="tf32"), "tf32"),
+    "ours, float32": (peers.Ours, dict(gpu=0, precision="float32"), "float32"),
+    "PyTorch eager, tf32": (peers.Torch, dict(), "tf32"),
+    "PyTorch eager, bf16": (peers.Torch, dict(bf16=True), "bf16"),
+    "PyTorch CUDA graph by hand, tf32": (peers.Torch, dict(captured=True), "tf32"),
+    "PyTorch CUDA graph by hand, bf16": (peers.Torch, dict(captured=True, bf16=True), "bf16"),
+    "PyTorch compile, bf16": (peers.Torch, dict(mode="default", bf16=True), "bf16"),
+    "PyTorch compile reduce-overhead, bf16": (peers.Torch, dict(mode="reduce-overhead", bf16=True), "bf16"),
+    "PyTorch DataLoader, tf32": (peers.Loader, dict(), "tf32"),
+    "PyTorch compile max-autotune, bf16": (peers.Torch, dict(mode="max-autotune", bf16=True), "bf16"),
+}
+CPU = {
+    "ours, fast path": (peers.Ours, dict(fast=True), "float32"),
+    "ours, readable path": (peers.Ours, dict(), "float32"),
+    "PyTorch eager": (peers.Torch, dict(device="cpu", channels_last=False), "float32"),
+    "PyTorch eager, channels_last": (peers.Torch, dict(device="cpu"), "float32"),
+    "PyTorch compile": (peers.Torch, dict(device="cpu", mode="default"), "float32"),
+    "PyTorch DataLoader": (peers.Loader, dict(device="cpu", workers=1), "float32"),
+}
+SLOW = ("PyTorch compile max-autotune, bf16", "PyTorch DataLoader, tf32", "PyTorch compile", "PyTorch DataLoader")
+READABLE = "the readable path on NumPy, in float64"
+SAME, NEAR = 1e-8, 0.5                 # largest deviation of a gradient, in units of its norm: in float64; in the peer's own precision
+
+
+# ---- a peer in its process -----------------------------------------------------------------------------------------
+
+def life(line, kind, arguments, problem, warm):
+    """Answers requests: ("begin",), ("run", steps), ("profile", steps); an exception is an answer too."""
+    peer = None
+    while (request := line.recv()) is not None:
+        try:
+            start = time.perf_counter()
+            if request[0] == "begin":
+                peer = kind(problem, **arguments)
+                checked = peer.checked()
+                peer.run(warm)
+                peer.wait()
+                line.send(("ready", checked, time.perf_counter() - start))
+            elif request[0] == "profile":
+                line.send(("profile", profile(peer, request[1])))
+            else:
+                peer.run(getattr(peer, "ahead", 0))
+                peer.wait()
+                start = time.perf_counter()
+                peer.run(request[1])
+                peer.wait()
+                line.send(("ran", (time.perf_counter() - start) / request[1], peer.gigabytes()))
+        except Exception as error:     # whatever a peer does must not end the others
+            traceback.print_exc()
+            line.send(("failed", f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')[:150]}"))
+
+
+class Turns:
+    """A peer, seen from outside. `failed` is the reason if it has failed."""
+
+    def __init__(self, name, entry, problem, warm):
+        self.name, (kind, arguments, self.ceiling) = name, entry
+        self.seconds, self.memory, self.setup, self.off, self.failed = [], 0, None, None, None
+        spawn = multiprocessing.get_context("spawn")
+        self.line, other = spawn.Pipe()
+        self.process = spawn.Process(target=life, args=(other, kind, arguments, problem, warm))
+        self.process.start()
+        other.close()                  # so that recv fails if the process dies
+
+    def ask(self, limit, *request):
+        """The answer, or None if the peer has failed, also by taking longer than `limit` seconds."""
+        if self.failed:
+            return None
+        try:
+            self.line.send(request)
+            answer = self.line.recv() if self.line.poll(max(0, limit)) else ("failed", f"no answer in {max(0, limit):.0f} s")
+        except (EOFError, OSError):
+            answer = ("failed", "its process ended")
+        if answer[0] == "failed":
+            self.failed = answer[1]
+            self.process.terminate()
+        return None if self.failed else answer[1:]
+
+    def begin(self, limit, reference):
+        """Checks, compiles, warms up."""
+        answer = self.ask(limit, "begin")
+        if answer:
+            checked, self.setup = answer
+            self.off = [deviation(found, reference) for found in checked]
+            if not (self.off[0] < SAME and self.off[1] < NEAR):
+                self.failed = f"not the same loss and gradient: off by {self.off[0]:.0e} in float64, {self.off[1]:.0e} as timed"
+
+    def run(self, limit, steps):
+        """One turn."""
+        answer = self.ask(limit, "run", steps)
+        if answer:
+            self.seconds.append(answer[0])
+            self.memory = max(self.memory, answer[1])
+
+    def end(self):
+        if self.process.is_alive() and not self.failed:
+            self.line.send(None)
+        self.process.join(5)
+        if self.process.is_alive():
+            self.process.kill()
+
+
+def deviation(found, expected):
+    """Of loss and gradient, the larger, relative."""
+    (L, g), (L_0, g_0) = found, expected
+    return max(abs(L - L_0) / abs(L_0), float(np.linalg.norm(g - g_0) / np.linalg.norm(g_0)))
+
+
+# ---- the run -------------------------------------------------------------------------------------------------------
+
+def compete(chosen, problem, write):
+    """All turns; write(peers, ceilings, profile) after each."""
+    deadline = time.monotonic() + chosen.budget
+    reference, table = peers.Ours(problem).gradient(np.float64), CPU if chosen.cpu else GPU
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        measured, kernels = pool.apply(ceilings, (not chosen.cpu,)), []
+    names = chosen.peers or [name for name in table if not (chosen.quick and name in SLOW)]
+    turns = [Turns(name, table[name], problem, chosen.warm) for name in names]
+
+    def left():
+        return deadline - time.monotonic()
+
+    for peer in turns:
+        print(f"{chosen.budget - left():4.0f} s  {peer.name} ...", flush=True)
+        peer.begin(min(left(), chosen.budget / 3), reference)
+        peer.run(left(), chosen.steps)
+        if peer.name.startswith("ours") and not kernels and not chosen.cpu and not peer.failed:
+            kernels = kernels_of(Turns(peer.name, table[peer.name], problem, chosen.warm), min(left(), 60))
+        write(turns, measured, kernels)
+    for _ in range(chosen.rounds - 1):
+        for peer in turns:
+            if left() > 3 * chosen.steps * statistics.median(peer.seconds or [0]):
+                peer.run(left(), chosen.steps)
+        write(turns, measured, kernels)
+    for peer in turns:
+        peer.end()
+    return turns
+
+
+def kernels_of(peer, limit):
+    """The profile of a peer; it has a process of its own, since a profiler that fails must not take the measured one along."""
+    found = peer.ask(limit, "begin") and peer.ask(limit, "profile", 10)
+    if peer.failed:
+        print(f"no profile: {peer.failed}", flush=True)
+    peer.end()
+    return found[0] if found else []
+
+
+def main(argv=None):
+    """The command line; exit status 1 if one of ours has failed."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--cpu", action="store_true", help="a small network on the CPU")
+    parser.add_argument("--quick", action="store_true", help=f"without {', '.join(SLOW)}")
+    parser.add_argument("--peers", nargs="+", choices=[*GPU, *CPU], metavar="NAME", help=f"only these, of {'; '.join([*GPU, *CPU])}")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, help="in a turn; default 100, on the CPU 5")
+    parser.add_argument("--warm", type=int, help="steps before the first turn; default 20, on the CPU 2")
+    parser.add_argument("--budget", type=float, default=500, help="seconds after which no turn begins (default 500)")
+    parser.add_argument("--out", type=Path, help="default: benchmarks/results/gpu.md, or gpu-cpu.md with --cpu; the picture beside it")
+    chosen = parser.parse_args(argv)
+    chosen.steps = chosen.steps or (5 if chosen.cpu else 100)
+    chosen.warm = chosen.warm or (2 if chosen.cpu else 20)
+    problem, out = (SMALL if chosen.cpu else PAPER), chosen.out or RESULTS / ("gpu-cpu.md" if chosen.cpu else "gpu.md")
+    command = " ".join(["python -m benchmarks.gpu", *(sys.argv[1:] if argv is None else argv)])
+
+    def write(turns, measured, kernels):
+        text = report(turns, problem, measured, kernels, command, chosen.cpu)
+        out.write_text(text, encoding="utf-8")
+        picture(turns, problem, out.with_suffix(".png"))
+        write.text = text
+
+    turns = compete(chosen, problem, write)
+    print(write.text)
+    return int(any(peer.failed for peer in turns if peer.name.startswith("ours")))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

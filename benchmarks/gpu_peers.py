@@ -1,0 +1,236 @@
+"""The contestants of benchmarks/gpu.py: each trains on, step after step, when it is told to.
+
+    peer.checked()      (loss, gradient) of one batch of 16 in float64 and, with the same parameters, in the peer's own precision
+    peer.run(steps)     that many steps more: order, augmentation, network, objective, SGD, memory of predictions
+    peer.wait()         until the device has done them
+    peer.gigabytes()    the most memory that its arrays have taken
+
+Images are random: what they show makes no difference to the time. Everything that a peer needs of PyTorch or CuPy it imports itself.
+"""
+from itertools import count
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.peers import ALPHA, BETA, DECAY, LR, MOMENTUM
+from core import backend, train
+from core.data.batches import Images, augmented, batches, mean_image, mixed
+from core.labels import SoftLabels
+from core.objective import objective_backward, objective_forward
+from core.recipes import Recipe
+from nets import preact_resnet
+from nets.preact_resnet import Architecture, init
+from nets.preact_resnet_fast import FastNet
+
+CHECKED, PAD, SEED, K = 16, 4, 0, 10
+RECIPE = Recipe(lr=LR, alpha=ALPHA, beta=BETA, momentum=MOMENTUM, decay=DECAY)
+
+
+class Problem(NamedTuple):
+    """What is trained: n images of size x size in batches."""
+    arch: Architecture
+    size: int
+    n: int
+    batch: int
+
+    def arrays(self, dtype=np.float32):
+        """theta, pixels (n, H, W, 3) uint8, mean (H, W, 3), Y (n, C), p (C,); always the same, but for the rounding of Y and p."""
+        rng, C = np.random.default_rng(SEED), self.arch.classes
+        pixels = rng.integers(256, size=(self.n, self.size, self.size, 3), dtype=np.uint8)
+        Y = rng.dirichlet(np.ones(C), self.n).astype(dtype)
+        return init(self.arch, rng)[0], pixels, mean_image(pixels), Y, np.full(C, 1 / C, dtype)
+
+
+class Ours:
+    """This project's training loop with one of its networks. gpu: None for NumPy."""
+
+    def __init__(self, problem, gpu=None, precision="float32", fast=False):
+        self.xp = np if gpu is None else backend.use_gpu(gpu, precision)
+        self.problem, self.net = problem, FastNet() if fast else preact_resnet
+        theta, pixels, mean, Y, p = problem.arrays()
+        self.task = train.Task(Images(pixels, mean, PAD, True).on(self.xp), None, None, None, SEED)
+        self.model = train.fresh_model(self.net, problem.arch, np.random.default_rng(SEED), self.xp)
+        for name, w in theta.items():
+            self.model.theta.views[name][...] = self.xp.asarray(w)
+        self.labels, self.p = SoftLabels(self.xp.asarray(Y), K), self.xp.asarray(p)
+        self.steps, self.sums = self.endless(), self.xp.zeros(5)
+
+    def checked(self):
+        return [self.gradient(dtype) for dtype in (np.float64, np.float32)]
+
+    def gradient(self, dtype):
+        """(loss, gradient) of the first images."""
+        theta, _, _, Y, p = self.problem.arrays(dtype)
+        theta = {name: self.xp.asarray(w.astype(dtype)) for name, w in theta.items()}
+        x = augmented(self.task.train, self.xp.arange(CHECKED), SEED, 0).astype(dtype)
+        z, cache = self.net.forward(theta, x, self.problem.arch)
+        (L, *_), cache_L = objective_forward(z, self.xp.asarray(Y[:CHECKED]), self.xp.asarray(p), ALPHA, BETA)
+        g = self.net.backward(objective_backward(1, cache_L), cache)
+        return float(L), np.concatenate([backend.to_host(g[name]).reshape(-1) for name in theta])
+
+    def endless(self):
+        """One epoch after the other."""
+        recipe = RECIPE._replace(batch=self.problem.batch)
+        for epoch in count():
+            yield from train.train_steps(self.model, self.task, self.labels, self.p, ALPHA, BETA, LR, recipe, epoch)
+            self.labels.end_epoch()
+
+    def run(self, steps):
+        for _ in range(steps):
+            self.sums += next(self.steps)
+
+    def wait(self):
+        if self.xp is not np:
+            self.xp.cuda.Device().synchronize()
+
+    def gigabytes(self):
+        return 0 if self.xp is np else self.xp.get_default_memory_pool().total_bytes() / 1e9
+
+
+class Torch:
+    """PyTorch with everything on the device. mode: of torch.compile; captured: the step as a CUDA graph, made by hand."""
+
+    def __init__(self, problem, device="cuda", bf16=False, mode=None, captured=False, channels_last=True):
+        import torch
+
+        from benchmarks import torch_net
+        self.torch, self.twin, self.problem, self.device = torch, torch_net, problem, device
+        self.bf16, self.captured, self.format = bf16, captured, torch.channels_last if channels_last else torch.contiguous_format
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = True
+        self.theta, *arrays = problem.arrays()
+        self.pixels, self.mean, self.Y, self.p = (torch.from_numpy(a).to(device) for a in arrays)
+        self.net = torch_net.PreActResNet(problem.arch, self.theta).to(device, memory_format=self.format)
+        self.sgd = torch.optim.SGD(self.net.parameters(), LR, MOMENTUM, weight_decay=DECAY, fused=device == "cuda" or None)
+        self.ring, self.sums = torch.zeros((K, *self.Y.shape), device=device), torch.zeros(5, device=device)
+        self.hashed = torch.zeros((), dtype=torch.int64, device=device)
+        self.forward = self.logits if mode is None else torch.compile(self.logits, mode=mode)
+        self.rows, self.graph = self.endless(), None
+
+    def checked(self):
+        return [self.gradient(dtype) for dtype in (self.torch.float64, self.torch.float32)]
+
+    def gradient(self, dtype):
+        """(loss, gradient) of the first images."""
+        net = self.twin.PreActResNet(self.problem.arch, self.theta).to(self.device, dtype, memory_format=self.format)
+        self.hashed.fill_(hash_of(0))
+        i = self.torch.arange(CHECKED, device=self.device)
+        x = self.twin.augmented(self.pixels[i], self.mean, i, self.hashed, PAD).to(dtype, memory_format=self.format)
+        with self.autocast(self.bf16 and dtype == self.torch.float32):
+            z = net(x)
+        y, p = (self.torch.from_numpy(a).to(self.device) for a in self.problem.arrays(np.dtype(str(dtype)[6:]))[3:])
+        L = self.twin.terms(z, y[:CHECKED], p, ALPHA, BETA)[0]
+        L.backward()
+        return float(L.detach()), net.gradient(self.theta)
+
+    def autocast(self, wanted):
+        return self.torch.autocast(self.device, self.torch.bfloat16, enabled=wanted)
+
+    def logits(self, pixels, y, i):
+        """The forward pass: the terms of the loss, and the logits."""
+        x = self.twin.augmented(pixels, self.mean, i, self.hashed, PAD).contiguous(memory_format=self.format)
+        with self.autocast(self.bf16):
+            z = self.net(x)
+        return self.twin.terms(z, y, self.p, ALPHA, BETA), z
+
+    def step(self, i, slot):
+        """One step on the images i (B,). They are gathered out here, since a compiled graph would copy all images to itself."""
+        self.learn(i, self.pixels[i], slot)
+
+    def learn(self, i, pixels, slot):
+        """Forward, backward, SGD, predictions, sums."""
+        y = self.Y[i]
+        terms, z = self.forward(pixels, y, i)
+        self.sgd.zero_grad(set_to_none=True)
+        terms[0].backward()
+        self.sgd.step()
+        with self.torch.no_grad():
+            slot.index_copy_(0, i, self.torch.softmax(z.float(), dim=1))
+            right = (z.argmax(dim=1) == y.argmax(dim=1)).float().mean()
+            self.sums += self.torch.cat([terms.detach(), right[None]])
+
+    def endless(self):
+        """The rows of every batch, epoch after epoch, and the slot for its predictions; an epoch's order is sent at once."""
+        for epoch in count():
+            self.hashed.fill_(hash_of(epoch))
+            order = np.stack([i for i, _ in batches(self.problem.n, self.problem.batch, SEED, epoch)])
+            for i in self.torch.from_numpy(order).to(self.device):
+                yield i, self.ring[epoch % K]
+
+    def run(self, steps):
+        if self.captured and self.graph is None:
+            self.capture()
+        for _ in range(steps):
+            i, slot = next(self.rows)
+            if self.captured:
+                self.i.copy_(i)
+                self.graph.replay()
+            else:
+                self.step(i, slot)
+
+    def capture(self):
+        """The step as a graph; it reads its rows from self.i."""
+        torch, (self.i, _) = self.torch, next(self.rows)
+        self.i, side = self.i.clone(), torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):                        # PyTorch wants a few steps on another stream before
+            for _ in range(3):
+                self.step(self.i, self.ring[0])
+        torch.cuda.current_stream().wait_stream(side)
+        self.sgd.zero_grad(set_to_none=True)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.step(self.i, self.ring[0])
+
+    def wait(self):
+        if self.device == "cuda":
+            self.torch.cuda.synchronize()
+
+    def gigabytes(self):
+        return self.torch.cuda.max_memory_reserved() / 1e9 if self.device == "cuda" else 0
+
+
+class Loader(Torch):
+    """PyTorch as its tutorials have it: a DataLoader whose workers crop and mirror on the host, images sent batch by batch."""
+
+    def __init__(self, problem, device="cuda", workers=8):
+        super().__init__(problem, device)
+        _, pixels, mean, *_ = problem.arrays()
+        self.loader = self.torch.utils.data.DataLoader(
+            HostImages(pixels, mean), problem.batch, shuffle=True, drop_last=True, num_workers=workers,
+            persistent_workers=workers > 0, pin_memory=device == "cuda")
+        self.ahead = 2 * workers + 1                         # batches that are made while nobody waits for them
+
+    def logits(self, pixels, y, i):
+        z = self.net(pixels.contiguous(memory_format=self.format))
+        return self.twin.terms(z, y, self.p, ALPHA, BETA), z
+
+    def step(self, batch, slot):
+        self.learn(*batch, slot)
+
+    def endless(self):
+        for epoch in count():
+            for i, x in self.loader:
+                yield (i.to(self.device, non_blocking=True), x.to(self.device, non_blocking=True)), self.ring[epoch % K]
+
+
+class HostImages:
+    """A data set in the sense of PyTorch: (row, one image, cropped and mirrored at random)."""
+
+    def __init__(self, pixels, mean):
+        self.pixels, self.mean = pixels, mean
+
+    def __len__(self):
+        return len(self.pixels)
+
+    def __getitem__(self, row):
+        import torch
+        x = np.pad(self.pixels[row].astype(np.float32) / 255 - self.mean, ((PAD, PAD), (PAD, PAD), (0, 0)))
+        down, right, mirrored = (int(torch.randint(n, ())) for n in (2 * PAD + 1, 2 * PAD + 1, 2))
+        x = x[down:down + len(self.mean), right:right + len(self.mean)]
+        return row, torch.from_numpy(np.ascontiguousarray((x[:, ::-1] if mirrored else x).transpose(2, 0, 1)))
+
+
+def hash_of(epoch):
+    """What core.data.batches.draws mixes into the sample's number: the hash of seed and epoch."""
+    return int(mixed(mixed(np.full(1, SEED, np.uint32)) ^ np.full(1, epoch, np.uint32))[0])

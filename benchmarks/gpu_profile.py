@@ -1,0 +1,65 @@
+"""Which kernels a step of ours launches, and how long the device is busy in each.
+
+By PyTorch's profiler, which sees every kernel of its process, CuPy's too. Without PyTorch: by events round the functions of the
+network and of the step, which count the time in which the device waits for the next launch as well.
+"""
+from functools import wraps
+
+from core import train
+from core.optim import Flat
+from nets import preact_resnet
+
+
+def profile(peer, steps):
+    """[(kernel or function, calls a step, seconds a step), ...], the longest first."""
+    peer.run(3)
+    peer.wait()
+    try:
+        found = by_kernel(peer, steps)
+    except ImportError:
+        found = []
+    return found or by_function(peer, steps)
+
+
+def by_kernel(peer, steps):
+    """With the profiler of PyTorch."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as profiler
+    with profiler(activities=[ProfilerActivity.CUDA]) as seen:
+        peer.run(steps)
+        peer.wait()
+    rows = [(event.key, event.count / steps, event.self_device_time_total * 1e-6 / steps) for event in seen.key_averages()]
+    return sorted((row for row in rows if row[2] > 0), key=lambda row: -row[2])
+
+
+def by_function(peer, steps):
+    """With a pair of CUDA events round every call of these functions."""
+    places = [(preact_resnet, name) for name in ("conv_forward", "conv_backward", "batchnorm_forward", "batchnorm_backward",
+                                                 "relu_forward", "relu_backward", "linear_forward", "linear_backward")]
+    places += [(train, name) for name in ("augmented", "objective_forward", "objective_backward", "sgd_step", "update_running")]
+    places += [(Flat, "gather"), (type(peer.labels), "record")]
+    before, pairs = [getattr(*place) for place in places], {}
+    try:
+        for (home, name), function in zip(places, before):
+            setattr(home, name, timed(function, peer.xp.cuda, pairs.setdefault(name, [])))
+        peer.run(steps)
+        peer.wait()
+    finally:
+        for (home, name), function in zip(places, before):
+            setattr(home, name, function)
+    rows = [(name, len(events) / steps, sum(peer.xp.cuda.get_elapsed_time(*pair) for pair in events) * 1e-3 / steps)
+            for name, events in pairs.items()]
+    return sorted(rows, key=lambda row: -row[2])
+
+
+def timed(function, cuda, events):
+    """The function, with its pair of events entered in `events`."""
+    @wraps(function)
+    def apply(*args, **kwargs):
+        pair = cuda.Event(), cuda.Event()
+        pair[0].record()
+        out = function(*args, **kwargs)
+        pair[1].record()
+        events.append(pair)
+        return out
+    return apply
