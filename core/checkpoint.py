@@ -1,40 +1,64 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and sealed ones, which notice a single wrong bit.
+
+A sealed file is an .npz file (no pickles in it) whose last 64 bytes, the comment of its zip archive, are the SHA-256 of all bytes
+before them. The one that was there before is kept as `previous(path)`, so that at any moment one of the two is whole.
+"""
 import errno
+import hashlib
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
-from core.errors import InputError
+from core.errors import InputError, need
+
+SEAL = 64                              # bytes: a SHA-256 in hexadecimal digits
+BLOCK = 1 << 20                        # bytes that are read at a time
 
 
 @contextmanager
-def atomic(path):
+def atomic(path, keep=None):
     """A binary file to write in the place of `path`, which is replaced only when the block has ended well.
 
-    The bytes go to a temporary file in the same folder, are forced to the disk, and take the name in one operation. After an
-    error the old file, or none, is there. An error of the disk becomes an InputError.
+    The bytes go to a temporary file in the same folder, are forced to the disk, and take the name in one operation; so does the
+    folder's entry. The file that was there takes the name `keep` if one is given. After an error the old file, or none, is there.
+    An error of the disk becomes an InputError.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     with disk_errors(path):
         try:
-            with open(temporary, "wb") as file:
+            with open(temporary, "w+b") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
+            if keep and path.exists():
+                os.replace(path, keep)
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
+def sync_folder(folder):
+    """Force a folder's entries to the disk, where the system and the disk know how."""
+    if os.name == "posix":
+        with suppress(OSError):        # some network disks do not; the files themselves are safe
+            entry = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(entry)
+            finally:
+                os.close(entry)
 
 
 @contextmanager
 def disk_errors(path):
     """OSErrors of the block as InputErrors that name `path` and the remedy."""
-    remedies = {errno.ENOSPC: "the disk is full: free some space, or choose another disk with --out",
-                errno.EDQUOT: "your disk quota is used up: free some space, or choose another disk with --out",
+    remedies = {errno.ENOSPC: "the disk is full: free some space and go on by --resume, or choose another disk with --out",
+                errno.EDQUOT: "your disk quota is used up: free some space and go on by --resume, or choose another with --out",
                 errno.EFBIG: "the file would exceed the size allowed here: raise that limit, or choose another place with --out",
+                errno.ENOENT: "its folder is not there (any more): put it back, or choose another one with --out",
                 errno.EACCES: "no permission to write there: choose another folder with --out",
                 errno.EROFS: "this disk can only be read: choose another folder with --out"}
     try:
@@ -60,3 +84,64 @@ def save_text(path, text):
     """A text file in UTF-8, whole or not at all."""
     with atomic(path) as file:
         file.write(text.encode())
+
+
+# ---- sealed files --------------------------------------------------------------------------------------------------
+
+def previous(path):
+    """Where the sealed file is kept that `path` held before."""
+    return Path(path).with_name(f"{Path(path).stem}-previous{Path(path).suffix}")
+
+
+def save_sealed(path, arrays):
+    """An .npz file of named arrays with its seal; the one that was there is kept as previous(path)."""
+    with atomic(path, previous(path)) as file:
+        np.savez(file, **arrays)
+        file.seek(-2, os.SEEK_END)                           # where an archive without a comment says that it has none
+        file.write(SEAL.to_bytes(2, "little"))
+        digest = seal_of(file, file.tell())
+        file.seek(0, os.SEEK_END)
+        file.write(digest)
+
+
+def load_sealed(path):
+    """{name: array} of a sealed file that is whole."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def newest(path):
+    """That one of path and previous(path) to go on with: the first that is whole, or None."""
+    return next((p for p in (path, previous(path)) if is_whole(p)), None)
+
+
+def recover(path):
+    """Put the previous file in the place of a sealed one that is missing or damaged. Returns whether it was damaged.
+
+    InputError where there are such files and none is whole.
+    """
+    there, found = [p for p in (path, previous(path)) if p.exists()], newest(path)
+    need(found or not there, f"the checkpoints in {path.parent} are damaged: delete that folder and begin the run anew")
+    if found and found != path:
+        with disk_errors(path):
+            os.replace(found, path)
+    return path in there and found != path
+
+
+def is_whole(path):
+    """Whether a file's seal is that of its bytes."""
+    try:
+        with open(path, "rb") as file:
+            length = file.seek(0, os.SEEK_END) - SEAL
+            return length > 0 and seal_of(file, length) == file.read()
+    except OSError:                                          # a disk that cannot read it again
+        return False
+
+
+def seal_of(file, length):
+    """The SHA-256 of the first `length` bytes of an open file, in hexadecimal digits; what is read next comes after them."""
+    sha = hashlib.sha256()
+    file.seek(0)
+    for start in range(0, length, BLOCK):
+        sha.update(file.read(min(BLOCK, length - start)))
+    return sha.hexdigest().encode()

@@ -1,0 +1,61 @@
+"""config.json: every setting of a run and where it began, written so that it can be read back exactly."""
+import json
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from core.errors import InputError
+
+
+def settings(config):
+    """Everything in a core.run.Config, as JSON can express it."""
+    fields = {**config._asdict(), "recipe": config.recipe._asdict()}
+    return json.loads(json.dumps(fields, default=lambda value: value.tolist() if hasattr(value, "tolist") else str(value)))
+
+
+def read_config(folder):
+    """(settings, environment) of the run in a folder, as they were before they were written. InputError where there is none."""
+    try:
+        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return dict(restored(content["settings"])), dict(content["environment"])
+    except FileNotFoundError:
+        raise InputError(f"{folder} holds no run to go on with (it has no config.json): name the folder of an interrupted run, "
+                         "or begin one") from None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{folder / 'config.json'} cannot be read ({error}): begin the run anew") from None
+
+
+def restored(value):
+    """What JSON has changed, changed back: arrays are tuples, and numbers may be the keys of an object."""
+    if isinstance(value, list):
+        return tuple(map(restored, value))
+    if isinstance(value, dict):
+        return {int(key) if key.isdecimal() else key: restored(item) for key, item in value.items()}
+    return value
+
+
+def environment():
+    """Versions, machine and git commit, as far as they can be found out."""
+    found = {"python": platform.python_version(), "machine": platform.platform(), "commit": commit()}
+    for package in ("numpy", "pillow", "matplotlib", "tqdm", "threadpoolctl", "joblib", "filelock", "mpi4py", "cupy-cuda12x",
+                    "cupy-cuda13x"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            pass
+    return found
+
+
+def commit():
+    """The git commit of the program, or None outside a checkout of its own."""
+    root = Path(__file__).resolve().parents[2]
+
+    def git(*words):
+        return subprocess.run(["git", *words], capture_output=True, text=True, cwd=root, timeout=10).stdout.strip()
+
+    try:
+        own = Path(git("rev-parse", "--show-toplevel")) == root
+        return git("describe", "--always", "--dirty", "--abbrev=40") if own else None
+    except (OSError, subprocess.TimeoutExpired):
+        return None

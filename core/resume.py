@@ -1,0 +1,41 @@
+"""Runs that did not come to their end: what a folder holds of one, and what to type to go on."""
+import os
+import shlex
+from pathlib import Path
+
+from core.checkpoint import load_sealed, newest
+from core.errors import InputError
+from core.launch import MPI_SIZES
+from core.recipes import Recipe
+from core.report.config import read_config
+from core.report.folder import is_complete
+from core.run import Config
+from core.state import FILE, about, how_far, identity
+
+
+def stored(folder):
+    """The Config of the run in a folder, to go on with it. InputError where there is none."""
+    values, _ = read_config(Path(folder))
+    try:
+        config = Config(**{**values, "recipe": Recipe(**values["recipe"]), "out": str(folder)})
+    except (KeyError, TypeError):
+        raise InputError(f"{folder} was written by another version of this program: go on with that one, or begin anew") from None
+    under_mpi = any(int(os.environ.get(name) or 1) > 1 for name in MPI_SIZES)
+    return config._replace(ranks=None) if config.gpu is not None or under_mpi else config
+
+
+def can_go_on(config):
+    """Whether config.out holds a run of these settings that did not come to its end."""
+    try:
+        return identity(stored(config.out)) == identity(config) and not is_complete(Path(config.out))
+    except InputError:
+        return False
+
+
+def kept(folder):
+    """What there is of a run that did not come to its end, and what to type to go on."""
+    if not (folder / "config.json").exists():
+        return "nothing had been written yet"
+    path = newest(folder / FILE)
+    records = about(load_sealed(path))["records"] if path else []
+    return f"the run is kept as it was {how_far(records)}. To go on: python demo.py --resume {shlex.quote(str(folder))}"
