@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.data.cells import plain
 from core.errors import InputError
 
 LARGEST = 64 << 20                     # bytes of a text file: labels of some ten million images
@@ -122,14 +123,14 @@ def read_array(path, shape, kinds, what):
     return np.array(array)
 
 
-def read_rows(path):
-    """[(line number, cells)] of a text file without its empty lines, cells stripped of spaces."""
+def read_rows(path, delimiter=","):
+    """[(line number, cells)] of a text file without its empty lines, cells stripped of spaces and of guards against formulas."""
     try:
         if path.stat().st_size > LARGEST:
             raise InputError(f"{path} has more than {LARGEST:,} bytes: give a file of labels or of a matrix alone")
         with open(path, newline="", encoding="utf-8-sig") as file:         # Excel starts a file with a byte order mark
-            reader = csv.reader(file, strict=True)
-            rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            rows = [(reader.line_num, [plain(cell.strip()) for cell in cells]) for cells in reader]
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not text in UTF-8: save it as CSV in UTF-8") from error
     except csv.Error as error:

@@ -1,0 +1,70 @@
+"""What a folder or a table of images names, before any image is opened: files, labels, and what was found amiss.
+
+KINDS says in words what each kind of finding is and what was done about it.
+"""
+import unicodedata
+from pathlib import Path
+from typing import NamedTuple
+
+KINDS = {                              # the order in which they are told: what may spoil the result comes first
+    "contradiction": "the same image under different labels: at least one of them is wrong",
+    "repeated": "the same image more than once under one label",
+    "leaked": "the same image in the training and in the test set",
+    "unreadable": "images that cannot be read, left out",
+    "missing": "files that the table names and that are not there, left out",
+    "unlabelled": "lines of the table without a path or a label, left out",
+    "name": "names that other programs stumble over, left out: rename them",
+    "link": "links that are not followed",
+    "beside": "images beside the class folders, left out: move them into one",
+    "empty": "classes without a readable image, left out",
+    "single": "classes with a single image",
+    "merged": "folders whose names differ only in spaces or in the encoding of accents: one class",
+    "alike": "classes whose names differ only in upper and lower case: kept apart",
+    "other": "files that are no images by their ending, ignored",
+    "hidden": "hidden files and folders, and those of the system, ignored",
+}
+
+
+class Finding(NamedTuple):
+    """Something about the data that its owner should know."""
+    kind: str                          # one of KINDS
+    path: str                          # the file, folder or class
+    detail: str = ""
+
+
+class Listing(NamedTuple):
+    """N images by name, in the order of their rows."""
+    root: Path                         # what paths are relative to
+    paths: list                        # N texts, with / between the parts
+    labels: list                       # N names of classes
+    index: list                        # N rows in the source
+    rows: int                          # of the source
+    findings: list                     # of Finding
+
+
+def class_name(text):
+    """The name of a class as it is written in a folder's name or in a table: composed accents, no spaces around it."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def bad_name(text):
+    """What is wrong with a name that is to be written into files, or None."""
+    if len(text) > 255:
+        return "longer than 255 characters"
+    kinds = {unicodedata.category(letter) for letter in text}
+    if "Cs" in kinds:
+        return "not in the encoding of this system"
+    return "a control character or line break" if kinds & {"Cc", "Zl", "Zp"} else None
+
+
+def printable(text):
+    """The text in one line that any terminal can show."""
+    return "".join(letter if bad_name(letter) is None else f"\\u{ord(letter):04x}" for letter in text)
+
+
+def alike(names):
+    """Findings about class names that differ only in upper and lower case."""
+    groups = {}
+    for name in sorted(names):
+        groups.setdefault(name.casefold(), []).append(name)
+    return [Finding("alike", first, f"and {', '.join(others)}") for first, *others in groups.values() if others]

@@ -1,0 +1,90 @@
+"""A user's own images and labels: class folders or a table of paths -> a data set, and what was found amiss on the way.
+
+S pixels to the side of an image as the network sees it, N images that could be read, C classes.
+"""
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from core.data import DataSet, Split, stratified
+from core.data.cifar10_files import FILES, FOLDER
+from core.data.source import read
+from core.data.truth import read_truth
+from core.data.twins import about_classes, leaks, twins
+from core.errors import need
+
+SIZES = (8, 512)                       # pixels to the side; 32 is what the networks and the recipes were made for
+
+
+class Reading(NamedTuple):
+    """What became of a user's data."""
+    data: DataSet
+    findings: list = ()                # of core.data.listing.Finding
+    notes: list = ()                   # sentences about the reading itself
+    shapes: np.ndarray = None          # (N, 2) height and width of the training and validation images as stored
+    seconds: float = None              # that the reading took
+
+
+def is_cifar(path):
+    """Whether `path` is to be read as CIFAR-10: one of its files or an archive, or a folder with any of its files."""
+    path = Path(path)
+    if path.is_dir():
+        return path.name == FOLDER or (path / FOLDER).is_dir() or any((path / name).is_file() for name in FILES)
+    return path.name.lower().endswith((".tar.gz", ".tgz"))
+
+
+def load(path, seed=0, size=32, held_out=0, test=None, truth=None, flip=True, store=None, jobs=1):
+    """Reading of the images at `path`: a folder ROOT/CLASS/.../file, or a .csv table with the columns path and label.
+
+    size: S. held_out: the part of the images that becomes the validation set, the same share of every class, drawn by `seed`;
+    0: all images take part in the training, since all labels are to be corrected. test: another folder or table, with the same
+    classes. truth: a file of true labels of some or all images. flip: whether a mirrored image still shows its class. store: a
+    folder for decoded images, None: they are not stored. jobs: processes that decode. Raises InputError.
+    """
+    start = time.perf_counter()
+    need(SIZES[0] <= size <= SIZES[1], f"--size {size}: choose {SIZES[0]} to {SIZES[1]} pixels")
+    need(0 <= held_out < 1, f"--held-out {held_out}: give the part of the images that is held out, from 0 to less than 1")
+    source = read(path, size, store, jobs)
+    classes = tuple(sorted(set(source.labels)))
+    need(len(classes) > 1, f"{path} has images of one class only, {classes[0]!r}: give at least two")
+    everything = split(source, classes, path)
+    if truth is not None:
+        everything = everything._replace(truth=read_truth(truth, source.listing, classes)[everything.index])
+    findings = source.listing.findings + about_classes(source, classes) + twins(source)
+
+    training, validation = parts(everything, held_out, len(classes), seed)
+    other, notes = everything.take(slice(0)), source.notes
+    if test is not None:
+        second = read(test, size, store, jobs)
+        other, notes = split(second, classes, test), notes + second.notes
+        findings += second.listing.findings + leaks(source, second)
+    name, rows = Path(os.path.abspath(path)).stem, source.listing.rows
+    data = DataSet(name, classes, training, validation, other, pad=size // 8, flip=flip, rows=rows)
+    return Reading(data, findings, notes, source.shapes, time.perf_counter() - start)
+
+
+# ---- the parts -----------------------------------------------------------------------------------------------------
+
+def split(source, classes, path):
+    """Split of all images of a source. Raises InputError for a class that is not among `classes`."""
+    number = {name: c for c, name in enumerate(classes)}
+    strange = sorted(set(source.labels) - set(classes))
+    need(not strange, f"{path} has classes that the training images do not have, {', '.join(map(repr, strange[:3]))}: "
+         "name them alike, or leave them away")
+    return Split(source.images, np.array([number[name] for name in source.labels], np.int64), source.index, None, source.paths)
+
+
+def parts(everything, held_out, C, seed):
+    """(training, validation): a class keeps at least one image to be learnt from."""
+    N = len(everything.labels)
+    n = min(round(held_out * N), N - C)
+    need(held_out == 0 or n > 0, f"--held-out {held_out:g} of {N} images of {C} classes leaves none to hold out: give more, or 0")
+    if n == 0:
+        return everything, everything.take(slice(0))
+    labels = everything.labels.copy()
+    labels[np.unique(labels, return_index=True)[1]] = -1                       # the first of each class is not drawn
+    drawn, = stratified(labels, (n,), C, np.random.default_rng([seed, *b"split"]))
+    return everything.take(np.setdiff1d(np.arange(N), drawn)), everything.take(drawn)

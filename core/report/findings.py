@@ -1,0 +1,51 @@
+"""What was found amiss in a user's data, and how its classes are filled, as lines of text."""
+from collections import Counter
+
+import numpy as np
+
+from core.data.listing import KINDS, printable
+from core.report.console import aligned
+
+SHOWN = 5                              # examples of a kind of finding
+MANY = 40                              # classes that are all printed
+UNEVEN = 10                            # times as many images in the largest class as in the median one: worth a line
+
+
+def told(findings, shown=SHOWN):
+    """Lines: every kind of finding with its number and, first come first shown, `shown` examples."""
+    counts, lines = Counter(finding.kind for finding in findings), []
+    for kind in (kind for kind in KINDS if counts[kind]):
+        lines.append(f"{counts[kind]:6d}  {KINDS[kind]}")
+        examples = [finding for finding in findings if finding.kind == kind][:shown]
+        lines += [f"          {printable(finding.path)}" + (f": {printable(finding.detail)}" if finding.detail else "")
+                  for finding in examples]
+        lines += [f"          and {counts[kind] - shown} more"] * (counts[kind] > shown)
+    return lines
+
+
+def class_table(data):
+    """Lines: the classes with their numbers and the images of each split."""
+    C = len(data.classes)
+    splits = {"training": data.train, "validation": data.validation, "test": data.test}
+    counts = {name: np.bincount(split.labels, minlength=C) for name, split in splits.items() if len(split.labels)}
+    rows = [("class", "number", *counts)]
+    rows += [(printable(name), str(c), *(str(n[c]) for n in counts.values())) for c, name in enumerate(data.classes)]
+    if C > MANY:
+        rows[MANY // 2 + 1:-MANY // 2] = [("...", *[""] * (len(rows[0]) - 1))]
+    return [*aligned(rows), *unevenness(counts["training"])]
+
+
+def unevenness(n):
+    """A line where some classes have far more images than others: the method assumes that all are as frequent."""
+    if n.max() < UNEVEN * max(1, np.median(n)) and np.median(n) < UNEVEN * max(1, n.min()):
+        return []
+    return [f"the classes are uneven ({n.min()} to {n.max()} images): if they really are, say so with --prior given"]
+
+
+def stored_sizes(shapes):
+    """A line about the sizes of the images as they are stored; shapes (N, 2)."""
+    kinds = np.unique(shapes, axis=0)
+    if len(kinds) == 1:
+        return f"all are {kinds[0, 1]} x {kinds[0, 0]} pixels"
+    side = shapes.min(axis=1)
+    return (f"{len(kinds)} sizes, the short side {side.min()} to {side.max()} pixels, in the median {np.median(side):.0f}")

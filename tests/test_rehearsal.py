@@ -1,0 +1,114 @@
+"""core/rehearsal.py and core/report/findings.py: what --check says before a run, and how true its estimates are."""
+import numpy as np
+import pytest
+from own_data import picture, write_folder, write_image
+
+from core import rehearsal
+from core.data import Split, digits
+from core.data.listing import KINDS, Finding
+from core.data.own import load
+from core.recipes import RECIPES, shortened
+from core.report.findings import MANY, class_table, stored_sizes, told
+from core.run import Config, run
+
+RECIPE = shortened(RECIPES["digits"], 10)._replace(batch=8)
+
+
+@pytest.fixture
+def reading(tmp_path):
+    root = write_folder(tmp_path / "pets", ("cat", "dog"), images=20)
+    (root / "cat" / "broken.png").write_bytes(b"")
+    write_image(root / "dog" / "twin.png", picture(0))
+    return load(root, size=8, held_out=0.2)
+
+
+def report(reading, **options):
+    config = Config(RECIPE, data="pets", noise="none", rate=None, ranks=1)._replace(**options)
+    return rehearsal.report(config, reading.data, reading.data.train.labels, reading)
+
+
+def test_everything_is_told(reading):
+    lines, possible = report(reading)
+    text = "\n".join(lines)
+    assert possible and lines[0] == "pets: 33 training, 8 validation, 0 test images, 2 classes"
+    assert "class  number  training  validation" in text and "all are 10 x 12 pixels; shown to the network as 8 x 8" in text
+    assert "     1  images that cannot be read, left out\n          cat/broken.png: not an image" in text
+    assert "at least one of them is wrong\n          cat/0.png (cat): and dog/twin.png (dog)" in text
+    assert "an epoch on 1 process, " in text and "for all 14 epochs" in text
+    assert f"predictions of {RECIPE.K} epochs" in text
+
+
+def test_notes_are_told(reading):
+    assert "one note" in report(reading._replace(notes=["one note"]))[0]
+
+
+def test_data_without_a_reading_are_rehearsed_too():
+    data = digits.load(0, 40, 10, 10)
+    lines, possible = rehearsal.report(Config(RECIPE, ranks=1), data, data.train.labels)
+    assert possible and lines[0] == "digits: 40 training, 10 validation, 10 test images, 10 classes"
+
+
+def test_the_ring_is_counted_to_the_byte(reading):
+    found = rehearsal.memory_lines(Config(RECIPE._replace(K=5), ranks=1), reading.data, rehearsal.Trial(1, 1, 0, 1))[0][0]
+    assert f"predictions of 5 epochs {rehearsal.size(5 * 33 * 2 * 4)}," in found
+
+
+def test_too_little_memory_is_impossible(reading, monkeypatch):
+    monkeypatch.setattr(rehearsal, "free", lambda: 0)
+    data, tried = reading.data, rehearsal.Trial(1, 1, 10**8, 2)
+    lines, possible = rehearsal.memory_lines(Config(RECIPE._replace(K=10**9, epochs=10**9)), data, tried)
+    assert not possible and lines[1] == ("This machine has 100 MB for it, which is not enough: choose a smaller --size, --K or "
+                                         "--batch, or fewer --ranks")
+    assert rehearsal.memory_lines(Config(RECIPE._replace(K=10**9), gpu=0), data, tried)[1]
+    assert rehearsal.memory_lines(Config(RECIPE), data, tried._replace(held=0))[1]      # where the system does not say
+
+
+def test_memory_is_what_the_system_and_the_container_leave(tmp_path):
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:  4000 kB\nMemAvailable:  3000 kB\nHugePages_Total:  0\n")
+    assert rehearsal.free(meminfo, tmp_path) == 3_072_000 and rehearsal.free(tmp_path / "no", tmp_path) == float("inf")
+    (tmp_path / "memory.current").write_text("500000\n")
+    for limit, expected in (("max", 3_072_000), ("2500000", 2_000_000)):
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+        assert rehearsal.free(meminfo, tmp_path) == expected
+
+
+def test_the_estimated_time_is_about_the_time_that_a_run_takes():
+    recipe = shortened(RECIPES["digits"], 2)._replace(batch=64)
+    config = Config(recipe, digits=(640, 100, 200), ranks=1)
+    data = digits.load(0, *config.digits)
+    tried = min((rehearsal.trial(config, data, data.train.labels) for _ in range(3)), key=lambda tried: tried.training)
+    took = min(record.seconds for record in run(config).records if record.step == "joint")
+    assert 1 / 3 < (tried.training * 640 + tried.looking * 300) / took < 3
+
+
+def test_findings_are_told_by_kind_with_a_few_examples():
+    findings = [*(Finding("hidden", f"f{i}") for i in range(7)), Finding("contradiction", "a\nb", "c"), *[Finding("other", "x")] * 5]
+    assert told(findings) == [
+        f"     1  {KINDS['contradiction']}", "          a\\u000ab: c", f"     5  {KINDS['other']}", *["          x"] * 5,
+        f"     7  {KINDS['hidden']}", *[f"          f{i}" for i in range(5)], "          and 2 more"]
+    assert told([]) == []
+
+
+def data_of(labels, C):
+    labels = np.array(labels)
+    part = Split(np.zeros((len(labels), 8, 8, 3), np.uint8), labels, np.arange(len(labels)))
+    return digits.DataSet("d", tuple(f"c{c}" for c in range(C)), part, part.take(slice(0)), part, 1, True)
+
+
+def test_many_classes_are_shortened_and_uneven_ones_said():
+    table = class_table(data_of(np.arange(500), 500))
+    assert len(table) == MANY + 3 and table[2].split() == ["c0", "0", "1", "1"] and table[-1].split() == ["c499", "499", "1", "1"]
+    assert table[2 + MANY // 2].split() == ["..."]
+    assert class_table(data_of([0] * 30 + [1] * 3 + [2] * 3, 3))[-1].startswith("the classes are uneven (3 to 30 images)")
+    assert class_table(data_of([0] * 30 + [1] * 30 + [2] * 3, 3))[-1].startswith("the classes are uneven (3 to 30 images)")
+    assert "uneven" not in class_table(data_of([0] * 29 + [1] * 3 + [2] * 3, 3))[-1]
+
+
+def test_sizes_time_and_bytes_in_words():
+    assert stored_sizes(np.array([[30, 40], [30, 40]])) == "all are 40 x 30 pixels"
+    assert stored_sizes(np.array([[30, 40], [50, 20], [90, 80]])) == "3 sizes, the short side 20 to 80 pixels, in the median 30"
+    assert [rehearsal.duration(s) for s in (0.0123, 3.46, 59, 61, 3500, 7500)] == [
+        "0.012 s", "3.5 s", "59 s", "1 min", "58 min", "2 h 5 min"]
+    assert [rehearsal.size(n) for n in (0, 1234, 123_456, 5_600_000, 1.23e9, 2.5e11)] == [
+        "0 kB", "1.2 kB", "123 kB", "5.6 MB", "1.2 GB", "250 GB"]
