@@ -12,23 +12,29 @@ TITLES = {"joint": "step 1: network and labels", "retrain": "step 2: fresh netwo
 def watched(records, epochs, step):
     """The records, passed on as they come. A bar with the time left on a terminal; elsewhere one line for each."""
     terminal = sys.stdout.isatty()
-    bar = tqdm(total=epochs, desc=TITLES[step], unit="epoch", file=sys.stdout, dynamic_ncols=True, disable=not terminal)
+    bar = tqdm(total=epochs, desc=title(step), unit="epoch", file=sys.stdout, dynamic_ncols=True, disable=not terminal)
     with bar:
         if not terminal:
-            print(TITLES[step], flush=True)
+            print(title(step), flush=True)
         for record in records:
             if terminal:
                 bar.set_postfix_str(short(record), refresh=False)
-                bar.update()
+                bar.update(record.epoch - bar.n)
             else:
                 print(f"  epoch {record.epoch:3d}/{epochs}  {short(record)}  {record.seconds:.1f} s", flush=True)
             yield record
 
 
+def title(step):
+    """joint -> step 1: network and labels;  fold2.joint -> fold 2, step 1: network and labels"""
+    fold, _, step = step.rpartition(".")
+    return (f"fold {fold.removeprefix('fold')}, " if fold else "") + TITLES[step]
+
+
 def short(record):
     """One epoch in a few words."""
     words = [f"loss {record.loss:.3f}"] + [f"validation {percent(record.validation)}"] * (not math.isnan(record.validation))
-    if record.step == "joint":
+    if record.step.endswith("joint"):
         known = [] if math.isnan(record.recovery) else [f"correct labels {percent(record.recovery)}"]
         words += known + [f"{record.changed} changed"]
     return "  ".join(words)
@@ -40,7 +46,7 @@ def table(result):
     rows = [("", "best validation", "last validation", "test, last epoch", "seconds")]
     rows += [(TITLES[step], percent(outcome[step]["best_validation"]), percent(outcome[step]["last_validation"]),
               percent(outcome[step]["test"]), f"{outcome[step]['seconds']:.0f}") for step in TITLES if step in outcome]
-    return "\n".join(["", label_line(result), *warning(result), "", *aligned(rows)])
+    return "\n".join(["", label_line(result), *detection_lines(outcome), *warning(result), "", *aligned(rows)])
 
 
 def aligned(rows):
@@ -65,6 +71,21 @@ def label_line(result):
         return f"labels: {moved} of {len(result.given)} changed (the true labels are not known)"
     return (f"correct labels: {percent(result.initial)} given -> {percent(result.recovery)} corrected"
             f"   ({moved} of {len(result.given)} changed)")
+
+
+def detection_lines(outcome):
+    """How many labels are wrong by the estimate, and how well they were found where the truth is known."""
+    lines = [f"wrong labels by the network's own estimate: {percent(outcome['estimated_rate'])}"]
+    if "detection" in outcome:
+        found = outcome["detection"]
+        lines.append(f"suspicious labels: precision {percent(found['precision'])}, recall {percent(found['recall'])}; "
+                     f"their ranking: AUROC {decimals(found['auroc'])}, average precision {decimals(found['average_precision'])}")
+    return lines
+
+
+def decimals(fraction):
+    """0.98612 -> 0.986, and a dash for what is not known"""
+    return "-" if fraction is None else f"{fraction:.3f}"
 
 
 def percent(fraction):

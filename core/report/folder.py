@@ -1,29 +1,27 @@
 """The run folder: what a run leaves behind.
 
-    config.json            every setting, versions, git commit        log.jsonl           a line for each epoch
-    given_labels.npy       (N,) as they were given                    classes.txt         C names, a line each
-    given_is_wrong.npy     (N,) where that is not the true label, if the truth is known
-    true_labels.npy        (N,) if they are known                     index.npy           (N,) row of each image in its source
-    corrected_labels.npy   (N,) argmax of the soft labels             soft_labels.npy     (N, C)
-    weights.npz            of the network of step 2                   *.png               pictures
+    manifest.json          what each file is, its checksum, and how its numbers are defined (core/report/manifest.py)
     summary.json           the outcome in a few numbers; written last, so a folder that has it is complete
+    checkpoint.npz, checkpoint-previous.npz                           until then: the state from which the run goes on
+    .lock                  held by the process that writes here; it does not outlive that process
 """
 import json
 import math
 import os
-import platform
-import subprocess
-from importlib.metadata import PackageNotFoundError, version
+from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from core import export, quality
 from core.checkpoint import disk_errors, save_array, save_arrays, save_text
+from core.data.batches import mean_image
 from core.errors import InputError
-from core.report import pictures
+from core.report import issues, page, pictures
+from core.report.config import environment, settings
+from core.report.manifest import WHAT, save_manifest
 
-
-FILES = ("config.json", "log.jsonl", "classes.txt", "given_labels.npy", "given_is_wrong.npy", "true_labels.npy", "index.npy",
-         "corrected_labels.npy", "soft_labels.npy", "weights.npz", "curves.png", "losses.png", "confusion.png", "corrected.png",
-         "summary.json")
+FILES = (*WHAT, "checkpoint.npz", "checkpoint-previous.npz", "manifest.json", "summary.json")
 
 
 def free_name(parent, name):
@@ -38,59 +36,119 @@ def check_free(folder, force):
     """InputError if there is something in the folder already and `force` does not allow to replace it."""
     with disk_errors(folder):
         there = folder.exists()
-        is_folder, used = folder.is_dir(), folder.is_dir() and any(folder.iterdir())
+        is_folder = folder.is_dir()
+        used = is_folder and bool({*folder.iterdir()} - {folder / ".lock", *left_over(folder)})
     if there and not is_folder:
         raise InputError(f"{folder} is a file: choose another folder with --out")
     if used and not force:
         raise InputError(f"{folder} is not empty: choose another folder with --out, or replace the run in it by --force")
 
 
-def begin(folder, config):
-    """Make the folder, remove what an earlier run left in it, and write what is known before the training."""
-    check_free(folder, config.force)                         # once more: another run may have begun in the meantime
+def left_over(folder):
+    """What killed processes have left half written."""
+    return list(folder.glob(".*.part"))
+
+
+@contextmanager
+def locked(folder):
+    """The folder, made if need be, is this process's alone while the block runs. InputError if it is another's."""
+    lock = FileLock(folder / ".lock")
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(f"{folder} is in use by another process: wait until it has ended, or choose another folder "
+                             "with --out") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def begin(folder, config):
+    """Remove what an earlier run left in the folder, and write what is known before the training. The folder is locked."""
+    with disk_errors(folder):
+        for name in reversed(FILES):                         # the summary first, which says that all others are there
             (folder / name).unlink(missing_ok=True)
-    settings = {**config._asdict(), "recipe": config.recipe._asdict()}
-    save_text(folder / "config.json", json.dumps({"settings": settings, "environment": environment()}, indent=2, default=str) + "\n")
+        for path in left_over(folder):
+            path.unlink()
+    text = json.dumps({"settings": settings(config), "environment": environment()}, indent=2)
+    save_text(folder / "config.json", text + "\n")
+
+
+def is_complete(folder):
+    """Whether the run in the folder has come to its end."""
+    return (folder / "summary.json").exists()
+
+
+def go_on(folder, records):
+    """The log as it was at the checkpoint, and nothing half written. The folder is locked."""
+    with disk_errors(folder):
+        for path in left_over(folder):
+            path.unlink()
+    save_text(folder / "log.jsonl", "".join(map(line_of, records)))
 
 
 def log(folder, record):
-    """Append one epoch to log.jsonl; what is not known is null. On a full disk no part of a line stays."""
-    line = json.dumps({name: known(value) for name, value in record._asdict().items()}) + "\n"
+    """Append one epoch to log.jsonl. On a full disk no part of a line stays."""
     path = folder / "log.jsonl"
     with disk_errors(path):
         size = path.stat().st_size if path.exists() else 0
         try:
             with open(path, "a", encoding="utf-8") as file:
-                file.write(line)
+                file.write(line_of(record))
         except OSError:
             os.truncate(path, size)
             raise
 
 
-def save_labels(folder, data, given, soft):
-    """The labels, before and after, as soon as step 1 has found them: what comes later cannot take them away."""
+def line_of(record):
+    """A Record as a line of log.jsonl; what is not known is null."""
+    return json.dumps({name: known(value) for name, value in record._asdict().items()}) + "\n"
+
+
+def save_labels(folder, data, given, soft, P, source):
+    """The labels, before and after, as soon as step 1 has found them: what comes later cannot take them away.
+
+    P (N, C): the predictions that the last update was made from. source: the folder or table to which the images' paths are relative.
+    """
+    truth, corrected = data.train.truth, soft.argmax(axis=1)
     save_text(folder / "classes.txt", "".join(f"{name}\n" for name in data.classes))
-    arrays = {"given_labels": given, "corrected_labels": soft.argmax(axis=1), "soft_labels": soft, "index": data.train.index}
-    if data.train.truth is not None:
-        arrays |= {"true_labels": data.train.truth, "given_is_wrong": given != data.train.truth}
+    arrays = {"given_labels": given, "corrected_labels": corrected, "soft_labels": soft, "index": data.train.index}
+    if truth is not None:
+        arrays |= {"true_labels": truth, "given_is_wrong": (given != truth) & (truth >= 0)}
     for name, array in arrays.items():
         save_array(folder / f"{name}.npy", array)
+    issues.save_corrected(folder, data.classes, data.train, corrected, source)
+    save_probabilities(folder, data, given, corrected, P)
 
 
-def finish(folder, result, recipe):
-    """Write weights, pictures and summary."""
+def save_probabilities(folder, data, given, corrected, P):
+    """The class probabilities P (N, C), and what follows from them."""
+    save_array(folder / "pred_probs.npy", P)
+    save_array(folder / "noise_matrix.npy", quality.noise_matrix(quality.confident_joint(P, given)))
+    issues.save_issues(folder, data.classes, data.train, given, corrected, P)
+
+
+def finish(folder, result, recipe, title):
+    """Write weights, pictures, the page with that title, manifest and summary."""
     save_arrays(folder / "weights.npz", result.weights)
+    batches = -(-recipe.epochs2 * len(result.given) // min(recipe.batch, len(result.given)))
+    export.save(folder / "model.safetensors", result.weights, mean_image(result.images), result.classes, batches)
     pictures.draw_all(folder, result, recipe.begin)
+    rate = quality.estimated_errors(quality.confident_joint(result.pred_probs, result.given))[1]
+    page.write(folder / "report.html", page.Page(
+        title, result.classes, result.images, result.index, result.given, result.corrected, result.pred_probs,
+        result.truth, result.paths, result.records, recipe.begin, rate))
+    save_manifest(folder)
     save_text(folder / "summary.json", json.dumps(summary(result), indent=2) + "\n")
 
 
 def summary(result):
     """The outcome in a few numbers, for a table; what is not known is None."""
     outcome = {"initial": known(result.initial), "recovery": known(result.recovery),
-               "changed": int((result.corrected != result.given).sum())}
+               "changed": int((result.corrected != result.given).sum()), **judged(result)}
     for step in dict.fromkeys(record.step for record in result.records):
         records = [record for record in result.records if record.step == step]
         outcome[step] = {"best_validation": known(max(record.validation for record in records)),
@@ -99,31 +157,19 @@ def summary(result):
     return outcome
 
 
+def judged(result):
+    """How many labels are wrong by the estimate, and how well they were found, where any true labels are known."""
+    P, given, truth = result.pred_probs, result.given, result.truth
+    number, rate = quality.estimated_errors(quality.confident_joint(P, given))
+    outcome = {"estimated_errors": number, "estimated_rate": rate}
+    if truth is not None:
+        rows = truth >= 0
+        found = quality.detection((given != truth)[rows], quality.is_label_issue(given, result.corrected)[rows],
+                                  quality.self_confidence(P, given)[rows])
+        outcome["detection"] = {name: known(value) for name, value in found._asdict().items()}
+    return outcome
+
+
 def known(value):
     """value, or None for nan: JSON has no nan."""
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def environment():
-    """Versions, machine and git commit, as far as they can be found out."""
-    found = {"python": platform.python_version(), "machine": platform.platform(), "commit": commit()}
-    for package in ("numpy", "pillow", "matplotlib", "tqdm", "threadpoolctl", "joblib", "mpi4py", "cupy-cuda12x", "cupy-cuda13x"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            pass
-    return found
-
-
-def commit():
-    """The git commit of the program, or None outside a checkout of its own."""
-    root = Path(__file__).resolve().parents[2]
-
-    def git(*words):
-        return subprocess.run(["git", *words], capture_output=True, text=True, cwd=root, timeout=10).stdout.strip()
-
-    try:
-        own = Path(git("rev-parse", "--show-toplevel")) == root
-        return git("describe", "--always", "--dirty", "--abbrev=40") if own else None
-    except (OSError, subprocess.TimeoutExpired):
-        return None

@@ -78,8 +78,9 @@ def confusions(result):
     if result.truth is None:
         panels = [("given and corrected labels", "given", result.given, "corrected", result.corrected)]
     else:
-        panels = [("given labels", "true", result.truth, "given", result.given),
-                  ("corrected labels", "true", result.truth, "corrected", result.corrected)]
+        known = result.truth >= 0
+        panels = [("given labels", "true", result.truth[known], "given", result.given[known]),
+                  ("corrected labels", "true", result.truth[known], "corrected", result.corrected[known])]
     C, names = len(result.classes), [plain(name) for name in result.classes]
     figure = Figure(figsize=(4.6 * len(panels), 4.4), layout="constrained")
     for axes, (title, y_name, rows, x_name, columns) in zip(np.ravel(figure.subplots(1, len(panels))), panels):
@@ -108,8 +109,9 @@ def corrected_sheet(result, columns=10, rows=4):
     for axes, row in zip(np.ravel(figure.subplots(rows, columns)), [*best, *[None] * (columns * rows - len(best))]):
         axes.axis("off")
         if row is not None:
-            right = result.truth is None or result.corrected[row] == result.truth[row]
+            known = result.truth is not None and result.truth[row] >= 0
+            right = known and result.corrected[row] == result.truth[row]
             axes.imshow(result.images[row])
             axes.set_title(f"{plain(result.classes[result.given[row]])} → {plain(result.classes[result.corrected[row]])}", fontsize=7,
-                           color=(GREEN if right else RED) if result.truth is not None else "black")
+                           color="black" if not known else GREEN if right else RED)
     return figure

@@ -1,0 +1,56 @@
+"""What became of the labels, as tables for people and for other programs.
+
+    label_issues.csv       every image, the most suspicious first       corrected_labels.csv   the labels to go on with
+
+N images, C classes, P (N, C) their probabilities.
+"""
+import os
+from pathlib import Path
+
+import numpy as np
+
+from core import quality
+from core.checkpoint import save_text
+from core.data.cells import csv_text
+
+
+def save_issues(folder, classes, split, given, corrected, P):
+    """label_issues.csv: one line for each image of the Split, by rising label_score.
+
+    Class names instead of numbers; the columns path and true_label are there where paths and any true labels are known.
+    """
+    rows, names = quality.most_suspicious_first(P, given), np.array(classes, object)
+    p_given, p_suggested = (six_digits(quality.self_confidence(P, labels)) for labels in (given, corrected))
+    columns = {"index": split.index, "path": split.paths, "given_label": names[given], "suggested_label": names[corrected],
+               "true_label": None if split.truth is None else np.where(split.truth >= 0, names[split.truth], ""),
+               "is_label_issue": quality.is_label_issue(given, corrected), "label_score": p_given,
+               "p_given": p_given, "p_suggested": p_suggested, "margin": six_digits(quality.margin(P, given))}
+    columns = {name: column for name, column in columns.items() if column is not None}
+    lines = zip(*(column[rows].tolist() for column in columns.values()))
+    save_text(folder / "label_issues.csv", readable(csv_text([list(columns), *lines])))
+
+
+def save_corrected(folder, classes, split, corrected, source):
+    """corrected_labels.csv: `path,label`, or `index,label` where the images are no files, in the order of the source.
+
+    Paths are absolute, so that the table can be read from anywhere; `source` is the folder or the table that they came from.
+    """
+    images = split.index.tolist() if split.paths is None else absolute(split.paths, source)
+    rows = zip(images, (classes[c] for c in corrected))
+    save_text(folder / "corrected_labels.csv", readable(csv_text([["index" if split.paths is None else "path", "label"], *rows])))
+
+
+def absolute(paths, source):
+    """The paths of files that are relative to a folder, or to the folder of a table."""
+    root = os.path.abspath(source if os.path.isdir(source) else Path(source).parent)
+    return [Path(root, path).as_posix() for path in paths]
+
+
+def six_digits(numbers):
+    """(N,) numbers of six digits: float32 has no more"""
+    return np.array([float(f"{number:.6g}") for number in numbers])
+
+
+def readable(text):
+    """The text without what UTF-8 cannot express: names of files need not be text."""
+    return text.encode("utf-8", "backslashreplace").decode()
