@@ -54,14 +54,14 @@ def hard_update_top(Y, s, k):
 # ---- the state -----------------------------------------------------------------------------------------------------
 
 class SoftLabels:
-    """Y, and a ring of the last K epochs' predictions.  Rows of Y sum to one at all times.
+    """Y, and a ring of the last K epochs' predictions.  Rows of Y sum to one at all times; `given` stays what Y was at the start.
 
     Every slot of the ring begins as a copy of the one before. So a sample that a wrapped batch showed an epoch early keeps
     that prediction instead of one from K epochs ago, and there is no slot with unfilled rows.
     """
 
     def __init__(self, Y, K=10):
-        self.Y = Y                                                      # (N, C)
+        self.given = self.Y = self.s = Y                                # (N, C); s: what the last update was made from
         self.ring = xp_of(Y).zeros((K, *Y.shape), Y.dtype)              # (K, N, C)
         self.epochs = 0                                                 # completed ones
 
@@ -79,16 +79,16 @@ class SoftLabels:
     def end_epoch(self, update=None):
         """Close the running slot; with an update, Y <- update(Y, s), s the mean over the epochs recorded, at most K of them.
 
-        Returns how many samples changed their class, argmax y_i.
+        Returns how many samples changed their class, argmax y_i: a number that stays on the device.
         """
         last = self.ring[self.epochs % len(self.ring)]
         self.epochs += 1
-        changed = 0
+        changed = xp_of(self.Y).zeros((), np.int64)
         if update is not None:
             before = self.Y.argmax(axis=1)
-            s = self.ring[:min(self.epochs, len(self.ring))].mean(axis=0)
+            self.s = s = self.ring[:min(self.epochs, len(self.ring))].mean(axis=0)
             self.Y = update(self.Y, s)
-            changed = int((self.Y.argmax(axis=1) != before).sum())
+            changed = (self.Y.argmax(axis=1) != before).sum()
         # DEVIATION 5: in the official code the slot still holds what it held K epochs ago (docs/paper.md)
         self.ring[self.epochs % len(self.ring)] = last
         return changed

@@ -28,6 +28,7 @@ class Recipe(NamedTuple):
 
 
 OFFICIAL, RECALLED, OURS = "official code, README", "recalled from the paper, unconfirmed", "ours, for the embedded digits"
+UNKNOWN = "ours, for labels whose noise is not known"
 
 # DEVIATION 11: the official code has two of these, in its README (docs/paper.md)
 RECIPES = {
@@ -46,8 +47,27 @@ RECIPES = {
     "an-50": Recipe(lr=0.03, alpha=0.8, beta=0.4, source=RECALLED),
     # a minute on two cores
     "digits": Recipe(lr=0.1, alpha=1.2, beta=0.8, source=OURS, epochs=30, begin=12, K=5, lr2=0.2, epochs2=12, drops2=(6, 9)),
+    # own images, with labels of which nobody knows how wrong they are: to be fitted to their number by scaled()
+    "unknown": Recipe(lr=0.1, alpha=0.8, beta=0.4, source=UNKNOWN),
     "quick":  Recipe(lr=0.1, alpha=1.2, beta=0.8, source=OURS, epochs=20, begin=12, K=3, lr2=0.2, epochs2=6, drops2=(4, 5)),
 }
+
+
+STEPS = 5000                           # of step 1, for data of any size: what 64 epochs of 10,000 images take
+EPOCHS = (20, 200)                     # at least and at most
+
+
+def scaled(recipe, N):
+    """The recipe for N images: smaller batches where there are few, and as many epochs as STEPS allows.
+
+    The batch is halved, and the learning rate with it, until an epoch has 16 batches or a batch has 16 images.
+    """
+    batch = recipe.batch
+    while batch > 16 and N < 16 * batch:
+        batch //= 2
+    epochs = min(max(EPOCHS[0], round(STEPS * batch / max(1, N))), EPOCHS[1])
+    scale = batch / recipe.batch
+    return shortened(recipe, epochs)._replace(batch=batch, lr=recipe.lr * scale, lr2=recipe.lr2 * scale)
 
 
 def shortened(recipe, epochs):

@@ -1,22 +1,26 @@
 """One experiment from beginning to end: data, noise, step 1, step 2, files.  `run(config)` is a function for anybody to call."""
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from core import backend, noise, train
-from core.data import cifar10, digits
+from core import backend, folds, noise, state, train
+from core.data import cifar10, digits, own
 from core.data.batches import Images, mean_image
 from core.data.labels import read_labels, read_matrix
 from core.errors import need
 from core.labels import SoftLabels, one_hot
-from core.ranks import launch
+from core.launch import launch
+from core.processors import available_processors
 from core.recipes import Recipe
 from core.report import folder as run_folder
+from core.report.findings import told
 from nets import preact_resnet
 from nets.preact_resnet import Architecture
 from nets.preact_resnet_fast import FastNet
+from nets.preact_resnet_gpu import net_for
 
 NETS = {                               # widths and blocks of each stage
     "paper": dict(widths=(32, 64, 128), blocks=(5, 5, 5)),          # PreAct ResNet-32
@@ -32,7 +36,13 @@ class Config(NamedTuple):
     """Everything that decides the outcome of a run."""
     recipe: Recipe
     data: str = "digits"               # or the path of CIFAR-10
-    subset: int = None                 # training images; None: all
+    subset: int = None                 # of CIFAR-10's training images; None: all
+    size: int = None                   # pixels to the side of own images; None: 32
+    test: str = None                   # own test images, a folder or table
+    truth: str = None                  # file of true labels of own images
+    held_out: float = None             # part of own images for validation; None: 0
+    flip: bool = True                  # a mirrored image still shows its class
+    cache: str = None                  # folder that keeps decoded images
     noise: str = "symmetric"           # one of NOISES
     rate: float = 0.5                  # None for the kinds of noise that have no rate
     noise_file: str = None             # for matrix and labels
@@ -40,8 +50,11 @@ class Config(NamedTuple):
     augment: bool = True               # show cropped and mirrored images; False: the images as they are
     net: str = "small"                 # one of NETS
     gpu: int = None                    # device number; None: NumPy
+    precision: str = "tf32"            # of matrix products on the GPU, one of backend.PRECISIONS
+    kernels: str = None                # own CUDA kernels that store half or float; None: CuPy's array functions
     ranks: int = None                  # processes that share the training on the CPU; None: one for each available processor
     seed: int = 0
+    folds: int = None                  # out-of-sample probabilities by so many folds; None: those of step 1
     compare: bool = False              # add plain cross-entropy on the given labels
     digits: tuple = (4000, 500, 1000)  # training, validation and test images of the embedded data
     out: str = None                    # the run folder; None: nothing is written
@@ -54,74 +67,109 @@ class Result(NamedTuple):
     classes: tuple
     images: np.ndarray                 # (N, H, W, 3) uint8
     index: np.ndarray                  # (N,) row of each in its source
+    paths: np.ndarray                  # (N,) str, or None where the images are no single files
     given: np.ndarray                  # (N,)
     truth: np.ndarray                  # (N,), or None where it is not known
     corrected: np.ndarray              # (N,)
     soft: np.ndarray                   # (N, C)
+    pred_probs: np.ndarray             # (N, C) what the last update of the labels was made from, or out-of-sample by config.folds
     weights: dict                      # of the network of step 2, with its running statistics
     initial: float                     # fraction of the given labels that are correct; nan where the truth is not known
     recovery: float                    # of the corrected ones
 
 
-def run(config, watch=lambda records, epochs, step: records, say=lambda text: None):
+def run(config, watch=lambda records, epochs, step: records, say=lambda text: None, resume=False):
     """Run the experiment and return its Result.
 
     watch(records, epochs, step) is put around every training and has to pass its records on; say(text) hears what is to be said
-    before. Files go to config.out. Raises InputError for whatever the caller has to mend.
+    before. Files go to config.out; resume: from the state of the run that is there. Raises InputError for whatever the caller has
+    to mend.
     """
     check(config)
-    xp = np if config.gpu is None else backend.use_gpu(config.gpu)
+    xp = np if config.gpu is None else backend.use_gpu(config.gpu, config.precision)
     folder = None if config.out is None else Path(config.out)
-    if folder:
+    if folder and not resume:
         run_folder.check_free(folder, config.force)
-    data = read_data(config)
-    given = given_labels(config, data)
-    size = config.ranks if config.gpu is None else 1
+    reading = read_data(config)
+    data, given = reading.data, given_labels(config, reading.data)
+    prior = config.recipe.prior
+    need(isinstance(prior, str) or len(prior) == len(data.classes), f"--prior has {len(prior)} weights for {len(data.classes)} "
+         "classes: give one for each")
+
+    def main(comm):
+        if comm.rank == 0 and (found := [*reading.notes, *told(reading.findings)]):
+            say("\n".join(found))
+        with run_folder.locked(folder) if folder and comm.rank == 0 else nullcontext():
+            outcome = trained(config, data, given, xp, comm, folder, watch, say, resume)
+            return finished(config, data, given, folder, *outcome) if comm.rank == 0 else None
+
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):      # a loss that overflows is answered by one sentence
-        records, Y, weights = launch(lambda comm: trained(config, data, given, xp, comm, folder, watch, say), size)
-
-    truth, corrected = data.train.truth, Y.argmax(axis=1)
-    result = Result(records, data.classes, data.train.images, data.train.index, given, truth, corrected, Y, weights,
-                    correct(given, truth), correct(corrected, truth))
-    if folder:
-        run_folder.finish(folder, result, config.recipe)
-    return result
+        return launch(main, config.ranks if config.gpu is None else 1)
 
 
-def trained(config, data, given, xp, comm, folder, watch, say):
-    """Both steps, on every rank: (records, soft labels (N, C), weights of the network of step 2). Rank 0 speaks and writes for all."""
-    first = comm.rank == 0
+def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
+    """Both steps, on every rank: (records, soft labels (N, C), probabilities (N, C), weights of step 2's network).
+
+    Rank 0 speaks and writes for all.
+    """
+    first, recipe = comm.rank == 0, config.recipe
     comm.barrier()                     # nobody looks whether the folder is free any more
+    progress, notes = state.opened(folder, config, data, given, comm, resume)
     if first:
-        say(description(config, data, given, comm.size))
-    if first and folder:
-        run_folder.begin(folder, config._replace(ranks=comm.size))
-
-    recipe, records = config.recipe, []
+        say("\n".join([description(config, data, given, comm.size), *notes]))
     arch = Architecture(classes=len(data.classes), **NETS[config.net])
-    net = FastNet(comm) if xp is np else preact_resnet
+    net = FastNet(comm) if xp is np else net_for(xp, arch, say, config.kernels) if config.kernels else preact_resnet
     task = as_task(data, config.seed, xp)
 
-    def training(train_on, labels, step, epochs, *args):
+    def training(train_on, task, labels, step, epochs, *args):
         model = train.fresh_model(net, arch, np.random.default_rng([config.seed, *step.encode()]), xp, comm)
-        epoch_records = train_on(model, task, labels, *args)
-        for record in watch(epoch_records, epochs, step) if first else epoch_records:
-            records.append(record)
-            if first and folder:
-                run_folder.log(folder, record)
+        progress.restore(step, model, labels)
+        if labels.epochs < epochs:
+            epoch_records = (record._replace(step=step) for record in train_on(model, task, labels, *args, done=labels.epochs))
+            for record in watch(epoch_records, epochs, step) if first else epoch_records:
+                if first and folder:
+                    run_folder.log(folder, record)
+                if first:
+                    progress.completed(step, model, labels, record, last=record.epoch == epochs)
         return model
 
-    Y = one_hot(backend.to_device(given, xp), len(data.classes))
-    labels = SoftLabels(Y, min(recipe.K, recipe.epochs))
-    training(train.joint_optimization, labels, "joint", recipe.epochs, recipe)
+    def step_1(task, given, fold=""):
+        labels = SoftLabels(one_hot(backend.to_device(given, xp), len(data.classes)), min(recipe.K, recipe.epochs))
+        training(train.joint_optimization, task, labels, f"{fold}joint", recipe.epochs, recipe)
+        return labels
+
+    def step_2(task, labels, fold=""):
+        return training(train.retrain, task, SoftLabels(labels.Y, 1), f"{fold}retrain", recipe.epochs2, recipe)
+
+    def learn(data, given, fold):
+        task, fold = as_task(data, config.seed, xp), f"fold{fold}."
+        return step_2(task, step_1(task, given, fold), fold)
+
+    labels = step_1(task, given)
+    Y, P = backend.to_host(labels.Y), backend.to_host(labels.s)
     if first and folder:
-        run_folder.save_labels(folder, data, given, backend.to_host(labels.Y))
-    model = training(train.retrain, SoftLabels(labels.Y, 1), "retrain", recipe.epochs2, recipe)
+        run_folder.save_labels(folder, data, given, Y, P, config.data)
+    model = step_2(task, labels)
+    if config.folds:
+        P = folds.out_of_sample(data, given, config.folds, config.seed, learn)
+        if first and folder:
+            run_folder.save_probabilities(folder, data, given, Y.argmax(axis=1), P)
     if config.compare:
         plain = baseline(recipe)
-        training(train.retrain, SoftLabels(Y, 1), "cross-entropy", plain.epochs2, plain, "cross-entropy")
+        training(train.retrain, task, SoftLabels(labels.given, 1), "cross-entropy", plain.epochs2, plain, "cross-entropy")
     weights = {**model.theta.views, **model.running.views}
-    return records, backend.to_host(labels.Y), {name: backend.to_host(array) for name, array in weights.items()}
+    return progress.records, Y, P, {name: backend.to_host(array) for name, array in weights.items()}
+
+
+def finished(config, data, given, folder, records, Y, P, weights):
+    """The Result of what was trained, with its files."""
+    truth, corrected = data.train.truth, Y.argmax(axis=1)
+    result = Result(records, data.classes, data.train.images, data.train.index, data.train.paths, given, truth, corrected, Y, P,
+                    weights, correct(given, truth), correct(corrected, truth))
+    if folder:
+        run_folder.finish(folder, result, config.recipe, f"{data.name}, noise: {config.noise}")
+        state.remove(folder)
+    return result
 
 
 def check(config):
@@ -134,8 +182,14 @@ def check(config):
          "--noise matrix and --noise labels need --noise-file FILE, and the other kinds of noise take none")
     need((config.noise == "asymmetric") == (config.class_map is not None),
          "--noise asymmetric needs a --map, for example --map 1:7,7:1,3:8,5:6,4:9, and the other kinds of noise take none")
+    need(config.folds is None or config.folds >= 2, f"--folds {config.folds}: choose 2 or more, for example 5")
     need(config.seed >= 0, f"--seed {config.seed}: the seed is a whole number from 0 on")
-    need(config.data != "digits" or config.subset is None, "--subset is for CIFAR-10 (--data PATH)")
+    is_own = config.data != "digits" and not own.is_cifar(config.data)
+    need(config.subset is None or not (is_own or config.data == "digits"), "--subset is for CIFAR-10 (--data PATH)")
+    need(is_own or (config.size, config.test, config.truth, config.held_out, config.cache) == (None,) * 5,
+         "--size, --test, --truth, --held-out and --cache are for your own images (--data PATH)")
+    need(config.kernels is None or config.gpu is not None, "--kernels is for --gpu")
+    need(config.precision in backend.PRECISIONS, f"--precision {config.precision}: choose {' or '.join(backend.PRECISIONS)}")
     need(config.ranks is None or (1 <= config.ranks <= 1024 and config.gpu is None),
          f"--ranks {config.ranks}: choose 1 or more, and leave it away with --gpu")
     need(0 < r.lr < math.inf and 0 < r.lr2 < math.inf, f"--lr {r.lr:g}: the learning rate must be a positive number")
@@ -148,16 +202,21 @@ def check(config):
 
 
 def read_data(config):
-    """The DataSet that the configuration names."""
+    """Reading (core/data/own.py) of the data that the configuration names."""
     if config.data == "digits":
-        data = digits.load(config.seed, *config.digits)
-    else:
+        reading = own.Reading(digits.load(config.seed, *config.digits))
+    elif own.is_cifar(config.data):
         data = cifar10.load(config.data, config.seed, config.subset)
-        if not cifar10.is_official(config.data):
-            data = data._replace(name=f"{data.name} (not the official pixels)")
+        official = cifar10.is_official(config.data)
+        reading = own.Reading(data if official else data._replace(name=f"{data.name} (not the official pixels)"))
+    else:
+        reading = own.load(config.data, config.seed, config.size or 32, config.held_out or 0, config.test, config.truth,
+                           store=config.cache, jobs=config.ranks or available_processors())
+    data = reading.data
     if config.noise not in ("none", "labels") and data.train.truth is None:        # labels that are made wrong on purpose are
         data = data._replace(train=data.train._replace(truth=data.train.labels))   # taken to be true before
-    return data if config.augment else data._replace(pad=0, flip=False)
+    data = data._replace(pad=data.pad if config.augment else 0, flip=data.flip and config.flip and config.augment)
+    return reading._replace(data=data)
 
 
 def given_labels(config, data):
@@ -194,15 +253,16 @@ def baseline(recipe):
 
 
 def correct(labels, truth):
-    """Fraction of the labels (N,) that are the true ones."""
-    return math.nan if truth is None else float((labels == truth).mean())
+    """Fraction of the labels (N,) that are the true ones, among those whose truth is known (not -1)."""
+    known = () if truth is None else truth[truth >= 0]
+    return math.nan if len(known) == 0 else float((labels == truth).sum() / len(known))
 
 
 def description(config, data, given, ranks):
     """What is about to be done, in a few lines."""
     recipe, truth = config.recipe, data.train.truth
     wrong = "nobody knows how many labels are wrong" if truth is None else \
-        f"{100 * (given != truth).mean():.1f} % of the labels really wrong"
+        f"{100 * (1 - correct(given, truth)):.1f} % of the labels really wrong"
     asked = f", rate {config.rate:g} requested" if config.noise in RATED else ""
     prior_note = recipe.prior if isinstance(recipe.prior, str) else "a vector"
     return "\n".join([

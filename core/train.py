@@ -13,6 +13,7 @@ from typing import NamedTuple
 from core.backend import to_device, xp_of
 from core.data.batches import augmented, batches, plain
 from core.errors import InputError
+from core.finite import all_finite, first_not_finite
 from core.labels import hard_update, hard_update_top, prior, soft_update
 from core.objective import objective_backward, objective_forward, softmax
 from core.optim import Flat, sgd_step, step_schedule, update_running
@@ -27,6 +28,14 @@ class Model(NamedTuple):
     running: Flat                      # running means and variances of batch normalisation
     velocity: object                   # of theta's buffer
     comm: object = Serial()            # the ranks that share the training
+
+    def buffers(self):
+        """All that training changes, as flat arrays."""
+        return self.theta.buffer, self.running.buffer, self.velocity
+
+
+class NotFinite(InputError):
+    """The loss or a parameter has become infinite or nan."""
 
 
 class Task(NamedTuple):
@@ -61,11 +70,14 @@ def fresh_model(net, arch, rng, xp, comm=Serial()):
     return Model(net, arch, theta, running, xp.zeros_like(theta.buffer), comm)
 
 
-def joint_optimization(model, task, labels, recipe):
-    """Step 1, the paper's Algorithm 1: in every epoch first theta by SGD on L with Y fixed, then Y with theta fixed."""
-    p = prior(recipe.prior, labels.Y)
+def joint_optimization(model, task, labels, recipe, done=0):
+    """Step 1, the paper's Algorithm 1: in every epoch first theta by SGD on L with Y fixed, then Y with theta fixed.
+
+    done: the epochs that were completed before, if model and labels are those of a training that goes on.
+    """
+    p = prior(recipe.prior, labels.given)
     update = label_update(recipe.update)
-    for epoch in range(recipe.epochs):
+    for epoch in range(done, recipe.epochs):
         start = time.perf_counter()
         means = train_epoch(model, task, labels, p, recipe.alpha, recipe.beta, recipe.lr, recipe, epoch)
         # DEVIATION 4: the text allows this reading, the official code takes the training pass (docs/paper.md)
@@ -75,25 +87,43 @@ def joint_optimization(model, task, labels, recipe):
         yield record("joint", epoch, recipe.lr, means, model, task, labels, changed, start)
 
 
-def retrain(model, task, labels, recipe, step="retrain"):
+def retrain(model, task, labels, recipe, step="retrain", done=0):
     """Step 2: ordinary supervised training of a fresh model on the labels, which stay as they are.
 
     The same loop with alpha = beta = 0: on given labels it is the plain cross-entropy training that the paper compares with.
     """
     p = prior("uniform", labels.Y)
-    for epoch in range(recipe.epochs2):
+    for epoch in range(done, recipe.epochs2):
         start = time.perf_counter()
         lr = step_schedule(recipe.lr2, recipe.drops2, epoch + 1)
         means = train_epoch(model, task, labels, p, 0, 0, lr, recipe, epoch)
-        labels.end_epoch()
-        yield record(step, epoch, lr, means, model, task, labels, 0, start)
+        changed = labels.end_epoch()
+        yield record(step, epoch, lr, means, model, task, labels, changed, start)
 
 
 def train_epoch(model, task, labels, p, alpha, beta, lr, recipe, epoch):
     """One pass over the images, theta <- SGD(theta) on L, Y fixed. Returns the means of L, L_c, L_p, L_e and of the accuracy."""
+    if hasattr(model.net, "train_epoch"):                           # of its own: nets/preact_resnet_gpu.py
+        return model.net.train_epoch(model, task, labels, p, alpha, beta, lr, recipe, epoch)
+    begun = [buffer.copy() for buffer in model.buffers()]
+    sums, number = xp_of(begun[0]).zeros(5), 0                      # read at the end only: no waiting for the device
+    steps = partial(train_steps, model, task, labels, p, alpha, beta, lr, recipe, epoch)
+    for values in steps():
+        sums += values
+        number += 1
+    *means, finite = read_out(*(sums / number), all_finite(sums, *model.buffers()))
+    if not finite:
+        step, what = first_not_finite(model, begun, steps()) or (None, None)
+        raise NotFinite(f"the loss is no longer finite in epoch {epoch + 1} (learning rate {lr})" + (
+            f", first {what} in batch {step} of {number}: begin again with a smaller --lr" if step else
+            ", but it is when the epoch is computed again: memory or processor make errors, go on by --resume on another machine"))
+    return means
+
+
+def train_steps(model, task, labels, p, alpha, beta, lr, recipe, epoch):
+    """The training steps of one epoch: yields L, L_c, L_p, L_e and the accuracy on the batch after each."""
     net, arch, theta, running, velocity, comm = model
     xp = xp_of(theta.buffer)
-    sums, steps = xp.zeros(5), 0                                    # read once, at the end: no waiting for the device
     # DEVIATION 14: fewer images than a batch are one batch (docs/paper.md)
     for i, n in batches(len(labels.Y), min(recipe.batch, len(labels.Y)), task.seed, epoch, xp):
         y, mine = labels.Y[i], part_of(comm, len(i))
@@ -106,12 +136,8 @@ def train_epoch(model, task, labels, p, alpha, beta, lr, recipe, epoch):
         sgd_step(theta.buffer, velocity, gradient, lr, recipe.momentum, recipe.decay)
         update_running(running.buffer, running.gather(net.moments(cache)))
         labels.record(i, softmax(z), n)
-        sums += xp.stack([*L, (z.argmax(axis=1) == y.argmax(axis=1)).mean()])
-        steps += 1
-    means = (sums / steps).tolist()
-    if not all(map(math.isfinite, means)):
-        raise InputError(f"the loss is no longer finite in epoch {epoch + 1} (learning rate {lr}): use a smaller --lr")
-    return means
+        del cache, cache_L                                          # the largest arrays, before the next batch makes its own
+        yield xp.stack([*L, (z.argmax(axis=1) == y.argmax(axis=1)).mean()])
 
 
 def label_update(name):
@@ -128,23 +154,36 @@ def predictions(model, images, batch=500):
     N = len(images.pixels)
     mine = part_of(model.comm, N)
     theta, running = model.theta.views, model.running.views
-    parts = [model.net.predict(theta, running, plain(images, slice(k, min(k + batch, mine.stop))), model.arch)
-             for k in range(mine.start, max(mine.stop, mine.start + 1), batch)]                  # one of no image, if need be
-    return softmax(gathered(model.comm, xp_of(parts[0]).concatenate(parts), N))
+    z = xp_of(model.theta.buffer).empty((N, model.arch.classes), model.theta.buffer.dtype)
+    for k in range(mine.start, mine.stop, batch):
+        rows = slice(k, min(k + batch, mine.stop))
+        z[rows] = model.net.predict(theta, running, plain(images, rows), model.arch)
+    return softmax(gathered(model.comm, z[mine], N))
 
 
 def accuracy(model, images, labels):
     """Fraction of the images (Images) whose most probable class is their label (N,); nan where there are no images."""
-    return math.nan if len(labels) == 0 else float((predictions(model, images).argmax(axis=1) == labels).mean())
+    return not_known(labels) if len(labels) == 0 else (predictions(model, images).argmax(axis=1) == labels).mean()
 
 
 def recovery(labels, truth):
-    """Fraction of the labels in use whose class is the true one; nan where the truth is unknown."""
-    return math.nan if truth is None else float((labels.Y.argmax(axis=1) == truth).mean())
+    """Fraction of the labels in use whose class is the true one, of those whose truth is known (not -1); nan if none is."""
+    return not_known(labels.Y) if truth is None else (labels.Y.argmax(axis=1) == truth).sum() / (truth >= 0).sum()
+
+
+def not_known(x):
+    """nan, on the device of x."""
+    return xp_of(x).full((), math.nan)
+
+
+def read_out(*values):
+    """The numbers, arrays without axes, as floats: one transfer from the device, and one wait for it."""
+    return xp_of(values[0]).stack(values).tolist()
 
 
 # DEVIATION 12: the official code tests the last model only (docs/paper.md)
 def record(step, epoch, lr, means, model, task, labels, changed, start):
     """The Record of the epoch that has just ended."""
-    return Record(step, epoch + 1, lr, *means, accuracy(model, *task.validation), accuracy(model, *task.test),
-                  recovery(labels, task.truth), changed, time.perf_counter() - start)
+    *fractions, changed = read_out(accuracy(model, *task.validation), accuracy(model, *task.test), recovery(labels, task.truth),
+                                   changed)
+    return Record(step, epoch + 1, lr, *means, *fractions, int(changed), time.perf_counter() - start)

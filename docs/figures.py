@@ -80,7 +80,7 @@ def joint(images, rate, **settings):
 def beginning(images, rate):
     """(task, given labels, true labels, fresh model) for digits with symmetric noise."""
     config = Config(RECIPES["digits"], noise="symmetric", rate=rate, digits=(images, 10, 1000), seed=SEED)
-    data = read_data(config)
+    data = read_data(config).data
     model = train.fresh_model(FastNet(), Architecture(classes=C, **NETS["small"]), np.random.default_rng(SEED), np)
     return as_task(data, SEED, np), given_labels(config, data), data.train.labels, model
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import demo
-from core import recipes, run as run_module
-from core.report import console, folder
+from core import options, recipes, run as run_module
+from core.report import console, folder, manifest
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,10 +28,7 @@ def finished(tmp_path_factory):
 
 def test_the_run_folder_holds_what_it_promises(finished):
     out, _ = finished
-    promised = {word for word in folder.__doc__.split() if "." in word and word[0] not in ".(*"} & set(os.listdir(out))
-    assert {"config.json", "log.jsonl", "classes.txt", "weights.npz", "curves.png", "losses.png", "confusion.png",
-            "corrected.png"} <= set(os.listdir(out))
-    assert promised >= {"given_labels.npy", "true_labels.npy", "corrected_labels.npy", "soft_labels.npy", "index.npy"}
+    assert set(os.listdir(out)) == {*manifest.WHAT, "manifest.json", "summary.json", ".lock"}
     assert not [name for name in os.listdir(out) if name.endswith(".part")]
 
 
@@ -85,7 +82,7 @@ MISTAKES = {
     "not a number": (["--alpha", "nan"], "--alpha"),
     "update": (["--update", "hard-x"], "--update hard-x"),
     "begin": (["--begin", "0"], "--begin"),
-    "prior": (["--prior", "1,2"], "--prior 1,2"),
+    "prior": (["--prior", "1,2"], "--prior has 2 weights for 10 classes"),
     "map without asymmetric": (["--map", "1:2"], "--map"),
     "map": (["--noise", "asymmetric", "--map", "1:2,1:3"], "--map 1:2,1:3"),
     "no map for the digits": (["--noise", "asymmetric"], "--map"),
@@ -154,10 +151,10 @@ def test_the_default_folder_is_new_every_time(tmp_path):
 
 def test_recipes_bring_their_noise():
     for name in recipes.RECIPES:
-        kind, rate = demo.noise_of(name)
-        if name not in ("digits", "quick"):
+        kind, rate = options.noise_of(name)
+        if name not in ("digits", "quick", "unknown"):
             assert name == f"{'sn' if kind == 'symmetric' else 'an'}-{round(100 * rate)}"
-    config = demo.configuration(demo.parser().parse_args(["--data", "x", "--recipe", "an-40"]))
+    config = options.configuration(options.parser().parse_args(["--data", "x.tar.gz", "--recipe", "an-40"]))
     assert (config.noise, config.rate, config.class_map[9], config.net) == ("asymmetric", 0.4, 1, "paper")
 
 

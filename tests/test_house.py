@@ -17,12 +17,17 @@ ALLOWED = {                            # module: what of the project it may impo
     "core/optim.py": {"core.backend"},
     "core/noise.py": set(),
     "core/recipes.py": set(),
+    "core/processors.py": set(),
     "core/ranks.py": {"core.errors"},
+    "core/launch.py": {"core.errors", "core.processors", "core.ranks"},
     "core/checkpoint.py": {"core.errors"},
-    "core/train.py": {"core.backend", "core.data.batches", "core.errors", "core.labels", "core.objective", "core.optim", "core.ranks"},
+    "core/finite.py": {"core.backend"},
+    "core/train.py": {"core.backend", "core.data.batches", "core.errors", "core.finite", "core.labels", "core.objective",
+                      "core.optim", "core.ranks"},
     "nets/preact_resnet.py": {"core.layers"},
 }
-HOME = {"cupy": ["core/backend.py"], "PIL": ["core/data/"], "matplotlib": ["core/report/", "core/data/digits.py"], "torch": []}
+HOME = {"cupy": ["core/backend.py"], "PIL": ["core/data/"], "matplotlib": ["core/report/", "core/data/digits.py"], "torch": [],
+        "jinja2": ["core/report/page.py"]}
 
 
 def name_of(path):

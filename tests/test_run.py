@@ -10,11 +10,12 @@ from core.recipes import RECIPES
 def test_step_2_begins_anew_on_the_corrected_labels_and_the_comparison_on_the_given_ones(monkeypatch):
     begun, ended = {}, {}
 
-    def joint(model, task, labels, recipe):
-        yield from retrain(model, task, labels, recipe, "joint")
+    def joint(model, task, labels, recipe, done):
+        yield from retrain(model, task, labels, recipe, "joint", done)
         labels.Y = np.roll(labels.Y, 1, axis=1)
 
-    def retrain(model, task, labels, recipe, step="retrain"):
+    def retrain(model, task, labels, recipe, step="retrain", done=None):
+        assert done == 0
         assert (model.theta.views["bn.gamma"] == 1).all() and (model.velocity == 0).all()
         begun[step] = model.theta.views["conv"].copy(), labels.Y.copy(), len(labels.ring)
         model.theta.buffer += 1
@@ -26,9 +27,9 @@ def test_step_2_begins_anew_on_the_corrected_labels_and_the_comparison_on_the_gi
     monkeypatch.setattr(train, "retrain", retrain)
     recipe = RECIPES["digits"]
     config = run.Config(recipe, digits=(40, 10, 10), compare=True)
-    data = run.read_data(config)
+    data = run.read_data(config).data
     labels = run.given_labels(config, data)
-    _, Y, weights = run.trained(config, data, labels, np, Serial(), None, lambda records, epochs, step: records, print)
+    _, Y, _, weights = run.trained(config, data, labels, np, Serial(), None, lambda records, epochs, step: records, print)
 
     given, corrected = one_hot(labels, 10), np.roll(one_hot(labels, 10), 1, axis=1)
     assert np.array_equal(Y, corrected) and np.array_equal(weights["conv"], ended["retrain"])

@@ -4,7 +4,7 @@ import pytest
 
 from core import backend
 from tests.arrays import using
-from tests.strict import Array, strict
+from tests.strict import Array, counted, strict
 
 A = np.arange(6.0).reshape(2, 3)
 
@@ -55,3 +55,43 @@ def test_the_program_takes_it_for_cupy_and_only_inside_the_block():
         assert backend.xp_of(strict.asarray(A)) is strict and backend.xp_of(A) is np
         assert backend.to_host(backend.to_device(A, strict)).tolist() == A.tolist()
     assert backend.cupy is None
+
+
+# ---- what it counts ------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("use", [
+    lambda a: float(a.sum()), lambda a: int(a.sum()), lambda a: bool(a.sum() > 0), lambda a: a.tolist(), lambda a: a[0, 0].item(),
+    lambda a: strict.asnumpy(a), lambda a: a[a > 2], lambda a: a[0][a[0] > 1], lambda a: [1, 2, 3][a.argmax() - 4]])
+def test_every_wait_for_the_device_is_counted(use):
+    a = strict.asarray(A)
+    with counted() as traffic:
+        use(a)
+    assert traffic["to host"] == 1 and traffic["to device"] == 0
+
+
+@pytest.mark.parametrize("use", [lambda a: strict.asarray(A), lambda a: strict.array([1.0, 2.0]), lambda a: strict.asarray(7),
+                                 lambda a: strict.concatenate([a] * 9), lambda a: strict.stack([a] * 9)])
+def test_every_upload_is_counted(use):
+    a = strict.asarray(A)
+    with counted() as traffic:
+        use(a)
+    assert traffic["to device"] == 1 and traffic["to host"] == 0
+
+
+@pytest.mark.parametrize("use, launches", [
+    (lambda a: a + 1, 1), (lambda a: strict.exp(a * 2), 2), (lambda a: a.sum(axis=0), 1), (lambda a: a.reshape(3, 2), 0),
+    (lambda a: a.T.reshape(-1), 1), (lambda a: a[:, ::2], 0), (lambda a: a[strict.arange(2)], 2), (lambda a: len(a), 0),
+    (lambda a: strict.empty((2, 3)), 0), (lambda a: strict.zeros((2, 3)), 1), (lambda a: a.__iadd__(1), 1),
+    (lambda a: a.__setitem__(0, 1), 1),
+    (lambda a: strict.concatenate([a, a]), 2), (lambda a: strict.fuse(lambda x: x * 2 + 1)(a), 1), (lambda a: [row for row in a], 0)])
+def test_results_are_launches_and_views_are_none(use, launches):
+    a = strict.asarray(A)
+    with counted() as traffic:
+        use(a)
+    assert traffic["launches"] == launches and traffic["to host"] == traffic["to device"] == 0
+
+
+def test_a_fused_function_has_to_be_elementwise():
+    with pytest.raises(TypeError, match="not elementwise"):
+        strict.fuse(lambda x: x.sum(axis=0))(strict.asarray(A))
+    assert np.array_equal(strict.fuse(lambda x: x * 2)(A), 2 * A)                    # NumPy arrays alone: the function itself
