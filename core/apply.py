@@ -69,7 +69,7 @@ def clean(decisions, folder, out=None, undecided="given", force=False):
 
 def read_run(folder):
     """The Judged labels in a run folder. Raises InputError."""
-    index, given, suggested = (whole_numbers(Path(folder, f"{name}.npy")) for name in ("index", "given_labels", "corrected_labels"))
+    index, given, suggested = (whole_numbers(Path(folder, f"{name}.npy")) for name in ("index", "given_labels", "suggested_labels"))
     try:
         classes = Path(folder, "classes.txt").read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):

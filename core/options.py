@@ -10,7 +10,7 @@ from core.errors import need
 from core.noise import CIFAR10_MAP
 from core.recipes import RECIPES, scaled, shortened
 from core.report.folder import free_name
-from core.run import NETS, NOISES, RATED, Config, check
+from core.run import AUGMENTS, NETS, NOISES, RATED, Config, check
 
 DESCRIPTION = """Learning with noisy labels: better labels and a trained network from images whose labels cannot be trusted.
 
@@ -31,6 +31,7 @@ Every run writes a folder: labels, a list of the suspicious ones, report.html, w
 """
 
 QUICK = (2000, 200, 400)               # training, validation and test images of --quick
+SURE = 0.9                             # of a new label for own images (docs/own-data.md)
 UNEVEN = 4                             # times as many images in a class as in another: the uniform prior would be far off
 
 
@@ -48,7 +49,6 @@ def parser():
     add("--truth", metavar="FILE", help="true labels of some or all of your images (.csv or .npy): the result is measured by them")
     add("--held-out", type=float, metavar="R",
         help="part of your images that is held out for validation. Default: 0, all labels are to be corrected")
-    add("--no-flip", action="store_true", help="a mirrored image does not show its class: letters, digits, left and right")
     add("--cache", metavar="FOLDER", help="where decoded images are kept for the next run. Default: not at all")
     add("--subset", type=int, metavar="N", help="use N of CIFAR-10's 45,000 training images, the same share of every class")
     add("--noise", choices=NOISES, metavar="KIND",
@@ -84,8 +84,12 @@ def parser():
         help="train K more times, each time without one K-th of the images, for probabilities (pred_probs.npy, label_issues.csv) by "
              "networks that never saw the image. Takes K - 1 times as long on top")
     add("--compare", action="store_true", help="train by plain cross-entropy on the given labels too, for as many epochs")
-    add("--no-augment", action="store_true",
-        help="show the images as they are, not cropped and mirrored: learns its images sooner, generalises less")
+    add("--augment", choices=AUGMENTS,
+        help="how images are varied: shifted by up to an eighth of their side (crop), mirrored (flip; not for letters, digits, left "
+             "and right), both, none. Less variation learns its images sooner and generalises less. Default: both; flip for your own")
+    add("--sure", type=float, metavar="P",
+        help="correct a label only where the new one has at least this probability; all are suggested, in label_issues.csv and in "
+             "report.html. Default: 0, every label is corrected as in the paper; 0.9 for your own images")
     add("--seed", type=int, default=0, help="of data, noise, order, weights. Default: 0")
     add("--quick", action="store_true", help="a smoke run on half of the digits, in seconds: shows that all works")
 
@@ -133,8 +137,10 @@ def configuration(args):
         label += f"-{kind}" + ("" if rate is None else f"-{rate:g}")
     config = Config(
         recipe, data=args.data, subset=args.subset, size=args.size, test=args.test, truth=args.truth, held_out=args.held_out,
-        flip=not args.no_flip, cache=args.cache, noise=kind, rate=rate, noise_file=args.noise_file,
-        class_map=map_of(args.map, kind == "asymmetric" and kind_of_data == "cifar10"), augment=not args.no_augment,
+        cache=args.cache, noise=kind, rate=rate, noise_file=args.noise_file,
+        class_map=map_of(args.map, kind == "asymmetric" and kind_of_data == "cifar10"),
+        augment=args.augment or ("flip" if kind_of_data == "own" else "both"),
+        sure=args.sure if args.sure is not None else SURE if kind_of_data == "own" else 0,
         net=args.net or {"digits": "small", "own": "medium" if args.gpu is None else "paper"}.get(kind_of_data, "paper"),
         gpu=args.gpu, precision=args.precision, kernels=args.kernels, ranks=args.ranks, seed=args.seed, folds=args.folds,
         compare=args.compare, out=args.out or str(free_name("runs", f"{label}-seed{args.seed}")), force=args.force)

@@ -86,6 +86,11 @@ def estimated_errors(J):
 
 # ---- which labels are wrong ----------------------------------------------------------------------------------------
 
+def corrected(given, soft, sure=0):
+    """The labels to go on with (N,): the class of greatest weight in soft (N, C) if that weight is at least `sure`, else the given."""
+    return np.where(soft.max(axis=1) >= sure, soft.argmax(axis=1), given)
+
+
 def is_label_issue(given, suggested):
     """(N,) bool: the method has put another class in the place of the given one. No threshold to choose, no rate to know."""
     return suggested != given

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core import backend, folds, noise, state, train
+from core import backend, folds, noise, quality, state, train
 from core.data import cifar10, digits, own
 from core.data.batches import Images, mean_image
 from core.data.labels import read_labels, read_matrix
@@ -28,6 +28,7 @@ NETS = {                               # widths and blocks of each stage
     "small": dict(widths=(16, 32, 64), blocks=(1, 1, 1)),
 }
 RATED = ("symmetric", "symmetric-others", "asymmetric", "pair")
+AUGMENTS = ("both", "crop", "flip", "none")
 FROM_FILE = ("matrix", "labels")
 NOISES = (*RATED, *FROM_FILE, "none")
 
@@ -41,13 +42,13 @@ class Config(NamedTuple):
     test: str = None                   # own test images, a folder or table
     truth: str = None                  # file of true labels of own images
     held_out: float = None             # part of own images for validation; None: 0
-    flip: bool = True                  # a mirrored image still shows its class
     cache: str = None                  # folder that keeps decoded images
     noise: str = "symmetric"           # one of NOISES
     rate: float = 0.5                  # None for the kinds of noise that have no rate
     noise_file: str = None             # for matrix and labels
     class_map: dict = None             # for asymmetric
-    augment: bool = True               # show cropped and mirrored images; False: the images as they are
+    augment: str = "both"              # images are shown shifted ("crop"), mirrored ("flip"), both, or as they are ("none")
+    sure: float = 0                    # a label is corrected only where the new one has at least this probability
     net: str = "small"                 # one of NETS
     gpu: int = None                    # device number; None: NumPy
     precision: str = "tf32"            # of matrix products on the GPU, one of backend.PRECISIONS
@@ -70,7 +71,8 @@ class Result(NamedTuple):
     paths: np.ndarray                  # (N,) str, or None where the images are no single files
     given: np.ndarray                  # (N,)
     truth: np.ndarray                  # (N,), or None where it is not known
-    corrected: np.ndarray              # (N,)
+    suggested: np.ndarray              # (N,) argmax of the soft labels
+    corrected: np.ndarray              # (N,) the same where it is sure enough, else the given label
     soft: np.ndarray                   # (N, C)
     pred_probs: np.ndarray             # (N, C) what the last update of the labels was made from, or out-of-sample by config.folds
     weights: dict                      # of the network of step 2, with its running statistics
@@ -148,7 +150,7 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
     labels = step_1(task, given)
     Y, P = backend.to_host(labels.Y), backend.to_host(labels.s)
     if first and folder:
-        run_folder.save_labels(folder, data, given, Y, P, config.data)
+        run_folder.save_labels(folder, data, given, Y, P, config)
     model = step_2(task, labels)
     if config.folds:
         P = folds.out_of_sample(data, given, config.folds, config.seed, learn)
@@ -163,9 +165,9 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
 
 def finished(config, data, given, folder, records, Y, P, weights):
     """The Result of what was trained, with its files."""
-    truth, corrected = data.train.truth, Y.argmax(axis=1)
-    result = Result(records, data.classes, data.train.images, data.train.index, data.train.paths, given, truth, corrected, Y, P,
-                    weights, correct(given, truth), correct(corrected, truth))
+    truth, corrected = data.train.truth, quality.corrected(given, Y, config.sure)
+    result = Result(records, data.classes, data.train.images, data.train.index, data.train.paths, given, truth, Y.argmax(axis=1),
+                    corrected, Y, P, weights, correct(given, truth), correct(corrected, truth))
     if folder:
         run_folder.finish(folder, result, config.recipe, f"{data.name}, noise: {config.noise}")
         state.remove(folder)
@@ -183,6 +185,8 @@ def check(config):
     need((config.noise == "asymmetric") == (config.class_map is not None),
          "--noise asymmetric needs a --map, for example --map 1:7,7:1,3:8,5:6,4:9, and the other kinds of noise take none")
     need(config.folds is None or config.folds >= 2, f"--folds {config.folds}: choose 2 or more, for example 5")
+    need(config.augment in AUGMENTS, f"--augment {config.augment}: choose one of {', '.join(AUGMENTS)}")
+    need(0 <= config.sure <= 1, f"--sure {config.sure}: give a probability, 0 to 1")
     need(config.seed >= 0, f"--seed {config.seed}: the seed is a whole number from 0 on")
     is_own = config.data != "digits" and not own.is_cifar(config.data)
     need(config.subset is None or not (is_own or config.data == "digits"), "--subset is for CIFAR-10 (--data PATH)")
@@ -215,7 +219,9 @@ def read_data(config):
     data = reading.data
     if config.noise not in ("none", "labels") and data.train.truth is None:        # labels that are made wrong on purpose are
         data = data._replace(train=data.train._replace(truth=data.train.labels))   # taken to be true before
-    data = data._replace(pad=data.pad if config.augment else 0, flip=data.flip and config.flip and config.augment)
+    need(data.train.truth is None or config.noise in ("none", "labels") or (data.train.truth >= 0).all(),
+         f"--noise {config.noise} is made from the true labels of all images: give --truth for all, or leave --noise away")
+    data = data._replace(pad=data.pad * (config.augment in ("both", "crop")), flip=data.flip and config.augment in ("both", "flip"))
     return reading._replace(data=data)
 
 
@@ -241,7 +247,8 @@ def as_task(data, seed, xp):
     def shown(split):
         return Images(split.images, mean, data.pad, data.flip).on(xp)
 
-    truth = None if data.train.truth is None else xp.asarray(data.train.truth)
+    truth = data.train.truth
+    truth = None if truth is None or (truth < 0).all() else xp.asarray(truth)
     return train.Task(shown(data.train), (shown(data.validation), xp.asarray(data.validation.labels)),
                       (shown(data.test), xp.asarray(data.test.labels)), truth, seed)
 
@@ -268,7 +275,7 @@ def description(config, data, given, ranks):
     return "\n".join([
         f"data     {data.name}: {len(given)} training, {len(data.validation.labels)} validation, {len(data.test.labels)} test images "
         f"of {data.train.images.shape[1]}x{data.train.images.shape[2]}, {len(data.classes)} classes"
-        + ("" if config.augment else ", not augmented"),
+        + {"both": "", "none": ", not augmented"}.get(config.augment, f", augmented by {config.augment}"),
         f"noise    {config.noise}{asked}, {wrong}",
         f"network  {config.net}: widths {NETS[config.net]['widths']}, blocks {NETS[config.net]['blocks']}, "
         f"on {f'the CPU, {ranks} process' + 'es' * (ranks > 1) if config.gpu is None else f'GPU {config.gpu}'}",

@@ -36,7 +36,7 @@ def save_run(folder, page, with_paths=True):
     from core.data.cells import csv_text
     folder.mkdir(exist_ok=True)
     (folder / "classes.txt").write_text("".join(f"{name}\n" for name in page.classes), encoding="utf-8")
-    for name, array in {"index": page.index, "given_labels": page.given, "corrected_labels": page.suggested}.items():
+    for name, array in {"index": page.index, "given_labels": page.given, "suggested_labels": page.suggested}.items():
         np.save(folder / f"{name}.npy", array)
     if with_paths and page.paths is not None:
         rows = [[int(i), str(path), "x"] for i, path in zip(page.index, page.paths)]

@@ -141,7 +141,7 @@ def test_a_file_from_a_spreadsheet_is_read(tmp_path, made, run):
     assert table(clean(path, run)[0])[made.paths[0]] == "=formula"
 
 
-@pytest.mark.parametrize("name", ["index.npy", "given_labels.npy", "corrected_labels.npy", "classes.txt"])
+@pytest.mark.parametrize("name", ["index.npy", "given_labels.npy", "suggested_labels.npy", "classes.txt"])
 @pytest.mark.parametrize("damage", ["missing", "empty", "other"])
 def test_a_folder_that_is_no_run_is_refused(run, name, damage):
     (run / name).unlink()

@@ -72,7 +72,7 @@ numbers = st.floats(allow_nan=False) | st.integers(-2**60, 2**60) | st.none()
 recipes = st.builds(Recipe, numbers, numbers, numbers, prior=st.text() | st.lists(numbers).map(tuple), K=st.integers(),
                     drops2=st.lists(st.integers()).map(tuple))
 maps = st.dictionaries(st.integers(0, 1000), st.integers(0, 1000))
-configs = st.builds(Config, recipes, data=st.text(), rate=numbers, noise_file=st.none() | st.text(), augment=st.booleans(),
+configs = st.builds(Config, recipes, data=st.text(), rate=numbers, noise_file=st.none() | st.text(), augment=st.text(),
                     class_map=st.none() | maps, gpu=st.none() | st.integers(),
                     digits=st.lists(st.integers()).map(tuple), ranks=st.none() | st.integers(), force=st.booleans())
 
@@ -183,7 +183,7 @@ def contents_raw(folder):
 
 
 @pytest.mark.parametrize("arguments, words", [(["--seed", "1"], "--seed"), (["--epochs", "2", "--force"], "--epochs, --force"),
-                                              (["--no-augment"], "--no-augment"), (["--undecided", "suggested"], "--undecided")])
+                                              (["--augment", "none"], "--augment"), (["--undecided", "suggested"], "--undecided")])
 def test_other_options_beside_resume_are_refused(tmp_path, capsys, arguments, words):
     assert demo.main(["--resume", str(tmp_path), *arguments]) == 2
     assert f"leave {words} away" in capsys.readouterr().err

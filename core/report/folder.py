@@ -108,27 +108,28 @@ def line_of(record):
     return json.dumps({name: known(value) for name, value in record._asdict().items()}) + "\n"
 
 
-def save_labels(folder, data, given, soft, P, source):
+def save_labels(folder, data, given, soft, P, config):
     """The labels, before and after, as soon as step 1 has found them: what comes later cannot take them away.
 
-    P (N, C): the predictions that the last update was made from. source: the folder or table to which the images' paths are relative.
+    P (N, C): the predictions that the last update was made from.
     """
-    truth, corrected = data.train.truth, soft.argmax(axis=1)
+    truth, suggested, corrected = data.train.truth, soft.argmax(axis=1), quality.corrected(given, soft, config.sure)
     save_text(folder / "classes.txt", "".join(f"{name}\n" for name in data.classes))
-    arrays = {"given_labels": given, "corrected_labels": corrected, "soft_labels": soft, "index": data.train.index}
+    arrays = {"given_labels": given, "suggested_labels": suggested, "corrected_labels": corrected, "soft_labels": soft,
+              "index": data.train.index}
     if truth is not None:
         arrays |= {"true_labels": truth, "given_is_wrong": (given != truth) & (truth >= 0)}
     for name, array in arrays.items():
         save_array(folder / f"{name}.npy", array)
-    issues.save_corrected(folder, data.classes, data.train, corrected, source)
-    save_probabilities(folder, data, given, corrected, P)
+    issues.save_corrected(folder, data.classes, data.train, corrected, config.data)
+    save_probabilities(folder, data, given, suggested, P)
 
 
-def save_probabilities(folder, data, given, corrected, P):
+def save_probabilities(folder, data, given, suggested, P):
     """The class probabilities P (N, C), and what follows from them."""
     save_array(folder / "pred_probs.npy", P)
     save_array(folder / "noise_matrix.npy", quality.noise_matrix(quality.confident_joint(P, given)))
-    issues.save_issues(folder, data.classes, data.train, given, corrected, P)
+    issues.save_issues(folder, data.classes, data.train, given, suggested, P)
 
 
 def finish(folder, result, recipe, title):
@@ -139,7 +140,7 @@ def finish(folder, result, recipe, title):
     pictures.draw_all(folder, result, recipe.begin)
     rate = quality.estimated_errors(quality.confident_joint(result.pred_probs, result.given))[1]
     page.write(folder / "report.html", page.Page(
-        title, result.classes, result.images, result.index, result.given, result.corrected, result.pred_probs,
+        title, result.classes, result.images, result.index, result.given, result.suggested, result.pred_probs,
         result.truth, result.paths, result.records, recipe.begin, rate))
     save_manifest(folder)
     save_text(folder / "summary.json", json.dumps(summary(result), indent=2) + "\n")
@@ -164,7 +165,7 @@ def judged(result):
     outcome = {"estimated_errors": number, "estimated_rate": rate}
     if truth is not None:
         rows = truth >= 0
-        found = quality.detection((given != truth)[rows], quality.is_label_issue(given, result.corrected)[rows],
+        found = quality.detection((given != truth)[rows], quality.is_label_issue(given, result.suggested)[rows],
                                   quality.self_confidence(P, given)[rows])
         outcome["detection"] = {name: known(value) for name, value in found._asdict().items()}
     return outcome

@@ -14,16 +14,16 @@ from core.checkpoint import save_text
 from core.data.cells import csv_text
 
 
-def save_issues(folder, classes, split, given, corrected, P):
+def save_issues(folder, classes, split, given, suggested, P):
     """label_issues.csv: one line for each image of the Split, by rising label_score.
 
     Class names instead of numbers; the columns path and true_label are there where paths and any true labels are known.
     """
     rows, names = quality.most_suspicious_first(P, given), np.array(classes, object)
-    p_given, p_suggested = (six_digits(quality.self_confidence(P, labels)) for labels in (given, corrected))
-    columns = {"index": split.index, "path": split.paths, "given_label": names[given], "suggested_label": names[corrected],
+    p_given, p_suggested = (six_digits(quality.self_confidence(P, labels)) for labels in (given, suggested))
+    columns = {"index": split.index, "path": split.paths, "given_label": names[given], "suggested_label": names[suggested],
                "true_label": None if split.truth is None else np.where(split.truth >= 0, names[split.truth], ""),
-               "is_label_issue": quality.is_label_issue(given, corrected), "label_score": p_given,
+               "is_label_issue": quality.is_label_issue(given, suggested), "label_score": p_given,
                "p_given": p_given, "p_suggested": p_suggested, "margin": six_digits(quality.margin(P, given))}
     columns = {name: column for name, column in columns.items() if column is not None}
     lines = zip(*(column[rows].tolist() for column in columns.values()))

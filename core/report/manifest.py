@@ -23,7 +23,8 @@ WHAT = {
     "given_is_wrong.npy": "where the given label is known not to be the true one",
     "pred_probs.npy": "class probabilities of each image, defined below",
     "soft_labels.npy": "the label distributions that step 1 ended with",
-    "corrected_labels.npy": "the class of greatest weight in the soft labels",
+    "suggested_labels.npy": "the class of greatest weight in the soft labels",
+    "corrected_labels.npy": "the suggested label where its weight is at least the setting `sure`, else the given one",
     "noise_matrix.npy": "estimated probability of each given label (column) where the truth is the class of the row",
     "label_issues.csv": "every image, the most suspicious first",
     "corrected_labels.csv": "the corrected labels, by path or by index: to be given to --data, or to --noise-file",
@@ -34,7 +35,7 @@ WHAT = {
     "confusion.png": "labels before and after", "corrected.png": "the most confident corrections",
 }
 DEFINITIONS = {
-    "suggested_label": "the corrected label: the class of greatest weight in the soft labels",
+    "suggested_label": "the class of greatest weight in the soft labels",
     "is_label_issue": "the suggested label is not the given one",
     "p_given, p_suggested": "entries of pred_probs",
     "label_score": "self-confidence: the entry of pred_probs for the given label, in [0, 1]; low is suspicious",

@@ -112,6 +112,6 @@ def corrected_sheet(result, columns=10, rows=4):
             known = result.truth is not None and result.truth[row] >= 0
             right = known and result.corrected[row] == result.truth[row]
             axes.imshow(result.images[row])
-            axes.set_title(f"{plain(result.classes[result.given[row]])} → {plain(result.classes[result.corrected[row]])}", fontsize=7,
-                           color="black" if not known else GREEN if right else RED)
+            before, after = (plain(result.classes[labels[row]]) for labels in (result.given, result.corrected))
+            axes.set_title(f"{before} → {after}", fontsize=7, color="black" if not known else GREEN if right else RED)
     return figure
