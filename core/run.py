@@ -169,7 +169,7 @@ def finished(config, data, given, folder, records, Y, P, weights):
     result = Result(records, data.classes, data.train.images, data.train.index, data.train.paths, given, truth, Y.argmax(axis=1),
                     corrected, Y, P, weights, correct(given, truth), correct(corrected, truth))
     if folder:
-        run_folder.finish(folder, result, config.recipe, f"{data.name}, noise: {config.noise}")
+        run_folder.finish(folder, result, config, f"{data.name}, noise: {config.noise}")
         state.remove(folder)
     return result
 

@@ -130,7 +130,7 @@ def finished(tmp_path, monkeypatch):
                              pred_probs=P, initial=0.5, recovery=0.6)
     folder.begin(tmp_path, config)
     folder.save_labels(tmp_path, data, given, soft, P, config)
-    folder.finish(tmp_path, result, config.recipe, "example")
+    folder.finish(tmp_path, result, config, "example")
     return tmp_path, result
 
 

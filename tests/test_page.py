@@ -45,7 +45,7 @@ class Document(HTMLParser):
 
 @pytest.fixture(scope="module")
 def made():
-    return page_of(records=records(), begin=4, noise_rate=.25, facts=[("<i>fact</i>", "1 & 2")])
+    return page_of(records=records(), begin=4, noise_rate=.25, facts=[("<i>fact</i>", "1 & 2", "<b>")])
 
 
 @pytest.fixture(scope="module")

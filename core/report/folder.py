@@ -132,8 +132,9 @@ def save_probabilities(folder, data, given, suggested, P):
     issues.save_issues(folder, data.classes, data.train, given, suggested, P)
 
 
-def finish(folder, result, recipe, title):
+def finish(folder, result, config, title):
     """Write weights, pictures, the page with that title, manifest and summary."""
+    recipe = config.recipe
     save_arrays(folder / "weights.npz", result.weights)
     batches = -(-recipe.epochs2 * len(result.given) // min(recipe.batch, len(result.given)))
     export.save(folder / "model.safetensors", result.weights, mean_image(result.images), result.classes, batches)
@@ -141,9 +142,17 @@ def finish(folder, result, recipe, title):
     rate = quality.estimated_errors(quality.confident_joint(result.pred_probs, result.given))[1]
     page.write(folder / "report.html", page.Page(
         title, result.classes, result.images, result.index, result.given, result.suggested, result.pred_probs,
-        result.truth, result.paths, result.records, recipe.begin, rate))
+        result.truth, result.paths, result.records, recipe.begin, rate, facts(result, config)))
     save_manifest(folder)
     save_text(folder / "summary.json", json.dumps(summary(result), indent=2) + "\n")
+
+
+def facts(result, config):
+    """What the page says of the labels that were corrected, if not every suggestion was taken."""
+    text = f"where the suggestion has a probability of {config.sure:g} or more"
+    if not math.isnan(result.recovery):
+        text += f"; {100 * result.initial:.1f} % of the labels were right before, {100 * result.recovery:.1f} % are after"
+    return [("corrected labels", f"{(result.corrected != result.given).sum():,}", text)] * (config.sure > 0)
 
 
 def summary(result):

@@ -37,7 +37,7 @@ class Page(NamedTuple):
     records: tuple = ()                # of train.Record
     begin: int = None                  # epoch of the first label update
     noise_rate: float = None           # estimated part of wrong labels
-    facts: tuple = ()                  # further (name, text) of the summary
+    facts: tuple = ()                  # further (name, number, text) of the summary
 
 
 def write(path, page, limit=3000, megabytes=24):
@@ -83,7 +83,7 @@ def summary(page, suspicious):
     tests = [r.test for r in page.records if r.step == "retrain" and np.isfinite(r.test)]
     if tests:
         found.append(("test accuracy", percent(tests[-1]), "of the network trained on the suggested labels"))
-    return [*found, *((name, text, "") for name, text in page.facts)]
+    return [*found, *page.facts]
 
 
 def pair_samples(page, rows):
