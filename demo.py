@@ -6,6 +6,7 @@ step 1 trains a network and its labels in turn, step 2 trains a fresh network on
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 from core import apply, rehearsal, state, sweep
@@ -29,8 +30,11 @@ def main(argv=None):
         sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")
     args = parser().parse_args(argv)
     try:
-        return chosen(args)(args)
+        do = chosen(args)
+        return do(args) if speaks() or do in SHARED else 0
     except (InputError, RankFailed) as error:
+        if not speaks():
+            time.sleep(2)              # until the first has said it: mpirun ends all of them with this one
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -50,6 +54,7 @@ def chosen(args):
     need(len(asked) < 2, f"{' and '.join(asked)} are different things to do: choose one")
     need(args.source is None or asked in (["--predict"], ["--apply"]), "--from is for --predict and --apply")
     need(args.jobs is None or asked == ["--sweep"], "--jobs is for --sweep")
+    need(args.undecided == "given" or asked not in ([], ["--check"]), "--undecided is for --apply")
     return verbs[asked[0]][1] if asked else run_main
 
 
@@ -65,10 +70,10 @@ def run_main(args):
     try:
         print(console.table(run(config, console.watched, print, resume=args.resume is not None)))
     except KeyboardInterrupt:
-        print(f"\ninterrupted; {kept(folder)}", file=sys.stderr)
+        print(f"\ninterrupted; {kept(config)}", file=sys.stderr)
         return 130
     except RankFailed as error:
-        raise RankFailed(f"{error}; {kept(folder)}") from None
+        raise RankFailed(f"{error}; {kept(config)}") from None
     print(f"\nlabels, weights, log and pictures: {config.out}\nto look at them and to decide: {folder / 'report.html'}")
     return 0
 
@@ -97,6 +102,7 @@ def predict_main(args):
     others = given_beside(args, "images", "source", "out", "ranks")
     need(args.source, "--predict needs the folder of a run: --from FOLDER")
     need(not others, f"--predict takes only --from, --out and --ranks: leave --{', --'.join(others)} away")
+    need(args.ranks is None or args.ranks >= 1, f"--ranks {args.ranks}: choose 1 or more")
     print("\n".join(predict(args.images, args.source, args.out, args.ranks or available_processors())))
     return 0
 
@@ -127,12 +133,16 @@ def sweep_main(args):
         line = parser().parse_args(words)
         need(not (line.sweep or line.resume or line.out or line.force or line.jobs or line.ranks), "--sweep, --resume, --out, "
              "--force, --jobs and --ranks are not for the lines of a sweep: it gives every run a folder and a process of its own")
+        need(chosen(line) is run_main, "a line of a sweep is a run: leave --check, --predict and --apply away")
         return configuration(line)
 
     table, errors = sweep.sweep(sweep.read(args.sweep, of_line), args.out or Path("runs", Path(args.sweep).stem), args.jobs)
     print(table)
     print("\n".join(f"error: {error}" for error in errors), file=sys.stderr, end="\n" if errors else "")
     return 2 if errors else 0
+
+
+SHARED = (run_main, check_main, sweep_main)                            # by all processes that mpirun has started
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ SMALL = peers.Problem(Architecture(widths=(16, 32, 64), blocks=(1, 1, 1)), 16, 2
 RESULTS = Path(__file__).parent / "results"
 
 GPU = {                                # name: (class, its arguments, the matrix product that is its ceiling)
+    "ours, kernels, 16 bits": (peers.Kernels, dict(number="half"), "bf16"),
+    "ours, kernels, tf32": (peers.Kernels, dict(number="float"), "tf32"),
     "ours, tf32": (peers.Ours, dict(gpu=0, precision="tf32"), "tf32"),
     "ours, float32": (peers.Ours, dict(gpu=0, precision="float32"), "float32"),
     "PyTorch eager, tf32": (peers.Torch, dict(), "tf32"),

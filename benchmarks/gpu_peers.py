@@ -21,6 +21,7 @@ from core.recipes import Recipe
 from nets import preact_resnet
 from nets.preact_resnet import Architecture, init
 from nets.preact_resnet_fast import FastNet
+from nets.preact_resnet_gpu import GpuNet
 
 CHECKED, PAD, SEED, K = 16, 4, 0, 10
 RECIPE = Recipe(lr=LR, alpha=ALPHA, beta=BETA, momentum=MOMENTUM, decay=DECAY)
@@ -85,6 +86,38 @@ class Ours:
 
     def gigabytes(self):
         return 0 if self.xp is np else self.xp.get_default_memory_pool().total_bytes() / 1e9
+
+
+class Kernels(Ours):
+    """This project's own kernels, a step as one CUDA graph. number: what activations are stored as."""
+
+    def __init__(self, problem, gpu=0, number="half"):
+        super().__init__(problem, gpu)
+        self.net, self.epoch, self.left = GpuNet(self.xp, number), -1, 0
+        self.step = self.net.step_for(problem.arch, self.task.train, problem.n, RECIPE._replace(batch=problem.batch))
+
+    def checked(self):
+        """There are no kernels for float64: the first of the two is the readable network's on this device."""
+        mine, self.net = self.net, preact_resnet
+        exact, self.net = self.gradient(np.float64), mine
+        return [exact, self.gradient(np.float32)]
+
+    def run(self, steps):
+        self.wait()                                          # the graph's stream waits for no other
+        with self.step.stream:
+            for _ in range(steps):
+                if not self.left:
+                    self.next_epoch()
+                self.step.run()
+                self.left -= 1
+
+    def next_epoch(self):
+        """What core/train.py does between two epochs, and the beginning of the next one."""
+        if self.epoch >= 0:
+            self.step.end(self.model, self.labels)
+            self.labels.end_epoch()
+        self.epoch += 1
+        self.left = self.step.begin(self.model, SEED, self.labels, self.p, (LR, ALPHA, BETA), self.epoch)
 
 
 class Torch:

@@ -48,7 +48,7 @@ def by_function(peer, steps):
         for (home, name), function in zip(places, before):
             setattr(home, name, function)
     rows = [(name, len(events) / steps, sum(peer.xp.cuda.get_elapsed_time(*pair) for pair in events) * 1e-3 / steps)
-            for name, events in pairs.items()]
+            for name, events in pairs.items() if events]
     return sorted(rows, key=lambda row: -row[2])
 
 

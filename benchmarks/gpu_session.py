@@ -2,7 +2,7 @@
 
     python -m benchmarks.gpu_session OUT                 minutes; OUT/1-tests.log, OUT/2-evidence.log, ...
     python -m benchmarks.gpu_session OUT --data PATH     with the paper's experiment on CIFAR-10, as far as --seconds allow
-    python -m benchmarks.gpu_session OUT --only bench    one part: tests, evidence, bench, demo or paper
+    python -m benchmarks.gpu_session OUT --only bench    one part: kernels, tests, evidence, bench, demo, demo-kernels or paper
 
 A part that fails or takes too long does not end the others. Exit status 1 if one did. Under a scheduler that lends a GPU for
 minutes, run the parts one by one.
@@ -19,11 +19,15 @@ ROOT = Path(__file__).parent.parent
 def parts(out, data, seconds):
     """{name: (seconds it may take, command)}, in the order in which they are run."""
     python = [sys.executable, "-m"]
+    kernels = [f"tests/test_kernels_{name}.py" for name in ("conv", "net", "step")]
     found = {
+        "kernels": (240, [*python, "pytest", "-q", *kernels]),
         "tests": (300, [*python, "pytest", "-q", "-x", "--durations=10"]),
         "evidence": (240, [*python, "tests", "--markdown", str(out / "evidence.md")]),
         "bench": (560, [*python, "benchmarks.gpu", "--budget", "480", "--out", str(out / "gpu.md")]),
         "demo": (120, [sys.executable, "demo.py", "--gpu", "--out", str(out / "digits"), "--force"]),
+        "demo-kernels": (120, [sys.executable, "demo.py", "--gpu", "--kernels", "half", "--out", str(out / "digits-kernels"),
+                               "--force"]),
     }
     if data:
         found["paper"] = (seconds, [sys.executable, "demo.py", "--gpu", "--data", data, "--recipe", "sn-70",

@@ -14,10 +14,15 @@ from core.data.batches import Images, mean_image
 from core.errors import need
 
 
+def check(K, N):
+    """InputError for a number of folds into which N images cannot be dealt."""
+    need(2 <= K <= N, f"--folds {K}: choose 2 to {N}, the number of images, for example 5")
+
+
 def dealt(given, K, classes, seed):
     """K sorted arrays of rows, each row in one of them; their sizes differ by one at most, each has its share of every label."""
     N = len(given)
-    need(2 <= K <= N, f"--folds {K}: choose 2 to {N}, the number of images, for example 5")
+    check(K, N)
     return stratified(given, [N // K + (k < N % K) for k in range(K)], classes, np.random.default_rng([seed, *b"folds"]))
 
 

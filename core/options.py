@@ -31,7 +31,7 @@ Every run writes a folder: labels, a list of the suspicious ones, report.html, w
 """
 
 QUICK = (2000, 200, 400)               # training, validation and test images of --quick
-SURE = 0.9                             # of a new label for own images (docs/own-data.md)
+SURE = 0.9                             # of a new label for own images: docs/own-data.md has the trials
 UNEVEN = 4                             # times as many images in a class as in another: the uniform prior would be far off
 
 

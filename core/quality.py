@@ -86,9 +86,12 @@ def estimated_errors(J):
 
 # ---- which labels are wrong ----------------------------------------------------------------------------------------
 
-def corrected(given, soft, sure=0):
-    """The labels to go on with (N,): the class of greatest weight in soft (N, C) if that weight is at least `sure`, else the given."""
-    return np.where(soft.max(axis=1) >= sure, soft.argmax(axis=1), given)
+def corrected(given, suggested, P, sure=0):
+    """The labels to go on with (N,): the suggested one (N,) where P (N, C) gives it at least the probability `sure`, else the given.
+
+    P: the predictions that the suggestion was made from. Soft labels are these very numbers, hard ones are 0 and 1.
+    """
+    return np.where(self_confidence(P, suggested) >= sure, suggested, given)
 
 
 def is_label_issue(given, suggested):

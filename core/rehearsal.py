@@ -34,11 +34,11 @@ class Trial(NamedTuple):
 def report(config, data, given, reading=None):
     """(lines of text, whether the run is possible).
 
-    data, given: data set and labels of the run; reading: of core/data/own.py, if the data are a user's own.
+    data, given: data set and labels of the run; reading: of core/data/own.py, which knows more if the data are a user's own.
     """
     lines = [f"{data.name}: {len(given)} training, {len(data.validation.labels)} validation, {len(data.test.labels)} test "
-             f"images, {len(data.classes)} classes", *class_table(data)]
-    if reading:
+             f"images, {len(data.classes)} classes", *class_table(data, config.recipe.prior)]
+    if reading and reading.shapes is not None:
         lines += ["", f"read in {duration(reading.seconds)}; {stored_sizes(reading.shapes)}; shown to the network as "
                   f"{data.train.images.shape[2]} x {data.train.images.shape[1]}", *reading.notes, *told(reading.findings)]
     tried = trial(config, data, given)
@@ -48,7 +48,7 @@ def report(config, data, given, reading=None):
 
 def trial(config, data, given):
     """Trial of the run's network on the first images: two steps to warm up, two that count."""
-    xp = np if config.gpu is None else backend.use_gpu(config.gpu)
+    xp = np if config.gpu is None else backend.use_gpu(config.gpu, config.precision)
     rows = np.arange(min(2 * config.recipe.batch, len(given)))
     small = data._replace(train=data.train.take(rows), validation=data.train.take(rows[:0]), test=data.train.take(rows[:0]))
     arch = Architecture(classes=len(data.classes), **NETS[config.net])
@@ -71,9 +71,12 @@ def time_lines(config, data, tried):
     """The time of an epoch and of the whole run."""
     recipe, N = config.recipe, len(data.train.labels)
     epoch = tried.training * N + tried.looking * (len(data.validation.labels) + len(data.test.labels))
-    epochs = (recipe.epochs + recipe.epochs2) * (2 if config.compare else 1)
+    steps = recipe.epochs + recipe.epochs2
+    epochs, others = steps * (2 if config.compare else 1), config.folds or 1
+    total = epochs * epoch + (others - 1) * steps * tried.training * N                 # core/folds.py
     processes = f"{tried.ranks} process{'es' * (tried.ranks > 1)}" if config.gpu is None else f"GPU {config.gpu}"
-    return [f"time     about {duration(epoch)} an epoch on {processes}, {duration(epochs * epoch)} for all {epochs} epochs"]
+    return [f"time     about {duration(epoch)} an epoch on {processes}, {duration(total)} for all {epochs} epochs"
+            + (f" and those of {config.folds} folds" if config.folds else "")]
 
 
 def memory_lines(config, data, tried):

@@ -32,10 +32,14 @@ def can_go_on(config):
         return False
 
 
-def kept(folder):
-    """What there is of a run that did not come to its end, and what to type to go on."""
-    if not (folder / "config.json").exists():
+def kept(config):
+    """What there is in config.out of a run that did not come to its end, and what to type to go on.
+
+    Nothing, where a run of other settings is still there, which this one had not replaced yet.
+    """
+    if not can_go_on(config):
         return "nothing had been written yet"
+    folder = Path(config.out)
     path = newest(folder / FILE)
     records = about(load_sealed(path))["records"] if path else []
     return f"the run is kept as it was {how_far(records)}. To go on: python demo.py --resume {shlex.quote(str(folder))}"

@@ -36,7 +36,7 @@ NOISES = (*RATED, *FROM_FILE, "none")
 class Config(NamedTuple):
     """Everything that decides the outcome of a run."""
     recipe: Recipe
-    data: str = "digits"               # or the path of CIFAR-10
+    data: str = "digits"               # or the path of CIFAR-10, of a folder of images, or of a table of them
     subset: int = None                 # of CIFAR-10's training images; None: all
     size: int = None                   # pixels to the side of own images; None: 32
     test: str = None                   # own test images, a folder or table
@@ -94,9 +94,6 @@ def run(config, watch=lambda records, epochs, step: records, say=lambda text: No
         run_folder.check_free(folder, config.force)
     reading = read_data(config)
     data, given = reading.data, given_labels(config, reading.data)
-    prior = config.recipe.prior
-    need(isinstance(prior, str) or len(prior) == len(data.classes), f"--prior has {len(prior)} weights for {len(data.classes)} "
-         "classes: give one for each")
 
     def main(comm):
         if comm.rank == 0 and (found := [*reading.notes, *told(reading.findings)]):
@@ -110,7 +107,8 @@ def run(config, watch=lambda records, epochs, step: records, say=lambda text: No
 
 
 def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
-    """Both steps, on every rank: (records, soft labels (N, C), probabilities (N, C), weights of step 2's network).
+    """Both steps, on every rank: (records, soft labels Y (N, C), what their last update was made from s (N, C), s or the
+    out-of-sample probabilities (N, C), weights of step 2's network).
 
     Rank 0 speaks and writes for all.
     """
@@ -148,10 +146,10 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
         return step_2(task, step_1(task, given, fold), fold)
 
     labels = step_1(task, given)
-    Y, P = backend.to_host(labels.Y), backend.to_host(labels.s)
+    Y, s = backend.to_host(labels.Y), backend.to_host(labels.s)
     if first and folder:
-        run_folder.save_labels(folder, data, given, Y, P, config)
-    model = step_2(task, labels)
+        run_folder.save_labels(folder, data, given, Y, s, config)
+    model, P = step_2(task, labels), s
     if config.folds:
         P = folds.out_of_sample(data, given, config.folds, config.seed, learn)
         if first and folder:
@@ -160,16 +158,18 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
         plain = baseline(recipe)
         training(train.retrain, task, SoftLabels(labels.given, 1), "cross-entropy", plain.epochs2, plain, "cross-entropy")
     weights = {**model.theta.views, **model.running.views}
-    return progress.records, Y, P, {name: backend.to_host(array) for name, array in weights.items()}
+    return progress.records, Y, s, P, {name: backend.to_host(array) for name, array in weights.items()}
 
 
-def finished(config, data, given, folder, records, Y, P, weights):
+def finished(config, data, given, folder, records, Y, s, P, weights):
     """The Result of what was trained, with its files."""
-    truth, corrected = data.train.truth, quality.corrected(given, Y, config.sure)
-    result = Result(records, data.classes, data.train.images, data.train.index, data.train.paths, given, truth, Y.argmax(axis=1),
-                    corrected, Y, P, weights, correct(given, truth), correct(corrected, truth))
+    truth, suggested = data.train.truth, Y.argmax(axis=1)
+    corrected = quality.corrected(given, suggested, s, config.sure)
+    result = Result(records, data.classes, data.train.images, data.train.index, data.train.paths, given, truth, suggested, corrected,
+                    Y, P, weights, correct(given, truth), correct(corrected, truth))
     if folder:
-        run_folder.finish(folder, result, config, f"{data.name}, noise: {config.noise}")
+        made = "" if config.noise == "none" else f", noise: {config.noise}"           # none was made: there may be some
+        run_folder.finish(folder, result, config, data.name + made)
         state.remove(folder)
     return result
 
@@ -221,14 +221,19 @@ def read_data(config):
         data = data._replace(train=data.train._replace(truth=data.train.labels))   # taken to be true before
     need(data.train.truth is None or config.noise in ("none", "labels") or (data.train.truth >= 0).all(),
          f"--noise {config.noise} is made from the true labels of all images: give --truth for all, or leave --noise away")
+    prior = config.recipe.prior
+    need(isinstance(prior, str) or len(prior) == len(data.classes), f"--prior has {len(prior)} weights for {len(data.classes)} "
+         "classes: give one for each")
+    if config.folds:
+        folds.check(config.folds, len(data.train.labels))
     data = data._replace(pad=data.pad * (config.augment in ("both", "crop")), flip=data.flip and config.augment in ("both", "flip"))
     return reading._replace(data=data)
 
 
 def given_labels(config, data):
     """The labels to work with (N,) int64: those of the data, of a file, or made from the true ones as the configuration says."""
-    truth, C, rng = data.train.truth, len(data.classes), np.random.default_rng([config.seed, *b"noise"])
-    rate = config.rate
+    truth, index, C, rate = data.train.truth, data.train.index, len(data.classes), config.rate
+    rng = np.random.default_rng([config.seed, *b"noise"])
     return {
         "none": lambda: data.train.labels.copy(),
         "symmetric": lambda: noise.symmetric(truth, rate, C, rng),
@@ -236,7 +241,7 @@ def given_labels(config, data):
         "asymmetric": lambda: noise.asymmetric(truth, rate, config.class_map, rng),
         "pair": lambda: noise.pair_flip(truth, rate, C, rng),
         "matrix": lambda: noise.transition(truth, read_matrix(config.noise_file, C), rng),
-        "labels": lambda: read_labels(config.noise_file, data.classes, data.rows or len(data.train.index))[data.train.index],
+        "labels": lambda: read_labels(config.noise_file, data.classes, data.rows or len(index), index)[index],
     }[config.noise]()
 
 
@@ -268,8 +273,8 @@ def correct(labels, truth):
 def description(config, data, given, ranks):
     """What is about to be done, in a few lines."""
     recipe, truth = config.recipe, data.train.truth
-    wrong = "nobody knows how many labels are wrong" if truth is None else \
-        f"{100 * (1 - correct(given, truth)):.1f} % of the labels really wrong"
+    wrong = 100 * (1 - correct(given, truth))
+    wrong = "nobody knows how many labels are wrong" if math.isnan(wrong) else f"{wrong:.1f} % of the labels really wrong"
     asked = f", rate {config.rate:g} requested" if config.noise in RATED else ""
     prior_note = recipe.prior if isinstance(recipe.prior, str) else "a vector"
     return "\n".join([

@@ -124,7 +124,7 @@ def how_far(records):
     step, epoch, *_ = records[-1]
     fold, _, step = step.rpartition(".")
     names = {"joint": "step 1", "retrain": "step 2", "cross-entropy": "the comparison"}
-    return f"after epoch {epoch} of {names.get(step, step)}" + (f" in {fold}" if fold else "")
+    return f"after epoch {epoch} of {names.get(step, step)}" + (f" in fold {fold.removeprefix('fold')}" if fold else "")
 
 
 def fingerprint(*values):

@@ -21,7 +21,7 @@ from nets import preact_resnet
 from nets.preact_resnet import init
 from nets.preact_resnet_launches import SCALE, Network
 
-WIDTHS = (16, 32, 64, 128)             # that the kernels are tried with
+WIDTHS = (16, 32, 64, 128)             # that the kernels are tried with; 128 with stride 2 would need too much shared memory
 OLDEST = 8.0                           # compute capability: the first with mma for TF32 and with cp.async
 
 
@@ -36,9 +36,10 @@ def net_for(xp, arch, say, number="half"):
 
 def unfit(arch):
     """Why the kernels can't do what the architecture asks for, or ""."""
-    if set(arch.widths) <= set(WIDTHS) and arch.channels <= PADDED:
+    if set(arch.widths) <= set(WIDTHS) and max(WIDTHS) not in arch.widths[:-1] and arch.channels <= PADDED:
         return ""
-    return f"they are made for widths among {WIDTHS} and up to {PADDED} channels, not for {arch.widths} and {arch.channels}"
+    return (f"they are made for widths among {WIDTHS}, the last of these only in the last stage, and up to {PADDED} channels, not for "
+            f"{arch.widths} and {arch.channels}")
 
 
 class GpuNet:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import types
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import pytest
 from tests.arrays import usable_cupy
 
 SHIM = Path(__file__).parent / "cuda_shim"
-FLAGS = ["-std=c++17", "-O1", "-shared", "-fPIC", "-U_FORTIFY_SOURCE", f"-I{SHIM}",
+FLAGS = ["-std=c++17", "-O1", "-fPIC", "-U_FORTIFY_SOURCE", f"-I{SHIM}",
          "-Wall", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-function", "-Wno-unused-variable", "-Wno-clobbered"]
 GUARD = 512                            # bytes before and behind an array
 
@@ -80,7 +81,7 @@ class Emulator(types.ModuleType):
         super().__init__("emulator")
         self.exact, self.order, self.guarded, self.capture = exact, 0, [], None
         self.cuda = types.SimpleNamespace(Stream=lambda non_blocking: Stream(self), get_current_stream=lambda: Stream(self),
-                                          Device=lambda: types.SimpleNamespace(compute_capability="80"))
+                                          Device=lambda: types.SimpleNamespace(compute_capability="80", synchronize=lambda: None))
 
     def __getattr__(self, name):
         return getattr(np, name)
@@ -116,28 +117,45 @@ class Module:
 
     def __init__(self, emulator, code, names):
         calls = "\n".join(f'extern "C" const char* kernel{i}(void** values, const int* sizes, int count, const unsigned* grid, '
-                          f"unsigned threads, size_t bytes, unsigned order) "
-                          f"{{ return emulator::run({name}, values, sizes, count, grid, threads, bytes, order); }}"
+                          f"unsigned threads, size_t bytes, unsigned order, bool exact) "
+                          f"{{ return emulator::run({name}, values, sizes, count, grid, threads, bytes, order, exact); }}"
                           for i, name in enumerate(names))
         self.emulator, self.names = emulator, names
-        self.library = ctypes.CDLL(str(compiled(f"{code}\n{calls}\n", emulator.exact)))
+        self.library = ctypes.CDLL(str(compiled(f"{code}\n{calls}\n")))
 
     def get_function(self, name):
         return Kernel(self.emulator, self.library[f"kernel{self.names.index(name)}"], name)
 
 
-def compiled(text, exact):
+def compiled(text):
     """The shared library of this C++ text; compiled once for all tests."""
-    flags = FLAGS + ["-DEXACT"] * exact
-    key = hashlib.sha256("\0".join([text, *flags, (SHIM / "cuda_shim.h").read_text(encoding="utf-8")]).encode()).hexdigest()[:24]
+    header = compiled_header()
+    return made(header.parent / f"{digest(text)}.so", ["-shared", "-include", header.with_suffix(""), "-x", "c++", "-"], text.encode())
+
+
+@cache
+def compiled_header():
+    """The shim, which every library begins with, as a precompiled header."""
+    header = SHIM / "cuda_shim.h"
     folder = Path(tempfile.gettempdir()) / f"cuda-shim-{os.getuid()}"
     folder.mkdir(exist_ok=True, mode=0o700)
-    library = folder / f"{key}.so"
-    if not library.exists():
-        fresh = folder / f"{key}-{os.getpid()}.so"
-        subprocess.run([COMPILER, *flags, "-x", "c++", "-", "-o", fresh], input=text.encode(), check=True)
-        fresh.replace(library)
-    return library
+    folder = folder / digest(header.read_text(encoding="utf-8"), *FLAGS, COMPILER, str(os.stat(COMPILER).st_mtime_ns))
+    folder.mkdir(exist_ok=True)
+    return made(folder / "cuda_shim.h.gch", ["-x", "c++-header", header])
+
+
+def digest(*texts):
+    """A name for these texts."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:24]
+
+
+def made(path, arguments, given=None):
+    """The file of this path, made by the compiler unless it is there; given: the compiler's input."""
+    if not path.exists():
+        fresh = path.with_name(f"{os.getpid()}-{path.name}")
+        subprocess.run([COMPILER, *FLAGS, *arguments, "-o", fresh], input=given, check=True)
+        fresh.replace(path)
+    return path
 
 
 class Kernel:
@@ -159,7 +177,7 @@ class Kernel:
         sizes = (ctypes.c_int * len(cells))(*[c.nbytes for c in cells])
         shape = (ctypes.c_uint * 2)(*grid, *[1] * (2 - len(grid)))
         error = self.function(values, sizes, len(cells), shape, ctypes.c_uint(*block), ctypes.c_size_t(shared_mem),
-                              ctypes.c_uint(self.emulator.order))
+                              ctypes.c_uint(self.emulator.order), ctypes.c_bool(self.emulator.exact))
         if error:
             raise KernelError(f"{self.name}: {error.decode()}")
 

@@ -7,8 +7,10 @@ import pytest
 from benchmarks import gpu, gpu_session
 from benchmarks.ceilings import least_bytes
 from benchmarks.flops import direct_flops
-from benchmarks.gpu_peers import Ours, Problem
+from benchmarks.gpu_peers import Kernels, Ours, Problem
+from core import backend
 from nets.preact_resnet import Architecture
+from tests.emulator import COMPILER, Emulator
 
 TINY = Problem(Architecture(widths=(4, 6), blocks=(2, 1)), 8, 40, 16)
 
@@ -54,6 +56,22 @@ def test_the_fast_path_takes_the_same_steps_as_the_readable_one():
     assert np.allclose(*sums, rtol=1e-4)
 
 
+@pytest.mark.skipif(COMPILER is None, reason="no g++ that could compile the kernels")
+def test_the_kernels_take_the_same_steps_as_the_readable_path(monkeypatch):
+    monkeypatch.setattr(backend, "use_gpu", lambda *_: Emulator(exact=True))
+    problem = TINY._replace(arch=Architecture(widths=(16,), blocks=(1,)))
+    readable, kernels = Ours(problem), Kernels(problem, number="float")
+    (expected, _), found = readable.checked(), kernels.checked()
+    assert gpu.deviation(found[0], expected) < 1e-12 and gpu.deviation(found[1], expected) < 1e-4
+    readable.run(7)                                                             # over the end of the second epoch
+    kernels.run(3)
+    kernels.run(4)
+    assert kernels.epoch == 2 and kernels.labels.epochs == 2
+    assert np.allclose(kernels.step.network.parameters.theta, readable.model.theta.buffer, rtol=0, atol=1e-3)
+    assert np.allclose(kernels.labels.ring[:2], readable.labels.ring[:2], rtol=0, atol=1e-3)
+    assert np.allclose(kernels.step.ring, readable.labels.ring[2], rtol=0, atol=1e-3)
+
+
 def test_a_peer_that_fails_is_told_and_does_not_end_the_others(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(gpu, "SMALL", TINY)
     monkeypatch.setitem(gpu.CPU, "broken", (Ours, dict(gpu=99), "float32"))
@@ -89,4 +107,5 @@ def test_a_session_runs_every_part_and_keeps_its_log(tmp_path, monkeypatch, caps
 
 def test_the_commands_of_a_session_exist(tmp_path):
     found = gpu_session.parts(tmp_path, "cifar-10-batches-py", 540)
-    assert list(found) == ["tests", "evidence", "bench", "demo", "paper"] and all(limit <= 560 for limit, _ in found.values())
+    assert list(found) == ["kernels", "tests", "evidence", "bench", "demo", "demo-kernels", "paper"]
+    assert all(limit <= 560 for limit, _ in found.values())

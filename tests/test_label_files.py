@@ -45,6 +45,18 @@ def test_reads_labels(tmp_path, name, content):
     assert type(found) is np.ndarray and found.flags.writeable
 
 
+def test_images_that_take_no_part_need_no_label(tmp_path):
+    path = write(tmp_path / "a.csv", "index,label\n4,dog\n1,cat\n")
+    assert read_labels(path, CLASSES, 6, np.array([1, 4])).tolist() == [-1, 0, -1, -1, 1, -1]
+    assert complaint(read_labels, path, CLASSES, 6, np.array([1, 2, 4])).startswith(" has no label for image 2: ")
+    assert complaint(read_labels, path, CLASSES, 4, np.array([1])).startswith(", line 2: index '4' is used twice or not in 0 to 3")
+    assert complaint(read_labels, path, CLASSES, 6).startswith(" has 2 labels for 6 images")
+    path = write(tmp_path / "b.csv", "dog\ncat\n")
+    assert complaint(read_labels, path, CLASSES, 6, np.array([1])).startswith(" has 2 labels for 6 images")
+    path = write(tmp_path / "c.csv", "path,label\na.png,dog\n")
+    assert complaint(read_labels, path, CLASSES, 1).startswith(" names the labels by path: give it to --data")
+
+
 def test_names_that_look_like_numbers_are_names_where_all_lines_fit(tmp_path):
     classes = ("3", "1", "2")
     assert read_labels(write(tmp_path / "a.txt", "1\n3\n2\n1\n"), classes, 4).tolist() == [1, 0, 2, 1]

@@ -126,8 +126,8 @@ def finished(tmp_path, monkeypatch):
     config = Config(RECIPES["digits"]._replace(update="hard"))
     theta, running = preact_resnet.init(preact_resnet.Architecture(5, (4, 5), (1, 2)), np.random.default_rng(0))
     result = SimpleNamespace(records=[], classes=CLASSES, images=data.train.images, index=data.train.index, paths=None, given=given,
-                             soft=soft, truth=data.train.truth, suggested=P.argmax(axis=1), corrected=P.argmax(axis=1), weights={**theta, **running},
-                             pred_probs=P, initial=0.5, recovery=0.6)
+                             soft=soft, truth=data.train.truth, suggested=P.argmax(axis=1), corrected=P.argmax(axis=1),
+                             weights={**theta, **running}, pred_probs=P, initial=0.5, recovery=0.6)
     folder.begin(tmp_path, config)
     folder.save_labels(tmp_path, data, given, soft, P, config)
     folder.finish(tmp_path, result, config, "example")

@@ -105,10 +105,6 @@ def test_as_many_classes_as_images(tmp_path):
     assert len(kinds(findings)["single"]) == 300
 
 
-def test_mirrored_images_are_an_option(root):
-    assert not load(root, flip=False).data.flip
-
-
 @pytest.mark.parametrize("options, fault", [
     ({"size": 7}, "--size 7: choose 8 to 512 pixels"), ({"size": 513}, "--size 513: choose 8 to 512 pixels"),
     ({"held_out": 1.0}, "--held-out 1.0: give the part of the images that is held out, from 0 to less than 1"),

@@ -6,7 +6,7 @@ from own_data import picture, write_folder, write_image
 from core import rehearsal
 from core.data import Split, digits
 from core.data.listing import KINDS, Finding
-from core.data.own import load
+from core.data.own import Reading, load
 from core.recipes import RECIPES, shortened
 from core.report.findings import MANY, class_table, stored_sizes, told
 from core.run import Config, run
@@ -42,10 +42,22 @@ def test_notes_are_told(reading):
     assert "one note" in report(reading._replace(notes=["one note"]))[0]
 
 
-def test_data_without_a_reading_are_rehearsed_too():
+@pytest.mark.parametrize("with_reading", [False, True])
+def test_data_that_were_not_read_from_files_are_rehearsed_too(with_reading):
     data = digits.load(0, 40, 10, 10)
-    lines, possible = rehearsal.report(Config(RECIPE, ranks=1), data, data.train.labels)
+    lines, possible = rehearsal.report(Config(RECIPE, ranks=1), data, data.train.labels, *[Reading(data)] * with_reading)
     assert possible and lines[0] == "digits: 40 training, 10 validation, 10 test images, 10 classes"
+
+
+def test_the_time_of_comparison_and_folds_is_counted(reading):
+    def line(**options):
+        return rehearsal.time_lines(Config(RECIPE._replace(epochs=4, epochs2=2), **options), reading.data, tried)[0]
+
+    tried = rehearsal.Trial(1, 1, 0, 1)                        # 33 images to learn from and 8 to look at: 41 s an epoch
+    assert "about 41 s an epoch" in line() and line().endswith(f"{rehearsal.duration(6 * 41)} for all 6 epochs")
+    assert line(compare=True).endswith(f"{rehearsal.duration(12 * 41)} for all 12 epochs")
+    folds = sum(6 * (33 - n) for n in (11, 11, 11))            # each without a third of the images
+    assert line(folds=3).endswith(f"{rehearsal.duration(6 * 41 + folds)} for all 6 epochs and those of 3 folds")
 
 
 def test_the_ring_is_counted_to_the_byte(reading):
@@ -103,6 +115,12 @@ def test_many_classes_are_shortened_and_uneven_ones_said():
     assert class_table(data_of([0] * 30 + [1] * 3 + [2] * 3, 3))[-1].startswith("the classes are uneven (3 to 30 images)")
     assert class_table(data_of([0] * 30 + [1] * 30 + [2] * 3, 3))[-1].startswith("the classes are uneven (3 to 30 images)")
     assert "uneven" not in class_table(data_of([0] * 29 + [1] * 3 + [2] * 3, 3))[-1]
+
+
+@pytest.mark.parametrize("prior, advice", [("uniform", ": if they really are, say so with --prior given"),
+                                           ("given", "if they are not, say so with --prior uniform"), ((1, 2), "images)")])
+def test_the_advice_on_uneven_classes_is_not_what_is_done_already(prior, advice):
+    assert class_table(data_of([0] * 30 + [1] * 3 + [2] * 3, 3), prior)[-1].endswith(advice)
 
 
 def test_sizes_time_and_bytes_in_words():

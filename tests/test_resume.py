@@ -206,11 +206,13 @@ def test_a_run_that_is_complete_says_so(tmp_path, capsys):
 
 def test_what_is_kept_is_said_with_what_to_type(tmp_path):
     folder = tmp_path / "a run"
-    assert kept(folder) == "nothing had been written yet"
-    stopped(tiny(folder), 0)
-    assert "as it was at its beginning" in kept(folder)
+    config = tiny(folder)
+    assert kept(config) == "nothing had been written yet"
+    stopped(config, 0)
+    assert "as it was at its beginning" in kept(config)
     stopped(stored(folder), 4, resume=True)
-    assert "after epoch 1 of step 2" in kept(folder) and f"python demo.py --resume '{folder}'" in kept(folder)
+    assert "after epoch 1 of step 2" in kept(config) and f"python demo.py --resume '{folder}'" in kept(config)
+    assert kept(config._replace(seed=1)) == "nothing had been written yet", "the run that is there is another one, to be replaced"
 
 
 # ---- sweeps --------------------------------------------------------------------------------------------------------

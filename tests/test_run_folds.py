@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from core import run
+from core.errors import InputError
 from core.recipes import RECIPES
 
 RECIPE = RECIPES["quick"]._replace(epochs=3, begin=1, K=2, epochs2=2, update="hard")
@@ -20,6 +21,21 @@ def test_the_probabilities_are_the_mean_that_the_last_update_was_made_from(plain
     assert plain.pred_probs.sum(axis=1) == pytest.approx(np.ones(40), abs=1e-5)
     soft = run.run(CONFIG._replace(recipe=RECIPE._replace(update="soft")))
     assert (soft.pred_probs == soft.soft).all()
+
+
+@pytest.mark.parametrize("wrong, fault", [({"folds": 41}, "--folds 41"), ({"recipe": RECIPE._replace(prior=(1, 2))}, "--prior has 2")])
+def test_what_does_not_fit_the_data_is_said_when_they_are_read(wrong, fault):
+    with pytest.raises(InputError, match=fault):
+        run.read_data(CONFIG._replace(**wrong))
+
+
+@pytest.mark.parametrize("update", ["hard", "soft"])
+def test_only_what_is_sure_is_corrected_whatever_the_update(update):
+    config = CONFIG._replace(recipe=RECIPE._replace(update=update))
+    certainty = run.run(config).pred_probs.max(axis=1)
+    result = run.run(config._replace(sure=float(np.median(certainty)), folds=2))
+    assert (result.corrected == np.where(certainty >= np.median(certainty), result.suggested, result.given)).all()
+    assert (result.corrected != result.suggested).any()
 
 
 def test_folds_change_the_probabilities_and_nothing_else_and_go_on_after_an_interruption(plain, tmp_path, monkeypatch):

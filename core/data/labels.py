@@ -13,12 +13,12 @@ from core.errors import InputError
 LARGEST = 64 << 20                     # bytes of a text file: labels of some ten million images
 
 
-def read_labels(path, classes, n):
+def read_labels(path, classes, n, used=None):
     """Labels (n,) int64 in 0 .. C-1; `classes` are the C class names.
 
     .npy: n whole numbers. Text: one label a line, or `index,label` with every index 0 .. n-1 once, in any order; a first line
     that says so, `label` or `index,label`, is skipped. In text the labels are class names throughout or numbers throughout.
-    Raises InputError.
+    used: the rows that take part, None: all; `index,label` may leave out others, which are -1 then. Raises InputError.
     """
     path = Path(path)
     if is_array(path):
@@ -31,23 +31,28 @@ def read_labels(path, classes, n):
     rows = read_rows(path)
     if rows and [cell.lower() for cell in rows[0][1]] in (["label"], ["index", "label"]):
         rows = rows[1:]
-    if len(rows) != n:
+    elif rows and [cell.lower() for cell in rows[0][1]] == ["path", "label"]:
+        raise InputError(f"{path} names the labels by path: give it to --data, or write `index,label`")
+    some = used is not None and rows and len(rows[0][1]) == 2
+    if len(rows) != n and not some:
         raise InputError(f"{path} has {len(rows)} labels for {n} images: write one line for each image")
-    order, labels = places(rows, path), np.empty(n, np.int64)
+    order, labels = places(rows, path, n), np.full(n, -1)
     labels[order] = decode([(line, cells[-1]) for line, cells in rows], classes, path)
+    for i in used[labels[used] < 0][:1] if some else ():
+        raise InputError(f"{path} has no label for image {i}: write one line for each image")
     return labels
 
 
-def places(rows, path):
-    """Which image each row is about: its index where there are two columns, else its position."""
-    free = {str(i): i for i in range(len(rows))}
+def places(rows, path, n):
+    """Which of n images each row is about: its index where there are two columns, else its position."""
+    free = {str(i): i for i in range(n)}
     order = []
     for i, (line, cells) in enumerate(rows):
         if len(cells) > 2 or len(cells) != len(rows[0][1]):
             raise InputError(f"{path}, line {line} has {len(cells)} columns: write `label` or `index,label` in every line")
         index = cells[0] if len(cells) == 2 else str(i)
         if index not in free:
-            raise InputError(f"{path}, line {line}: index {index!r:.60} is used twice or not in 0 to {len(rows) - 1}: correct it")
+            raise InputError(f"{path}, line {line}: index {index!r:.60} is used twice or not in 0 to {n - 1}: correct it")
         order.append(free.pop(index))
     return order
 

@@ -36,13 +36,13 @@ def is_cifar(path):
     return path.name.lower().endswith((".tar.gz", ".tgz"))
 
 
-def load(path, seed=0, size=32, held_out=0, test=None, truth=None, flip=True, store=None, jobs=1):
+def load(path, seed=0, size=32, held_out=0, test=None, truth=None, store=None, jobs=1):
     """Reading of the images at `path`: a folder ROOT/CLASS/.../file, or a .csv table with the columns path and label.
 
     size: S. held_out: the part of the images that becomes the validation set, the same share of every class, drawn by `seed`;
     0: all images take part in the training, since all labels are to be corrected. test: another folder or table, with the same
-    classes. truth: a file of true labels of some or all images. flip: whether a mirrored image still shows its class. store: a
-    folder for decoded images, None: they are not stored. jobs: processes that decode. Raises InputError.
+    classes. truth: a file of true labels of some or all images. store: a folder for decoded images, None: they are not stored.
+    jobs: processes that decode. A mirrored image is taken to show its class still. Raises InputError.
     """
     start = time.perf_counter()
     need(SIZES[0] <= size <= SIZES[1], f"--size {size}: choose {SIZES[0]} to {SIZES[1]} pixels")
@@ -62,7 +62,7 @@ def load(path, seed=0, size=32, held_out=0, test=None, truth=None, flip=True, st
         other, notes = split(second, classes, test), notes + second.notes
         findings += second.listing.findings + leaks(source, second)
     name, rows = Path(os.path.abspath(path)).stem, source.listing.rows
-    data = DataSet(name, classes, training, validation, other, pad=size // 8, flip=flip, rows=rows)
+    data = DataSet(name, classes, training, validation, other, pad=size // 8, flip=True, rows=rows)
     return Reading(data, findings, notes, source.shapes, time.perf_counter() - start)
 
 

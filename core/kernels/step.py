@@ -11,8 +11,9 @@ import math
 import numpy as np
 
 from core.data.batches import batches, mixed
-from core.errors import InputError
+from core.finite import all_finite
 from core.kernels.program import integers
+from core.train import NotFinite
 
 SECTIONS = ("gather", "forward", "objective", "backward", "update")
 THREADS = 256             # of the block of objective.cu
@@ -47,12 +48,13 @@ class Step:
                 self.run()
             self.end(model, labels)
             means, not_finite = (self.sums / steps).tolist(), int(self.not_finite[0])
+            finite = all(map(math.isfinite, means)) and bool(all_finite(*model.buffers()))
         self.stream.synchronize()
-        if not_finite:
-            raise InputError(f"{not_finite} numbers of the gradients in epoch {epoch + 1} did not fit into 16 bits: use a smaller "
-                             "--lr, or leave --kernels away")
-        if not all(map(math.isfinite, means)):
-            raise InputError(f"the loss is no longer finite in epoch {epoch + 1} (learning rate {lr}): use a smaller --lr")
+        if not_finite and self.program.number == "half":
+            raise NotFinite(f"{not_finite} numbers of the gradients in epoch {epoch + 1} did not fit into 16 bits: begin again with "
+                            "a smaller --lr, or with --kernels float")
+        if not_finite or not finite:
+            raise NotFinite(f"the loss is no longer finite in epoch {epoch + 1} (learning rate {lr}): begin again with a smaller --lr")
         return means
 
     def begin(self, model, seed, labels, p, settings, epoch):

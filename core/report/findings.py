@@ -23,8 +23,8 @@ def told(findings, shown=SHOWN):
     return lines
 
 
-def class_table(data):
-    """Lines: the classes with their numbers and the images of each split."""
+def class_table(data, prior="uniform"):
+    """Lines: the classes with their numbers and the images of each split; prior: of the recipe."""
     C = len(data.classes)
     splits = {"training": data.train, "validation": data.validation, "test": data.test}
     counts = {name: np.bincount(split.labels, minlength=C) for name, split in splits.items() if len(split.labels)}
@@ -32,14 +32,16 @@ def class_table(data):
     rows += [(printable(name), str(c), *(str(n[c]) for n in counts.values())) for c, name in enumerate(data.classes)]
     if C > MANY:
         rows[MANY // 2 + 1:-MANY // 2] = [("...", *[""] * (len(rows[0]) - 1))]
-    return [*aligned(rows), *unevenness(counts["training"])]
+    return [*aligned(rows), *unevenness(counts["training"], prior)]
 
 
-def unevenness(n):
-    """A line where some classes have far more images than others: the method assumes that all are as frequent."""
+def unevenness(n, prior):
+    """A line where some classes have far more images than others, and whether the method assumes that all are as frequent."""
     if n.max() < UNEVEN * max(1, np.median(n)) and np.median(n) < UNEVEN * max(1, n.min()):
         return []
-    return [f"the classes are uneven ({n.min()} to {n.max()} images): if they really are, say so with --prior given"]
+    advice = {"uniform": "if they really are, say so with --prior given",
+              "given": "taken to be as frequent as that (--prior given); if they are not, say so with --prior uniform"}
+    return [f"the classes are uneven ({n.min()} to {n.max()} images)" + (f": {advice[prior]}" if isinstance(prior, str) else "")]
 
 
 def stored_sizes(shapes):

@@ -113,7 +113,8 @@ def save_labels(folder, data, given, soft, P, config):
 
     P (N, C): the predictions that the last update was made from.
     """
-    truth, suggested, corrected = data.train.truth, soft.argmax(axis=1), quality.corrected(given, soft, config.sure)
+    truth, suggested = data.train.truth, soft.argmax(axis=1)
+    corrected = quality.corrected(given, suggested, P, config.sure)
     save_text(folder / "classes.txt", "".join(f"{name}\n" for name in data.classes))
     arrays = {"given_labels": given, "suggested_labels": suggested, "corrected_labels": corrected, "soft_labels": soft,
               "index": data.train.index}

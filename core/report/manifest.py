@@ -27,7 +27,7 @@ WHAT = {
     "corrected_labels.npy": "the suggested label where its weight is at least the setting `sure`, else the given one",
     "noise_matrix.npy": "estimated probability of each given label (column) where the truth is the class of the row",
     "label_issues.csv": "every image, the most suspicious first",
-    "corrected_labels.csv": "the corrected labels, by path or by index: to be given to --data, or to --noise-file",
+    "corrected_labels.csv": "the corrected labels, by path, to be given to --data, or by index, to --noise labels",
     "model.safetensors": "the network of step 2 with the names and layouts of PyTorch, its mean image and class names",
     "weights.npz": "the same network with the names and layouts of this program",
     "report.html": "the run to look at, and its suspicious labels to decide on: open it in a browser",

@@ -8,7 +8,8 @@
 // Whatever CUDA leaves undefined and is noticed here ends the launch with a message.
 //
 // Not modelled: the hardware's memory model within a warp, bank conflicts, the order and the rounding of the sums in an mma.
-#pragma once
+#ifndef CUDA_SHIM                                // no pragma: it is compiled beforehand, and included again
+#define CUDA_SHIM
 #include <algorithm>
 #include <cmath>
 #include <csetjmp>
@@ -60,6 +61,7 @@ static jmp_buf scheduler, failure;
 static char message[256];
 static unsigned char* shared;
 static bool late = true;                        // when asynchronous copies arrive
+static bool exact = false;                      // no rounding of operands: what is left is the logic of the kernels
 static void (*body)(void*);
 static void* argument;
 
@@ -158,9 +160,9 @@ static void call(void (*kernel)(A...), void** values, std::index_sequence<I...>)
 // kernel(arguments) on the whole grid; sizes: of the arguments as the caller sees them.
 template <typename... A>
 static const char* run(void (*kernel)(A...), void** values, const int* sizes, int count,
-                       const unsigned* grid, unsigned threads, size_t bytes, unsigned order) {
+                       const unsigned* grid, unsigned threads, size_t bytes, unsigned order, bool unrounded) {
     const size_t wanted[] = {sizeof(A)...};
-    late = order % 2 == 0;
+    late = order % 2 == 0, exact = unrounded;
     if (count != int(sizeof...(A))) return "the number of arguments is wrong";
     for (int i = 0; i < count; i++)
         if (size_t(sizes[i]) != wanted[i]) return "an argument has the wrong size";
@@ -222,14 +224,10 @@ static inline float half_to_float(unsigned short h) { return float(emulator::bit
 static inline unsigned pack_halves(float low, float high) {
     return emulator::bits<unsigned short>(_Float16(low)) | unsigned(emulator::bits<unsigned short>(_Float16(high))) << 16;
 }
-#ifdef EXACT                                     // no rounding of operands: what is left is the logic of the kernels
-static inline float to_tf32(float x) { return x; }
-#else
 static inline float to_tf32(float x) {           // to nearest, ties away from zero: 13 of the 23 bits of the mantissa go
     const unsigned u = emulator::bits<unsigned>(x);
-    return (u & 0x7F800000) == 0x7F800000 ? x : emulator::bits<float>((u + 0x1000) & 0xFFFFE000);
+    return emulator::exact || (u & 0x7F800000) == 0x7F800000 ? x : emulator::bits<float>((u + 0x1000) & 0xFFFFE000);
 }
-#endif
 
 // Lane 8 i + j names row j (16 bytes) of matrix i (8 x 8 halves). Word i of lane 4 g + t: row g, halves 2t and 2t + 1.
 static inline void ldmatrix(unsigned (&r)[4], const void* row) {
@@ -268,10 +266,9 @@ static inline void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, u
 
 // d (16, 8) += a (16, 8) b (8, 8).  a: rows g, g+8, g, g+8; columns t, t, t+4, t+4;  b: rows t, t+4; column g.
 static inline void mma_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-#ifndef EXACT
     for (unsigned word : {a[0], a[1], a[2], a[3], b0, b1})
-        if (word & 0x1FFF && (word & 0x7F800000) != 0x7F800000) emulator::fail("an operand of mma that is not rounded to TF32");
-#endif
+        if (!emulator::exact && word & 0x1FFF && (word & 0x7F800000) != 0x7F800000)
+            emulator::fail("an operand of mma that is not rounded to TF32");
     emulator::Exchange<Operands> lanes({{a[0], a[1], a[2], a[3]}, {b0, b1}});
     const unsigned g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
     for (unsigned k = 0; k < 8; k++) {
@@ -301,3 +298,5 @@ static inline void cp_async_wait() {             // all groups but the last PEND
         groups[i].clear();
     }
 }
+
+#endif
