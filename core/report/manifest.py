@@ -24,7 +24,7 @@ WHAT = {
     "pred_probs.npy": "class probabilities of each image, defined below",
     "soft_labels.npy": "the label distributions that step 1 ended with",
     "suggested_labels.npy": "the class of greatest weight in the soft labels",
-    "corrected_labels.npy": "the suggested label where its weight is at least the setting `sure`, else the given one",
+    "corrected_labels.npy": "the suggested label where step 1 gives it at least the probability `sure`, else the given one",
     "noise_matrix.npy": "estimated probability of each given label (column) where the truth is the class of the row",
     "label_issues.csv": "every image, the most suspicious first",
     "corrected_labels.csv": "the corrected labels, by path, to be given to --data, or by index, to --noise labels",
