@@ -68,7 +68,8 @@ def label_line(result):
     """What happened to the labels, in one line."""
     moved = int((result.corrected != result.given).sum())
     if math.isnan(result.recovery):
-        return f"labels: {moved} of {len(result.given)} changed (the true labels are not known)"
+        doubtful = int((result.suggested != result.given).sum())
+        return f"labels: {doubtful} of {len(result.given)} are suspicious, {moved} were corrected (the true ones are not known)"
     return (f"correct labels: {percent(result.initial)} given -> {percent(result.recovery)} corrected"
             f"   ({moved} of {len(result.given)} changed)")
 
