@@ -1,8 +1,4 @@
-"""Learning with noisy labels: better labels and a trained network from images whose labels cannot be trusted.
-
-The method of "Joint Optimization Framework for Learning with Noisy Labels" (Tanaka et al., CVPR 2018):
-step 1 trains a network and its labels in turn, step 2 trains a fresh network on the labels found.
-"""
+"""The one command: a run, or what can be done before and after one. core/options.py says what can be asked for."""
 import os
 import signal
 import sys

@@ -36,7 +36,7 @@ def launch(main, size=None):
     size None: the ranks of mpirun where it started this program, else one for each available processor, or one alone where
     processes cannot be forked. Errors: see above; InputError for a size that cannot be had here.
     """
-    if any(int(os.environ.get(name) or 1) > 1 for name in MPI_SIZES):
+    if under_mpirun():
         if size is not None:
             raise InputError("under mpirun the number of ranks is mpirun's: leave --ranks, --gpu and --sweep away, or mpirun")
         return launch_mpi(main, Mpi())
@@ -47,6 +47,11 @@ def launch(main, size=None):
     size = size or (available_processors() if can_fork else 1)
     with threadpool_limits(1, "blas"):
         return main(Serial()) if size == 1 else launch_forked(main, size)
+
+
+def under_mpirun():
+    """Whether this is one of several processes that mpirun has started."""
+    return any(int(os.environ.get(name) or 1) > 1 for name in MPI_SIZES)
 
 
 def speaks():

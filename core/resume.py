@@ -1,11 +1,10 @@
 """Runs that did not come to their end: what a folder holds of one, and what to type to go on."""
-import os
 import shlex
 from pathlib import Path
 
 from core.checkpoint import load_sealed, newest
 from core.errors import InputError
-from core.launch import MPI_SIZES
+from core.launch import under_mpirun
 from core.recipes import Recipe
 from core.report.config import read_config
 from core.report.folder import is_complete
@@ -20,8 +19,7 @@ def stored(folder):
         config = Config(**{**values, "recipe": Recipe(**values["recipe"]), "out": str(folder)})
     except (KeyError, TypeError):
         raise InputError(f"{folder} was written by another version of this program: go on with that one, or begin anew") from None
-    under_mpi = any(int(os.environ.get(name) or 1) > 1 for name in MPI_SIZES)
-    return config._replace(ranks=None) if config.gpu is not None or under_mpi else config
+    return config._replace(ranks=None) if config.gpu is not None or under_mpirun() else config
 
 
 def can_go_on(config):
