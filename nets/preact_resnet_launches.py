@@ -1,21 +1,33 @@
 """The network of nets/preact_resnet.py written down as launches of the kernels of core/kernels, for batches of one shape.
 
-    unit       y = conv(max(x a + b, 0)) [+ shortcut], and the sums of y        conv.cu; a, b from the sums of x: norm.cu
-    backward   dw: wgrad.cu;  g, the gradient of x a + b, and its sums: conv.cu, turned;  dx: norm.cu
+    unit       y = conv(max(x a + b, 0)) [+ shortcut], and the sums of y; a, b from the sums of x               conv.cu: BATCH
+    backward   g, the gradient of x a + b, and its sums; dx from them, by the convolution that needs it next    conv.cu: GRADIENT
+               dw of all layers of one shape in a stage together                                                wgrad.cu
 
 So an activation is stored once, x or h, before its normalisation; what is normalised is made again wherever it is read.
 Letters: core/kernels/launches.py.
 """
+from typing import NamedTuple
+
 import numpy as np
 
 from core.kernels import launches
-from core.kernels.convolution import conv, wgrad, wgrad_parts
-from core.kernels.parameters import PADDED, Parameters, views
+from core.kernels.convolution import batch, conv, given, gradient, plain, wgrad, wgrad_parts
+from core.kernels.parameters import PADDED, Parameters, pairs, views
 from core.kernels.program import NULL, Program
 from core.optim import flatten
 from nets.preact_resnet import block_plan, init
 
 SCALE = 8192              # of the loss, for gradients stored in 16 bits: docs/gpu.md says why this number
+
+
+class Behind(NamedTuple):
+    """g, the gradient behind the normalisation `name` of x, with its sums; and what came round the block, to be added in front."""
+    g: object
+    sums: object
+    x: object
+    name: str
+    round: object = NULL
 
 
 class Network:
@@ -30,7 +42,8 @@ class Network:
         size = sum(shape[0] for shape in running.values())
         self.running, self.moments = program.array(size, np.float32), program.array(size, np.float32)
         self.running_views, self.moment_views = views(self.running, running), views(self.moments, running)
-        self.activations, self.norms, self.saved = {}, {}, {}
+        self.running_pairs, self.moment_pairs = pairs(self.running, running), pairs(self.moments, running)
+        self.activations, self.norms, self.saved, self.wanted = {}, {}, {}, {}
         self.images, self.x = program.array(shape, np.float32), program.array((*shape[:3], PADDED))
         self.logits, self.dlogits = (program.array((shape[0], arch.classes), np.float32) for _ in range(2))
         self.pooled = program.array((shape[0], arch.widths[-1]), np.float32)
@@ -59,74 +72,86 @@ class Network:
             self.activations[key] = self.program.array(shape)
         return self.activations[key]
 
-    def conv(self, name, x, norm, stride=1, added=NULL, sums=True):
+    def conv(self, name, source, stride=1, added=NULL, sums=True):
         """(out, its sums)"""
-        w, (N, H, W, _) = self.parameters.weights[name], x.shape
+        w, (N, H, W, _) = self.parameters.weights[name], source.x.shape
         out = self.activation(name, (N, -(-H // stride), -(-W // stride), w.shape[3]))
-        return out, conv(self.program, x, norm, w, out, stride, added=added, sums=sums and not self.inference)
+        return out, conv(self.program, source, w, out, stride, added=added, sums=sums and not self.inference)
 
-    def norm(self, name, x, sums):
-        """norm of x (..., C): from its sums, or from the running statistics."""
-        theta = self.parameters.theta_views
-        gamma, beta = theta[f"{name}.gamma"], theta[f"{name}.beta"]
-        mean, var = ((self.running_views if self.inference else self.moment_views)[f"{name}.{which}"] for which in ("mean", "var"))
-        self.norms[name] = (launches.norm_inference(self.program, mean, var, gamma, beta) if self.inference else
-                            launches.norm_forward(self.program, x, sums, gamma, beta, mean, var))
-        return self.norms[name]
+    def normalised(self, name, x, sums):
+        """max(x a + b, 0) as a source of convolutions: by its sums, or by the running statistics."""
+        if self.inference:
+            self.norms[name] = launches.norm_inference(self.program, self.running_pairs[name], self.parameters.affine[name])
+            return given(x, self.norms[name])
+        self.norms[name] = self.program.array((4, x.shape[-1]), np.float32)
+        return batch(x, sums, self.parameters.affine[name], self.norms[name], self.moment_pairs[name])
+
+    def through(self, behind, name):
+        """(dx, the source of convolutions that makes it) of a gradient behind a normalisation; dx gets an array of this name."""
+        dx, slots = self.activation(name, behind.x.shape), self.parameters.affine_slots[behind.name]
+        return dx, gradient(*behind[:3], self.norms[behind.name], behind.round, dx, slots)
 
     def wgrad(self, name, x, norm, dy, stride=1):
-        """The slots of the gradient of that convolution's weights."""
+        """The gradient of that convolution's weights is wanted: a layer for the next launch of its kind."""
         slots = self.parameters.slots[name]
-        wgrad(self.program, x, norm, dy, slots, slots.shape[1], stride)
+        self.wanted.setdefault((x.shape, slots.shape, stride), []).append((x, norm, dy, slots))
 
-    def norm_backward(self, name, g, x, sums, dx, added=NULL):
-        """dx; dx is the name of its array."""
-        slots, dx = self.parameters.slots, self.activation(dx, x.shape)
-        launches.norm_backward(self.program, g, x, sums, self.norms[name], slots[f"{name}.gamma"], slots[f"{name}.beta"], dx, added)
-        return dx
+    def wgrads(self):
+        """All that are wanted; layers of one shape by one launch."""
+        for (_, slots, stride), layers in self.wanted.items():
+            for x, norm, dy, found in layers:
+                wgrad(self.program, x, norm, dy, found, slots[1], stride)
+        self.wanted = {}
 
 
 def forward(n):
     """Every unit normalises what the one before has left, x or h, by its sums."""
-    x, sums = n.conv("conv", n.x, NULL)
+    x, sums = n.conv("conv", plain(n.x))
     for name, _, _, stride, projecting in block_plan(n.arch):
-        bn1 = n.norm(f"{name}.bn1", x, sums)
-        shortcut = n.conv(f"{name}.projection", x, bn1, stride, sums=False)[0] if projecting else x
-        h, sums = n.conv(f"{name}.conv1", x, bn1, stride)
+        source = n.normalised(f"{name}.bn1", x, sums)
+        h, h_sums = n.conv(f"{name}.conv1", source, stride)
+        shortcut = n.conv(f"{name}.projection", given(x, n.norms[f"{name}.bn1"]), stride, sums=False)[0] if projecting else x
         n.saved[name] = x, h
-        x, sums = n.conv(f"{name}.conv2", h, n.norm(f"{name}.bn2", h, sums), added=shortcut)
+        x, sums = n.conv(f"{name}.conv2", n.normalised(f"{name}.bn2", h, h_sums), added=shortcut)
     n.saved["bn"] = x
-    theta = n.parameters.theta_views
-    launches.head_forward(n.program, x, n.norm("bn", x, sums), theta["linear.w"], theta["linear.b"], n.pooled, n.logits)
+    source, theta = n.normalised("bn", x, sums), n.parameters.theta_views
+    launches.head_forward(n.program, source, theta["linear.w"], theta["linear.b"], n.pooled, n.logits)
 
 
 def backward(n):
     """The forward pass read upwards."""
     x, theta, slots = n.saved["bn"], n.parameters.theta_views, n.parameters.slots
-    g = n.activation("g", x.shape)
+    g = n.activation("g1", x.shape)
     sums = launches.head_backward(n.program, n.dlogits, x, n.norms["bn"], theta["linear.w"], n.pooled, g,
                                   slots["linear.w"], slots["linear.b"])
-    dx = n.norm_backward("bn", g, x, sums, "dx")
+    behind = Behind(g, sums, x, "bn")
     for name, _, _, stride, projecting in reversed(block_plan(n.arch)):
-        dx = block_backward(n, name, dx, stride, projecting)
+        behind = block_backward(n, name, behind, stride, projecting)
+        if projecting:                                          # the first block of a stage is the last of them
+            n.wgrads()
+    dx, source = n.through(behind, "dx")
+    launches.norm_backward(n.program, source)
     n.wgrad("conv", n.x, NULL, dx)
+    n.wgrads()
 
 
-def block_backward(n, name, dout, stride, projecting):
-    """dx of the block from the gradient of its output, which is used up."""
+def block_backward(n, name, behind, stride, projecting):
+    """What is behind the first normalisation of the block, from what is behind the one after the block."""
     (x, h), w, da = n.saved[name], n.parameters.weights, NULL
-    bn1, bn2, g = n.norms[f"{name}.bn1"], n.norms[f"{name}.bn2"], n.activation("g", h.shape)
+    bn1, bn2 = n.norms[f"{name}.bn1"], n.norms[f"{name}.bn2"]
+    dout, source = n.through(behind, f"{name}.dout")
+    g = n.activation("g2", h.shape)
+    sums = conv(n.program, source, w[f"{name}.conv2"], g, turned=True, gate=h, gate_norm=bn2)
     n.wgrad(f"{name}.conv2", h, bn2, dout)
-    sums = conv(n.program, dout, NULL, w[f"{name}.conv2"], g, turned=True, gate=h, gate_norm=bn2)
-    dh = n.norm_backward(f"{name}.bn2", g, h, sums, "dh")
     if projecting:                                              # the pre-activation fed two convolutions
-        n.wgrad(f"{name}.projection", x, bn1, dout, stride)
         da = n.activation("da", x.shape)
-        conv(n.program, dout, NULL, w[f"{name}.projection"], da, spread=stride, turned=True, sums=False)
+        conv(n.program, plain(dout), w[f"{name}.projection"], da, spread=stride, turned=True, sums=False)
+        n.wgrad(f"{name}.projection", x, bn1, dout, stride)
+    dh, source = n.through(Behind(g, sums, h, f"{name}.bn2"), f"{name}.dh")
+    g = n.activation("g1", x.shape)
+    sums = conv(n.program, source, w[f"{name}.conv1"], g, spread=stride, turned=True, added=da, gate=x, gate_norm=bn1)
     n.wgrad(f"{name}.conv1", x, bn1, dh, stride)
-    g = n.activation("g", x.shape)
-    sums = conv(n.program, dh, NULL, w[f"{name}.conv1"], g, spread=stride, turned=True, added=da, gate=x, gate_norm=bn1)
-    return n.norm_backward(f"{name}.bn1", g, x, sums, "dx", NULL if projecting else dout)
+    return Behind(g, sums, x, f"{name}.bn1", NULL if projecting else dout)
 
 
 def parts(program, arch, shape, theta):

@@ -103,11 +103,11 @@ def test_every_kernel_compiles_without_spills(file, tmp_path):
     assert len(report) >= len(CAPABILITIES) * len(wanted)
     for name, registers, stack, spills in report:
         assert spills == 0 and stack <= 32, name
-        assert registers <= (140 if "conv" in name else 128), name
+        assert registers <= (144 if "conv" in name else 128), name
 
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_every_launch_is_one_that_a_gpu_accepts(number):
     for launch in launches(number):
-        assert launch.block <= 1024 and launch.block % 32 == 0 and launch.shared <= 96 * 1024, launch.name
+        assert launch.block <= 1024 and launch.block % 32 == 0 and launch.shared <= 99 * 1024, launch.name
         assert all(1 <= n <= limit for n, limit in zip(launch.grid, (2**31 - 1, 65535), strict=False)), launch.name

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from core.kernels.convolution import conv, wgrad, wgrad_parts
+from core.kernels.convolution import batch, conv, given, gradient, plain, wgrad, wgrad_parts
 from core.kernels.program import NULL, Program
-from core.layers import conv_backward, conv_forward
+from core.layers import BATCHNORM_EPS, conv_backward, conv_forward
 from tests.emulator import devices, filled, in_every_order, poisoned
 
 on_every_device = pytest.mark.parametrize("xp", devices())
@@ -40,7 +40,7 @@ LAYERS = {
 
 
 class Trial:
-    """One layer with random arrays; its three launches are written down in the program."""
+    """One layer with random arrays; its launches are written down in the program."""
 
     def __init__(self, xp, layer, kernels):
         number, R, C, K, stride, N, H, W, extras = layer
@@ -48,31 +48,61 @@ class Trial:
         self.layer, self.rng, self.program = layer, np.random.default_rng(R * C + K + H), Program(xp, number, kernels)
         self.arrays = {"x": self.draw(N, H, W, C), "dy": self.draw(N, h, v, K), "residual": self.draw(N, h, v, K),
                        "more": self.draw(N, H, W, C), "w": self.draw(R, R, C, K, scale=1 / np.sqrt(R * R * C)),
-                       "norm": self.rng.standard_normal((2, C)).astype(np.float32)}
-        x, dy, residual, more, w, norm = (filled(xp, a) for a in self.arrays.values())
-        self.out, self.dx = poisoned(xp, dy.shape, x.dtype), poisoned(xp, x.shape, x.dtype)
+                       "y": self.draw(N, h, v, K), "affine": self.rng.standard_normal((2, C)).astype(np.float32),
+                       "norm": self.rng.standard_normal((4, K)).astype(np.float32)}
+        self.arrays["sums"] = slots(self.arrays["x"], self.arrays["x"])
+        self.arrays["dy_sums"] = slots(self.arrays["dy"], self.arrays["y"])
+        x, dy, residual, more, w, y, affine, norm, sums, dy_sums = (filled(xp, a) for a in self.arrays.values())
+        self.out, self.out_given, self.dx, self.kept = (poisoned(xp, a.shape, x.dtype) for a in (dy, dy, x, dy))
+        self.norm, self.moments, self.daffine = (poisoned(xp, shape, np.float32) for shape in ((4, C), (2, C), (2, K)))
         parts = -(-wgrad_parts(self.program, R, C, K, stride, N, h, v) // 2)                # so that a block has two chunks
         self.slots = poisoned(xp, (parts, R, R, C, K), np.float32)
         with self.program.section("forward"):
-            self.sums = conv(self.program, x, norm if extras else NULL, w, self.out, stride, added=residual if extras else NULL)
+            source = batch(x, sums, affine, self.norm, self.moments) if extras else plain(x)
+            self.sums = conv(self.program, source, w, self.out, stride, added=residual if extras else NULL)
+        with self.program.section("given"):
+            conv(self.program, given(x, self.norm), w, self.out_given, stride, added=residual, sums=False)
         with self.program.section("dgrad"):
-            self.dsums = conv(self.program, dy, NULL, w, self.dx, 1, stride, True, *([more, x, norm] if extras else []))
+            source = gradient(dy, dy_sums, y, norm, residual, self.kept, self.daffine) if extras else plain(dy)
+            self.dsums = conv(self.program, source, w, self.dx, 1, stride, True, *([more, x, self.norm] if extras else []))
         with self.program.section("wgrad"):
-            wgrad(self.program, x, norm if extras else NULL, dy, self.slots, R, stride)
+            wgrad(self.program, x, self.norm if extras else NULL, dy, self.slots, R, stride)
 
     def draw(self, *shape, scale=1):
         """Random numbers that the tensor cores take as they are: with 10-bit mantissas."""
         numbers = (scale * self.rng.standard_normal(shape)).astype(np.float16)
         return numbers.astype(self.program.dtype)
 
-    def exact(self):
-        """(a, y, g, dw) in float64 from the same numbers; a rounded as the tensor cores need it."""
-        x, dy, residual, more, w, norm = (a.astype(float) for a in self.arrays.values())
-        z = (x * norm[0] + norm[1]).astype(np.float32)
-        a = rounded(np.maximum(z, 0), self.layer.number) if self.layer.extras else x
-        y, saved = conv_forward(a, w, self.layer.stride)
-        dx, dw = conv_backward(dy, saved)
-        return (a, y + residual, np.where(z > 0, dx + more, 0), dw) if self.layer.extras else (a, y, dx, dw)
+    def exact_norm(self):
+        """(norm, moments) in float64."""
+        x, (gamma, beta) = self.arrays["x"].astype(float), self.arrays["affine"].astype(float)
+        mean, var, M = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2)), x.size // x.shape[-1]
+        a = gamma / np.sqrt(var + BATCHNORM_EPS)
+        return np.array([a, beta - mean * a, mean, a / gamma]), np.array([mean, var * M / max(M - 1, 1)])
+
+    def exact_gradient(self):
+        """(dx, (dgamma, dbeta)) in float64 of the normalisation behind which dy is, dx with what came round."""
+        g, y, round, (a, _, mean, inv_std) = (self.arrays[name].astype(float) for name in ("dy", "y", "residual", "norm"))
+        y_hat = (y - mean) * inv_std
+        dgamma, dbeta, M = (g * y_hat).sum(axis=(0, 1, 2)), g.sum(axis=(0, 1, 2)), g.size // g.shape[-1]
+        return a * (g - (dbeta + y_hat * dgamma) / M) + round, np.array([dgamma, dbeta])
+
+    def exact(self, norm, kept):
+        """(y, g, dw) in float64 from the same numbers, norm and kept among them; operands rounded as the tensor cores need it."""
+        x, dy, residual, more, w, *_ = (a.astype(float) for a in self.arrays.values())
+        if not self.layer.extras:
+            y, saved = conv_forward(x, w, self.layer.stride)
+            return y, *conv_backward(dy, saved)
+        z = (x * norm[0].astype(float) + norm[1]).astype(np.float32)
+        y, saved = conv_forward(rounded(np.maximum(z, 0), self.layer.number), w, self.layer.stride)
+        dx, _ = conv_backward(rounded(kept.astype(np.float32), self.layer.number), saved)
+        return y + residual, np.where(z > 0, dx + more, 0), conv_backward(dy, saved)[1]
+
+
+def slots(y, other):
+    """(3, 2, C): the sums of y and of y * other over the pixels, in three parts."""
+    terms = np.stack([y.astype(float), y.astype(float) * other], axis=3).reshape(-1, 2, y.shape[-1])
+    return np.array([part.sum(axis=0) for part in np.array_split(terms, 3)], np.float32)
 
 
 def rounded(a, number):
@@ -101,6 +131,10 @@ def assert_stored(found, exact, number):
     assert (np.abs(found - exact) <= tolerance).all()
 
 
+def assert_near(found, exact, tolerance):
+    assert (np.abs(found - exact) <= tolerance * np.abs(exact).max(axis=1, keepdims=True)).all()
+
+
 def assert_sums(sums, y, other):
     """The tiles' sums of y as stored, and of y * other."""
     for found, terms in zip(sums.astype(float).sum(axis=0), (y, y * other), strict=True):
@@ -111,24 +145,44 @@ def assert_sums(sums, y, other):
 @pytest.mark.parametrize("name", LAYERS)
 def test_forward(xp, name):
     trial = trials(xp)[name]
-    out, sums = in_every_order(xp, lambda: trial.program.run("forward"), [trial.out, trial.sums])
-    assert_stored(out, trial.exact()[1], trial.layer.number)
+    left = [trial.norm, trial.moments] if trial.layer.extras else []
+    out, sums, *left = in_every_order(xp, lambda: trial.program.run("forward"), [trial.out, trial.sums, *left])
+    assert_stored(out, trial.exact(xp.asnumpy(trial.norm), xp.asnumpy(trial.kept))[0], trial.layer.number)
     assert_sums(sums, out.astype(float), out)
+    if left:
+        for found, exact in zip(left, trial.exact_norm(), strict=True):
+            assert_near(found, exact, 1e-5)
+
+
+@on_every_device
+@pytest.mark.parametrize("name", [name for name, layer in LAYERS.items() if layer.extras])
+def test_with_a_norm_that_is_given_it_is_the_same(xp, name):
+    trial = trials(xp)[name]
+    trial.program.run("forward")
+    out, = in_every_order(xp, lambda: trial.program.run("given"), [trial.out_given])
+    assert np.array_equal(out, xp.asnumpy(trial.out))
 
 
 @on_every_device
 @pytest.mark.parametrize("name", LAYERS)
 def test_gradient_with_respect_to_x(xp, name):
     trial = trials(xp)[name]
-    g, sums = in_every_order(xp, lambda: trial.program.run("dgrad"), [trial.dx, trial.dsums])
-    assert_stored(g, trial.exact()[2], trial.layer.number)
+    trial.program.run("forward")                                                 # makes the norm that the gate needs
+    left = [trial.kept, trial.daffine] if trial.layer.extras else []
+    g, sums, *left = in_every_order(xp, lambda: trial.program.run("dgrad"), [trial.dx, trial.dsums, *left])
+    assert_stored(g, trial.exact(xp.asnumpy(trial.norm), xp.asnumpy(trial.kept))[1], trial.layer.number)
     assert_sums(sums, g.astype(float), trial.arrays["x"] if trial.layer.extras else g)
+    if left:
+        dx, exact = trial.exact_gradient()
+        assert_stored(left[0], dx, trial.layer.number)
+        assert_near(left[1], exact, 1e-5)
 
 
 @on_every_device
 @pytest.mark.parametrize("name", LAYERS)
 def test_gradient_with_respect_to_w(xp, name):
     trial = trials(xp)[name]
+    trial.program.run("forward")
     slots, = in_every_order(xp, lambda: trial.program.run("wgrad"), [trial.slots])
-    dw = trial.exact()[3]
+    dw = trial.exact(xp.asnumpy(trial.norm), trial.arrays["dy"])[2]
     assert np.abs(slots.astype(float).sum(axis=0) - dw).max() <= 2e-6 * np.abs(dw).max()

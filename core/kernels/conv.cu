@@ -1,13 +1,18 @@
 // The convolution, forward and with respect to x:  normalise, ReLU, 3x3 or 1x1, add, mask, sums -- one pass over each tensor.
 //
-//   a   = max(x * norm[0] + norm[1], 0), or x itself where norm is null        x (N, H, W, C), norm (2+, C)
+//   a   = x                                       SOURCE PLAIN                 x (N, H, W, C)
+//       = max(x * norm[0] + norm[1], 0)                  GIVEN                 norm (4, C), of the running statistics
+//       = the same, with norm from in_sums               BATCH                 in_sums (slots, 2, C), affine (2, C): norm.cuh
+//       = x * a + before * c1 + c0 [+ round]             GRADIENT              x: the gradient behind a normalisation of `before`
 //   y   = conv_forward(a, w, STRIDE)                                           w (R, R, C, K)             the forward pass
 //   y   = conv_forward(spread(a, SPREAD), turned w)                            w (R, R, K, C), TURNED     its gradient for x
 //   y  += added                                                                added like out, or null    the residual
 //   y   = y where gate * gate_norm[0] + gate_norm[1] > 0, else 0               gate like out, or null     the ReLU's gradient
 //   out = y,  sums[tile] = (sum y, sum y * y), or (sum y, sum y * gate)        out (N, h, v, K), sums (tiles, 2, K) or null
 //
-// Products of 10-bit mantissas, added in float32. The sums are of y as stored, tile by tile: norm.cu adds the tiles up in order.
+// On the way it leaves what later kernels need: BATCH the norm (null: it does not) and the moments in statistics (2, C);
+// GRADIENT a in `kept`, like x, and dgamma, dbeta in statistics. round, what came round the block, may be null.
+// Products of 10-bit mantissas, added in float32. The sums are of y as stored, tile by tile, and added up by whoever needs them.
 //
 // Blocks.  One block of WARPS warps makes, for KT of the K channels, a tile of IMAGES x TH x TW pixels of out.
 //          blockIdx.x: tile (columns fastest, then rows, then images); blockIdx.y: KT channels.
@@ -24,29 +29,38 @@
 // Rows in shared memory are 16 bytes longer than their numbers, so that the eight rows of an 8 x 8 matrix lie in eight different
 // groups of four banks. At the end the sums of the products pass through shared memory (pixels x KT floats), so that global
 // memory is read and written in pieces of 16 bytes.
+//
+// A number from memory comes after some 600 cycles, one from the cache after 300. So a thread asks for many at once: for up to 12
+// pieces of x, which arrive while the sums are added up, and for up to 8 of what is added or gates.
 #include "device.cuh"
+#include "norm.cuh"
 
-template <typename T, int R, int C, int K, int STRIDE, int SPREAD, bool TURNED, int IMAGES, int TH, int TW, int KT, int WARPS>
-__global__ void __launch_bounds__(32 * WARPS)
-conv(const T* x, const float* norm, const T* w, const T* added, const T* gate, const float* gate_norm, T* out, float* sums,
-     int N, int H, int W, int h, int v) {
+enum Source { PLAIN, GIVEN, BATCH, GRADIENT };
+
+template <typename T, Source SOURCE, int R, int C, int K, int STRIDE, int SPREAD, bool TURNED, int IMAGES, int TH, int TW, int KT,
+          int WARPS>
+__global__ void __launch_bounds__(32 * WARPS, WARPS < 8 ? 3 : 2)
+conv(const T* x, const T* before, const T* round, T* kept, const float* in_sums, const float* affine, float* norm, float* statistics,
+     const T* w, const T* added, const T* gate, const float* gate_norm, T* out, float* sums,
+     int N, int H, int W, int h, int v, int slots) {
     using Num = Number<T>;
     constexpr int VEC = Num::VEC, KSTEP = Num::KSTEP, THREADS = 32 * WARPS;
-    constexpr int PH = (TH - 1) * STRIDE + R, PW = (TW - 1) * STRIDE + R, PITCH = C + VEC;           // of x in shared memory
+    constexpr int PH = (TH - 1) * STRIDE + R, PW = (TW - 1) * STRIDE + R, HALO = IMAGES * PH * PW, PITCH = C + VEC;   // of x
     constexpr int ROWS = TURNED ? KT : C, COLUMNS = TURNED ? C : KT, SLAB_PITCH = COLUMNS + (TURNED ? VEC : 8);
     constexpr int PIXELS = IMAGES * TH * TW, MT = PIXELS / (16 * WARPS), NT = KT / 8, STAGE_PITCH = KT + 4;
     static_assert(C % KSTEP == 0 && K % KT == 0 && KT % 16 == 0, "channels come in multiples of 16");
     static_assert(PIXELS % (16 * WARPS) == 0 && THREADS % (KT / VEC) == 0 && THREADS % (C / VEC) == 0, "a tile is cut evenly");
+    static_assert(SOURCE != GRADIENT || STRIDE == 1, "a gradient is spread, it does not stride");
 
     DYNAMIC_SHARED(memory);
     T* const tile = reinterpret_cast<T*>(memory);
-    T* const slabs = tile + IMAGES * PH * PW * PITCH;
+    T* const slabs = tile + HALO * PITCH;
     const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
     const int across = (v + TW - 1) / TW, down = (h + TH - 1) / TH;
     const int v0 = blockIdx.x % across * TW, h0 = blockIdx.x / across % down * TH, n0 = blockIdx.x / (across * down) * IMAGES;
     const int k0 = blockIdx.y * KT;
 
-    // ---- fetching: a slab of w, x with its halo -------------------------------------------------------------------------------
+    // ---- a slab of w --------------------------------------------------------------------------------------------------------
     const auto fetch_slab = [&](int tap) {
         T* const slab = slabs + tap % 2 * ROWS * SLAB_PITCH;
         for (int e = thread; e < ROWS * COLUMNS / VEC; e += THREADS) {
@@ -56,19 +70,92 @@ conv(const T* x, const float* norm, const T* w, const T* added, const T* gate, c
         }
         cp_async_commit();
     };
-
     fetch_slab(0);
-    const int c = thread % (C / VEC) * VEC;        // every thread VEC channels, always the same, of every so many pixels
-    const Activation<T> activation(norm, C, c);
-#pragma unroll 4
-    for (int pixel = thread / (C / VEC); pixel < IMAGES * PH * PW; pixel += THREADS / (C / VEC)) {
+
+    // ---- x with its halo: every thread VEC channels, always the same, of every so many pixels -----------------------------------
+    constexpr int TENSORS = SOURCE == GRADIENT ? 3 : 1, EVERY = THREADS / (C / VEC), TURNS = (HALO + EVERY - 1) / EVERY;
+    constexpr int LIMIT = SOURCE == GRADIENT ? 4 : R == 1 ? 8 : 11, GROUP = TURNS < LIMIT ? TURNS : LIMIT;
+    const int c = thread % (C / VEC) * VEC, pixel0 = thread / (C / VEC);
+    const auto within = [&](int pixel, int& at) {              // whether there is such a pixel in the batch, and where
         const int n = n0 + pixel / (PH * PW);
         const int i = h0 * STRIDE - R / 2 + pixel / PW % PH, j = v0 * STRIDE - R / 2 + pixel % PW;     // in the image, spread
-        const bool inside = n < N && i >= 0 && j >= 0 && i % SPREAD == 0 && j % SPREAD == 0 && i / SPREAD < H && j / SPREAD < W;
-        uint4 value = {0, 0, 0, 0};                                                    // the padding is of a, not of x
-        if (inside) value = activation(x + ((size_t(n) * H + i / SPREAD) * W + j / SPREAD) * C + c);
-        *reinterpret_cast<uint4*>(tile + pixel * PITCH + c) = value;
+        at = ((n * H + i / SPREAD) * W + j / SPREAD) * (C / VEC) + c / VEC;
+        return pixel < HALO && n < N && i >= 0 && j >= 0 && i % SPREAD == 0 && j % SPREAD == 0 && i / SPREAD < H && j / SPREAD < W;
+    };
+    uint4 raw[GROUP][TENSORS];
+    const auto load = [&](int begin) {
+#pragma unroll
+        for (int g = 0; g < GROUP; g++) {
+            int at;
+            if (!within(pixel0 + (begin + g) * EVERY, at)) continue;
+            raw[g][0] = pieces(x)[at];
+            if constexpr (SOURCE == GRADIENT) {
+                raw[g][1] = pieces(before)[at];
+                if (round) raw[g][2] = pieces(round)[at];
+            }
+        }
+    };
+    load(0);
+
+    float factor[VEC] = {}, term[VEC] = {}, shift[VEC] = {};   // a = x factor [+ before term] + shift
+    if constexpr (SOURCE == BATCH || SOURCE == GRADIENT) {
+        float* const found = reinterpret_cast<float*>(slabs + 2 * ROWS * SLAB_PITCH);                  // (3, C)
+        const bool writes = norm && blockIdx.x == 0 && blockIdx.y == 0;
+        with_totals(in_sums, slots, C, reinterpret_cast<float*>(memory), THREADS, [&](int k, double first, double second) {
+            if constexpr (SOURCE == BATCH) {
+                const Norm n = forward(k, first, second, C, N * H * W, affine, norm, statistics, writes);
+                found[k] = n.a, found[2 * C + k] = n.b;
+            } else {
+                const Terms t = backward(k, first, second, C, N * H * W, norm, statistics, writes);
+                found[k] = t.a, found[C + k] = t.c1, found[2 * C + k] = t.c0;
+            }
+        });
+        __syncthreads();
+#pragma unroll
+        for (int q = 0; q < VEC; q++) {
+            factor[q] = found[c + q], shift[q] = found[2 * C + c + q];
+            if constexpr (SOURCE == GRADIENT) term[q] = found[C + c + q];
+        }
+    } else if constexpr (SOURCE == GIVEN) {
+#pragma unroll
+        for (int q = 0; q < VEC; q++) factor[q] = norm[c + q], shift[q] = norm[C + c + q];
     }
+
+    const auto put = [&](int begin) {
+#pragma unroll
+        for (int g = 0; g < GROUP; g++) {
+            const int pixel = pixel0 + (begin + g) * EVERY;
+            int at;
+            uint4 value = {0, 0, 0, 0};                        // the padding is of a, not of x
+            if (within(pixel, at)) {
+                float a[VEC], other[VEC];
+                Num::unpack(a, raw[g][0]);
+                if constexpr (SOURCE == GRADIENT) {
+                    Num::unpack(other, raw[g][1]);
+#pragma unroll
+                    for (int q = 0; q < VEC; q++) a[q] = fmaf(a[q], factor[q], fmaf(other[q], term[q], shift[q]));
+                    if (round) {
+                        Num::unpack(other, raw[g][2]);
+#pragma unroll
+                        for (int q = 0; q < VEC; q++) a[q] += other[q];
+                    }
+                    const int i = pixel / PW % PH - R / 2, j = pixel % PW - R / 2;     // the halo is kept by the neighbours
+                    if (i >= 0 && i < TH && j >= 0 && j < TW && blockIdx.y == 0) pieces(kept)[at] = Num::pack(a);
+                } else if constexpr (SOURCE != PLAIN) {
+#pragma unroll
+                    for (int q = 0; q < VEC; q++) {
+                        a[q] = fmaf(a[q], factor[q], shift[q]);
+                        a[q] = a[q] < 0.f ? 0.f : a[q];        // not fmaxf, which would make 0 of NaN
+                    }
+                }
+                value = Num::pack_operand(a);
+            }
+            if (pixel < HALO) *pieces(tile + pixel * PITCH + c) = value;
+        }
+    };
+    put(0);
+#pragma unroll 1
+    for (int begin = GROUP; begin < TURNS; begin += GROUP) load(begin), put(begin);
 
     // ---- the products ---------------------------------------------------------------------------------------------------------
     const T* row[MT];                                                                  // where this lane's pixels begin
@@ -84,12 +171,12 @@ conv(const T* x, const float* norm, const T* w, const T* added, const T* gate, c
         __syncthreads();                           // the slab of this tap is there, and nobody reads the one before any more
         if (tap + 1 < R * R) fetch_slab(tap + 1);
         const T* const slab = slabs + tap % 2 * ROWS * SLAB_PITCH;
-        const int shift = (tap / R * PW + tap % R) * PITCH;
+        const int moved = (tap / R * PW + tap % R) * PITCH;
 #pragma unroll
         for (int from = 0; from < C; from += KSTEP) {
             unsigned a[MT][4], b[NT / 2][4];
 #pragma unroll
-            for (int m = 0; m < MT; m++) a_along(a[m], row[m] + shift + from, lane);
+            for (int m = 0; m < MT; m++) a_along(a[m], row[m] + moved + from, lane);
 #pragma unroll
             for (int k = 0; k < NT / 2; k++) {
                 if constexpr (TURNED) {
@@ -115,41 +202,58 @@ conv(const T* x, const float* norm, const T* w, const T* added, const T* gate, c
             at[0] = sum[m][k][0], at[1] = sum[m][k][1];
             at[8 * STAGE_PITCH] = sum[m][k][2], at[8 * STAGE_PITCH + 1] = sum[m][k][3];
         }
-    __syncthreads();
 
     // ---- added, gate, out: again every thread VEC channels, always the same ------------------------------------------------------
-    constexpr int PIECES = KT / VEC;
+    constexpr int PIECES = KT / VEC, PARTS = THREADS / PIECES, ROUNDS = PIXELS / PARTS, MANY = ROUNDS < 8 ? ROUNDS : 8;
+    static_assert(PIXELS % PARTS == 0 && ROUNDS % MANY == 0, "every thread has equally many pixels");
     const int piece = thread % PIECES * VEC, k = k0 + piece;
-    float first[VEC] = {}, second[VEC] = {};
-    for (int p = thread / PIECES; p < PIXELS; p += THREADS / PIECES) {
+    const auto inside = [&](int p, int& at) {
         const int n = n0 + p / (TH * TW), i = h0 + p / TW % TH, j = v0 + p % TW;
-        if (n >= N || i >= h || j >= v) continue;
-        const size_t at = ((size_t(n) * h + i) * v + j) * K + k;
-        float y[VEC], other[VEC];
+        at = ((n * h + i) * v + j) * (K / VEC) + k / VEC;
+        return n < N && i < h && j < v;
+    };
+    float first[VEC] = {}, second[VEC] = {};
+#pragma unroll 1
+    for (int begin = thread / PIECES; begin < PIXELS; begin += MANY * PARTS) {
+        uint4 more[MANY], gates[MANY];
 #pragma unroll
-        for (int q = 0; q < VEC; q++) y[q] = stage[p * STAGE_PITCH + piece + q];
-        if (added) {
-            Num::unpack(other, *reinterpret_cast<const uint4*>(added + at));
-#pragma unroll
-            for (int q = 0; q < VEC; q++) y[q] += other[q];
+        for (int r = 0; r < MANY; r++) {
+            int at;
+            if (!inside(begin + r * PARTS, at)) continue;
+            if (added) more[r] = pieces(added)[at];
+            if (gate) gates[r] = pieces(gate)[at];
         }
-        if (gate) {
-            Num::unpack(other, *reinterpret_cast<const uint4*>(gate + at));
+        if (begin < PARTS) __syncthreads();        // in the first round: all sums are there
 #pragma unroll
-            for (int q = 0; q < VEC; q++)
-                if (!(fmaf(other[q], gate_norm[k + q], gate_norm[K + k + q]) > 0.f)) y[q] = 0.f;
+        for (int r = 0; r < MANY; r++) {
+            int at;
+            if (!inside(begin + r * PARTS, at)) continue;
+            float y[VEC], other[VEC];
+#pragma unroll
+            for (int q = 0; q < VEC; q++) y[q] = stage[(begin + r * PARTS) * STAGE_PITCH + piece + q];
+            if (added) {
+                Num::unpack(other, more[r]);
+#pragma unroll
+                for (int q = 0; q < VEC; q++) y[q] += other[q];
+            }
+            if (gate) {
+                Num::unpack(other, gates[r]);
+#pragma unroll
+                for (int q = 0; q < VEC; q++)
+                    if (!(fmaf(other[q], gate_norm[k + q], gate_norm[K + k + q]) > 0.f)) y[q] = 0.f;
+            }
+            const uint4 stored = Num::pack(y);
+            pieces(out)[at] = stored;
+            Num::unpack(y, stored);
+#pragma unroll
+            for (int q = 0; q < VEC; q++) first[q] += y[q], second[q] += y[q] * (gate ? other[q] : y[q]);
         }
-        const uint4 stored = Num::pack(y);
-        *reinterpret_cast<uint4*>(out + at) = stored;
-        Num::unpack(y, stored);
-#pragma unroll
-        for (int q = 0; q < VEC; q++) first[q] += y[q], second[q] += y[q] * (gate ? other[q] : y[q]);
     }
     if (!sums) return;
 
     // ---- the sums of the tile -------------------------------------------------------------------------------------------------
     __syncthreads();
-    float* const partial = reinterpret_cast<float*>(memory);                           // (THREADS / PIECES, 2, KT)
+    float* const partial = reinterpret_cast<float*>(memory);                           // (PARTS, 2, KT)
 #pragma unroll
     for (int q = 0; q < VEC; q++) {
         partial[(thread / PIECES * 2) * KT + piece + q] = first[q];
@@ -158,7 +262,8 @@ conv(const T* x, const float* norm, const T* w, const T* added, const T* gate, c
     __syncthreads();
     for (int e = thread; e < 2 * KT; e += THREADS) {
         float total = 0;
-        for (int r = 0; r < THREADS / PIECES; r++) total += partial[r * 2 * KT + e];
+#pragma unroll 16
+        for (int r = 0; r < PARTS; r++) total += partial[r * 2 * KT + e];
         sums[(size_t(blockIdx.x) * 2 + e / KT) * K + k0 + e % KT] = total;
     }
 }

@@ -3,27 +3,73 @@
 N images, H x W pixels in, h x v out, C channels in, K out, R x R filter; a tile is (images, rows, columns) of pixels out.
 """
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
 from core.kernels.program import NULL, integers
 
-WARPS = 4
 BLOCKS = 256              # of a weight gradient: about two on each multiprocessor of a large GPU; fixed, so that its sums are, too
-LARGEST = 96 * 1024       # bytes of shared memory of a block: what every GPU from compute capability 8.0 on has
-TILES = {"conv": ((1, 8, 32), (1, 8, 16), (2, 8, 8), (1, 8, 8)), "wgrad": ((1, 4, 32), (1, 8, 16), (2, 8, 8), (1, 8, 8))}
+ADDED_UP = 64 * 1024      # bytes of sums that every block of the next kernel adds up for itself
+GROUP = 16                # slots that become one where there are more
+LARGEST = 99 * 1024       # bytes of shared memory of a block: what every GPU from compute capability 8.0 on has
+TILES = {"conv": ((1, 16, 32), (1, 8, 32), (1, 16, 16), (1, 8, 16), (2, 8, 8), (1, 8, 8)),
+         "wgrad": ((1, 4, 32), (1, 8, 16), (2, 8, 8), (1, 8, 8))}
 
 
-def conv(program, x, norm, w, out, stride=1, spread=1, turned=False, added=NULL, gate=NULL, gate_norm=NULL, sums=True):
-    """Write conv.cu down for x (N, H, W, C) and out (N, h, v, K); returns the sums (tiles, 2, K), NULL unless asked for."""
-    (N, H, W, C), (_, h, v, K), R = x.shape, out.shape, len(w)
-    tile, KT = conv_tile(program, R, C, K, stride, turned, v)
+class Source(NamedTuple):
+    """What a convolution reads, and what it makes of that on its way in: the first arguments of conv.cu, by their names there."""
+    kind: str
+    x: object
+    before: object = NULL
+    round: object = NULL
+    kept: object = NULL
+    sums: object = NULL
+    affine: object = NULL
+    norm: object = NULL
+    statistics: object = NULL
+
+
+def plain(x):
+    """x itself."""
+    return Source("PLAIN", x)
+
+
+def given(x, norm):
+    """max(z, 0), z = x normalised by the running statistics."""
+    return Source("GIVEN", x, norm=norm)
+
+
+def batch(x, sums, affine, norm, moments):
+    """max(z, 0), z = x normalised by the batch's statistics; norm and moments are filled, unless norm is NULL."""
+    return Source("BATCH", x, sums=sums, affine=affine, norm=norm, statistics=moments)
+
+
+def gradient(g, sums, x, norm, round, kept, affine_gradient):
+    """The gradient of x from g, that behind its normalisation, plus round; kept and affine_gradient are filled."""
+    return Source("GRADIENT", g, x, round, kept, sums, NULL, norm, affine_gradient)
+
+
+def conv(program, source, w, out, stride=1, spread=1, turned=False, added=NULL, gate=NULL, gate_norm=NULL, sums=True):
+    """Write conv.cu down for a source (N, H, W, C) and out (N, h, v, K); returns the sums (tiles, 2, K), NULL unless asked for."""
+    (N, H, W, C), (_, h, v, K), R = source.x.shape, out.shape, len(w)
+    tile, KT, warps = conv_tile(program, R, C, K, stride, turned, v)
     tiles = tiles_of(tile, N, h, v)
     sums = program.array((tiles, 2, K), np.float32) if sums else NULL
-    numbers = (R, C, K, stride, spread, str(turned).lower(), *tile, KT, WARPS)
-    program.launch("conv.cu", f"conv<T, {', '.join(map(str, numbers))}>", (tiles, K // KT), 32 * WARPS,
-                   (x, norm, w, added, gate, gate_norm, out, sums, *integers(N, H, W, h, v)),
-                   conv_shared(program, R, C, KT, stride, turned, tile))
+    numbers = (source.kind, R, C, K, stride, spread, str(turned).lower(), *tile, KT, warps)
+    program.launch("conv.cu", f"conv<T, {', '.join(map(str, numbers))}>", (tiles, K // KT), 32 * warps,
+                   (*source[1:], w, added, gate, gate_norm, out, sums,
+                    *integers(N, H, W, h, v, 0 if source.sums is NULL else len(source.sums))),
+                   conv_shared(program, R, C, KT, stride, turned, tile, warps))
+    return few_slots(program, sums)
+
+
+def few_slots(program, sums):
+    """The sums (slots, 2, C), or the sums of groups of them: as many as every block of the next kernel can add up for itself."""
+    while sums is not NULL and sums.nbytes > ADDED_UP:
+        some, columns = program.array((-(-len(sums) // GROUP), *sums.shape[1:]), np.float32), sums[0].size
+        program.launch("norm.cu", "fewer_slots", (len(some),), columns, (sums, some, *integers(len(sums), columns, GROUP)))
+        sums = some
     return sums
 
 
@@ -45,12 +91,16 @@ def wgrad_parts(program, R, C, K, stride, N, h, v):
 # ---- tiles ---------------------------------------------------------------------------------------------------------
 
 def conv_tile(program, R, C, K, stride, turned, v):
-    """(tile, KT) of conv.cu. KT: as many as leave 64 registers of sums to a thread; for small images fewer, for more blocks."""
+    """(tile, KT, warps) of conv.cu: the most channels, then the largest tile, that fit and leave 64 sums to a thread of 8 warps.
+
+    For small images at most 32 channels, for more blocks.
+    """
     for limit in (64, 32, 16):
         for tile in fitting("conv", v):
-            KT = min(K, limit, 32 if prod(tile) == 256 or v < 12 else 64)
-            if conv_shared(program, R, C, KT, stride, turned, tile) <= LARGEST:
-                return tile, KT
+            KT = min(K, limit, 16384 // prod(tile), 32 if v < 12 else 64)
+            warps = max(4, prod(tile) * KT // 2048)
+            if conv_shared(program, R, C, KT, stride, turned, tile, warps) <= LARGEST:
+                return tile, KT, warps
 
 
 def wgrad_tile(program, R, C, K, stride, v):
@@ -76,13 +126,13 @@ def halo(tile, R, stride):
     return images * ((rows - 1) * stride + R) * ((columns - 1) * stride + R)
 
 
-def conv_shared(program, R, C, KT, stride, turned, tile):
-    """Bytes of shared memory of conv.cu: x and two slabs of w, later the sums of the products."""
+def conv_shared(program, R, C, KT, stride, turned, tile, warps):
+    """Bytes of shared memory of conv.cu: x, two slabs of w and what normalises x; before and after that, what is being added up."""
     size = program.dtype.itemsize
     VEC = 16 // size
     slab = KT * (C + VEC) if turned else C * (KT + 8)
-    stage = 4 * max(prod(tile) * (KT + 4), 32 * WARPS * 2 * VEC)
-    return max(size * (halo(tile, R, stride) * (C + VEC) + 2 * slab), stage)
+    adding = 4 * 32 * warps * max(4, 2 * VEC)
+    return max(size * (halo(tile, R, stride) * (C + VEC) + 2 * slab) + 12 * C, 4 * prod(tile) * (KT + 4), adding)
 
 
 def wgrad_shared(program, R, CT, KT, stride, tile):

@@ -84,6 +84,10 @@ union Word { unsigned u; float f; };
 
 template <typename T> struct Number;
 
+// The array in pieces of 16 bytes.
+template <typename T> __device__ __forceinline__ uint4* pieces(T* p) { return reinterpret_cast<uint4*>(p); }
+template <typename T> __device__ __forceinline__ const uint4* pieces(const T* p) { return reinterpret_cast<const uint4*>(p); }
+
 template <> struct Number<half> {
     static constexpr int VEC = 8, KSTEP = 16;
 

@@ -3,6 +3,7 @@
 //   gather           x = augmented(images, order[step * B + b], seed, epoch)   core/data/batches.py: the same bits, then rounded
 //   enter            x = the images given                                      images (N, H, W, channels) float32
 //   head_forward     pooled (N, C) = mean over the pixels of max(x * norm[0] + norm[1], 0);  logits = pooled w + b
+//                    norm from sums, with its moments (norm.cuh); where sums is null, as given
 //   head_backward    g (N, H, W, C) = dlogits w^T / (H W) where x * norm[0] + norm[1] > 0, else 0;  sums (N, 2, C) of g, g*x
 //   linear_gradient  dw (C, classes) = pooled^T dlogits,  db = sum_n dlogits
 //
@@ -11,6 +12,7 @@
 //      head: one block of 256 threads = one image        thread = channel + C * part:   part 0 | part 1 | ...
 //                                                         part p takes the pixels p, p + parts, ...; then parts are added in order
 #include "device.cuh"
+#include "norm.cuh"
 
 constexpr int PADDED = 16, HEAD = 256;
 
@@ -48,15 +50,25 @@ __global__ void enter(const float* images, T* x, int M, int channels) {
 }
 
 template <typename T>
-__global__ void __launch_bounds__(HEAD)
-head_forward(const T* x, const float* norm, const float* w, const float* b, float* pooled, float* logits,
-             int pixels, int C, int classes) {
-    DYNAMIC_SHARED(memory);                                                            // HEAD floats
-    float* const partial = reinterpret_cast<float*>(memory);
+__global__ void __launch_bounds__(HEAD, 4)
+head_forward(const T* x, const float* sums, const float* affine, float* norm, float* moments, const float* w, const float* b,
+             float* pooled, float* logits, int pixels, int C, int classes, int slots) {
+    DYNAMIC_SHARED(memory);                                                            // 4 HEAD floats; (2, C): a, b of the norm
+    float *const partial = reinterpret_cast<float*>(memory), *const found = partial + 4 * HEAD;
     const int c = threadIdx.x % C, parts = HEAD / C, part = threadIdx.x / C, n = blockIdx.x;
+    if (sums) {
+        with_totals(sums, slots, C, partial, HEAD, [&](int k, double first, double second) {
+            const Norm of_k = forward(k, first, second, C, gridDim.x * pixels, affine, norm, moments, n == 0);
+            found[k] = of_k.a, found[C + k] = of_k.b;
+        });
+    } else if (part == 0) {
+        found[c] = norm[c], found[C + c] = norm[C + c];
+    }
+    __syncthreads();
     float sum = 0;
+#pragma unroll 8
     for (int p = part; p < pixels; p += parts) {
-        const float z = fmaf(Number<T>::get(x[(size_t(n) * pixels + p) * C + c]), norm[c], norm[C + c]);
+        const float z = fmaf(Number<T>::get(x[(size_t(n) * pixels + p) * C + c]), found[c], found[C + c]);
         sum += z < 0.f ? 0.f : z;
     }
     partial[threadIdx.x] = sum;

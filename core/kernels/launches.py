@@ -1,13 +1,14 @@
-"""Launches of norm.cu and ends.cu: batch normalisation, and the two ends of the network. Each function writes one or two down.
+"""Launches of norm.cu and ends.cu: batch normalisation, and the two ends of the network. Each function writes them down.
 
 x (N, H, W, C) or (..., C) activations, g their gradient behind the normalisation, M = pixels of the batch, norm (4, C), sums
 (slots, 2, C): as the kernel files say.
 """
 import numpy as np
 
+from core.kernels.convolution import few_slots
 from core.kernels.program import NULL, integers
 
-ROWS = 32 * 32            # threads of a block that adds slots up
+NORM = 256                # threads of a block of norm_backward
 HEAD = 256                # threads of a block of the head
 PIXELS = 256              # threads of a block with a pixel for each
 
@@ -18,37 +19,29 @@ def enter(program, images, x):
     program.launch("ends.cu", "enter<T>", (-(-M // PIXELS),), PIXELS, (images, x, *integers(M, channels)))
 
 
-def norm_forward(program, x, sums, gamma, beta, mean, var):
-    """norm from the sums of x; its moments go to mean and var."""
-    C = x.shape[-1]
-    norm = program.array((4, C), np.float32)
-    program.launch("norm.cu", "norm_forward", (-(-C // 32),), ROWS, (
-        sums, *integers(len(sums), C, x.size // C), gamma, beta, norm, mean, var), 16 * ROWS)
-    return norm
-
-
-def norm_inference(program, mean, var, gamma, beta):
+def norm_inference(program, moments, affine):
     """norm from the running statistics."""
-    C = len(mean)
+    C = moments.shape[1]
     norm = program.array((4, C), np.float32)
-    program.launch("norm.cu", "norm_inference", (-(-C // 32),), 32, (mean, var, gamma, beta, norm, *integers(C)))
+    program.launch("norm.cu", "norm_inference", (-(-C // 32),), 32, (moments, affine, norm, *integers(C)))
     return norm
 
 
-def norm_backward(program, g, x, sums, norm, dgamma, dbeta, dx, added=NULL):
-    """dx, and the gradients of gamma and beta; added, the gradient that came round the block, may be the array of dx."""
-    C = x.shape[-1]
-    terms, blocks = program.array((3, C), np.float32), min(-(-x.size * x.itemsize // 16 // 256), 1024)
-    program.launch("norm.cu", "norm_backward", (-(-C // 32),), ROWS, (
-        sums, *integers(len(sums), C, x.size // C), norm, dgamma, dbeta, terms), 16 * ROWS)
-    program.launch("norm.cu", "norm_apply<T>", (blocks,), 256, (g, x, terms, added, dx, *integers(x.size // C, C)))
+def norm_backward(program, source):
+    """What a convolution would make of this GRADIENT on its way in, where there is none."""
+    g, x, _, dx, sums, _, norm, affine_gradient = source[1:]
+    C, blocks = x.shape[-1], min(-(-x.size * x.itemsize // 16 // NORM), 264)               # two for each multiprocessor
+    program.launch("norm.cu", "norm_backward<T>", (blocks,), NORM, (
+        g, x, sums, norm, affine_gradient, dx, *integers(x.size // C, C, len(sums))), 16 * NORM + 12 * C)
 
 
-def head_forward(program, x, norm, w, b, pooled, logits):
-    """logits (N, classes) = mean over the pixels of ReLU(norm(x)), times w, plus b; pooled (N, C) is the mean."""
+def head_forward(program, source, w, b, pooled, logits):
+    """logits (N, classes) = mean over the pixels of the source, BATCH or GIVEN, times w, plus b; pooled (N, C) is the mean."""
+    x, _, _, _, sums, affine, norm, moments = source[1:]
     (N, H, W, C), classes = x.shape, len(b)
     program.launch("ends.cu", "head_forward<T>", (N,), HEAD, (
-        x, norm, w, b, pooled, logits, *integers(H * W, C, classes)), 4 * HEAD)
+        x, sums, affine, norm, moments, w, b, pooled, logits, *integers(H * W, C, classes, 0 if sums is NULL else len(sums))),
+        16 * HEAD + 8 * C)
 
 
 def head_backward(program, dlogits, x, norm, w, pooled, g, dw, db):
@@ -58,4 +51,4 @@ def head_backward(program, dlogits, x, norm, w, pooled, g, dw, db):
     program.launch("ends.cu", "linear_gradient", (C + 1,), 32, (pooled, dlogits, dw, db, *integers(N, C, classes)))
     program.launch("ends.cu", "head_backward<T>", (N,), HEAD, (
         dlogits, w, x, norm, g, sums, *integers(H * W, C, classes)), 8 * HEAD)
-    return sums
+    return few_slots(program, sums)

@@ -44,6 +44,8 @@ class Parameters:
                         for name, p in places.items() if is_conv(p.shape)}
         self.slots = {name: self.all_slots[p.slots:p.slots + prod(p.padded) * p.parts].reshape(p.parts, *p.padded)
                       for name, p in places.items()}
+        self.affine = pairs(self.theta, shapes)
+        self.affine_slots = pairs(self.all_slots, {name: slots.shape for name, slots in self.slots.items()})
 
     def cast(self):
         """Write down: weights = theta."""
@@ -93,5 +95,16 @@ def views(buffer, shapes):
     found, begin = {}, 0
     for name, shape in shapes.items():
         found[name] = buffer[begin:begin + prod(shape)].reshape(shape)
+        begin += prod(shape)
+    return found
+
+
+def pairs(buffer, shapes):
+    """{layer: (2, C) view} of the neighbours layer.gamma and layer.beta, or layer.mean and layer.var, in a buffer of these shapes."""
+    found, begin = {}, 0
+    for name, shape in shapes.items():
+        layer, _, which = name.rpartition(".")
+        if which in ("gamma", "mean"):
+            found[layer] = buffer[begin:begin + 2 * shape[-1]].reshape(2, shape[-1])
         begin += prod(shape)
     return found

@@ -10,6 +10,7 @@
 Arguments are arrays of xp, NumPy scalars of the kernel's own types, and NULL. As nothing is allocated and no address changes, what
 runs can be captured as a CUDA graph. Everything goes to the current stream.
 """
+import re
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -75,9 +76,15 @@ class Program:
 
 
 def source(file):
-    """The text of a kernel file with device.cuh in it. (Were it included, CuPy's cache would not notice a change of it.)"""
-    text, common = ((FOLDER / name).read_text(encoding="utf-8") for name in (file, "device.cuh"))
-    return text.replace('#include "device.cuh"', common.replace("#pragma once", ""))
+    """The text of a kernel file with those that it includes in it, each once. (CuPy's cache does not look into included files.)"""
+    done = set()
+
+    def text(name):
+        if name in done:
+            return ""
+        done.add(name)
+        return re.sub(r'#include "(\w+\.cuh)"', lambda found: text(found[1]), (FOLDER / name).read_text(encoding="utf-8"))
+    return text(file).replace("#pragma once", "")
 
 
 def integers(*values):
