@@ -1,7 +1,7 @@
 """A stand-in for CuPy that runs CUDA kernels as C++, by tests/cuda_shim/cuda_shim.h: `emulator` looks like the module cupy.
 
 Arrays are NumPy's. Those of `empty` hold NaN and lie between guards, which `check_guards` looks at: a kernel that leaves a number
-unwritten, reads beside an array or writes there is noticed. A graph records launches and repeats them.
+unwritten, reads beside an array or writes there is noticed. Streams and graphs: tests/emulated_streams.py.
 """
 import ctypes
 import hashlib
@@ -10,13 +10,14 @@ import shutil
 import subprocess
 import tempfile
 import types
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.arrays import usable_cupy
+from tests.emulated_streams import Event, Stream
 
 SHIM = Path(__file__).parent / "cuda_shim"
 FLAGS = ["-std=c++17", "-O1", "-fPIC", "-U_FORTIFY_SOURCE", f"-I{SHIM}",
@@ -79,8 +80,10 @@ class Emulator(types.ModuleType):
 
     def __init__(self, exact=False):
         super().__init__("emulator")
-        self.exact, self.order, self.guarded, self.capture = exact, 0, [], None
-        self.cuda = types.SimpleNamespace(Stream=lambda non_blocking: Stream(self), get_current_stream=lambda: Stream(self),
+        self.exact, self.order, self.guarded = exact, 0, []
+        self.current = [Stream(self)]                        # the default stream, and what `with` has put above it
+        self.cuda = types.SimpleNamespace(Stream=lambda non_blocking: Stream(self), get_current_stream=lambda: self.current[-1],
+                                          Event=lambda disable_timing: Event(),
                                           Device=lambda: types.SimpleNamespace(compute_capability="80", synchronize=lambda: None))
 
     def __getattr__(self, name):
@@ -167,9 +170,10 @@ class Kernel:
         function.restype = ctypes.c_char_p
 
     def __call__(self, grid, block, arguments, shared_mem=0):
-        if self.emulator.capture is not None:
-            self.emulator.capture.append((self, grid, block, arguments, shared_mem))
-            return
+        self.emulator.current[-1].launch(partial(self.run, grid, block, arguments, shared_mem))
+
+    def run(self, grid, block, arguments, shared_mem):
+        """The launch itself."""
         if not 0 <= shared_mem <= min(self.max_dynamic_shared_size_bytes, 227 * 1024):
             raise KernelError(f"{self.name}: {shared_mem} bytes of shared memory without having asked for them")
         cells = [cell(a) for a in arguments]
@@ -189,26 +193,3 @@ def cell(argument):
         return np.array([argument.ctypes.data], np.uint64)
     assert isinstance(argument, np.generic), f"an argument without a type: {argument!r}"
     return np.array([argument])
-
-
-class Stream:
-    """begin_capture, end_capture: launches in between are recorded and not run."""
-
-    def __init__(self, emulator):
-        self.emulator = emulator
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def synchronize(self):
-        pass
-
-    def begin_capture(self):
-        self.emulator.capture = []
-
-    def end_capture(self):
-        launches, self.emulator.capture = self.emulator.capture, None
-        return types.SimpleNamespace(launch=lambda stream=None: [k(g, b, a, shared_mem=s) for k, g, b, a, s in launches])

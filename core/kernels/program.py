@@ -4,11 +4,18 @@
     out = program.array((N, K))                                          an array of the program's own
     with program.section("forward"):
         program.launch("norm.cu", "norm_apply<T>", grid, block, arguments, shared=bytes)
+        with program.aside():
+            program.launch(...)                                          beside what comes next
+        program.join()                                                   what comes next needs it
     program.compile()
     program.run("forward", ...)                                          the launches of these sections, in order
 
 Arguments are arrays of xp, NumPy scalars of the kernel's own types, and NULL. As nothing is allocated and no address changes, what
-runs can be captured as a CUDA graph. Everything goes to the current stream.
+runs can be captured as a CUDA graph. A section has two branches, the current stream and a stream of the program's own:
+
+    main     a --- b --- c --- d            with aside(): e           e waits for b, c does not wait for e
+                   |           |            join()                    d waits for e, too; so does the next section
+    aside          +---- e ----+
 """
 import re
 from contextlib import contextmanager
@@ -19,6 +26,7 @@ import numpy as np
 
 FOLDER = Path(__file__).parent
 NULL = np.uint64(0)                    # a null pointer
+MAIN, ASIDE = 0, 1                     # branches
 UNASKED = 48 * 1024                    # bytes of shared memory that a block may have without asking for it
 NUMBERS = {"half": np.float16, "float": np.float32}
 
@@ -31,6 +39,8 @@ class Launch(NamedTuple):
     block: int                         # threads
     arguments: tuple
     shared: int                        # bytes of dynamic shared memory
+    branch: int                        # MAIN or ASIDE
+    waits: bool                        # whether it begins after all that was launched before on the other branch
 
 
 class Program:
@@ -38,7 +48,8 @@ class Program:
 
     def __init__(self, xp, number, kernels):
         self.xp, self.number, self.dtype, self.kernels = xp, number, np.dtype(NUMBERS[number]), kernels
-        self.sections, self.open = {}, None
+        self.sections, self.open, self.branch, self.joining = {}, None, MAIN, False
+        self.side, self.event = xp.cuda.Stream(non_blocking=True), xp.cuda.Event(disable_timing=True)
 
     def array(self, shape, dtype=None):
         """A new array, unfilled; of the number type of the activations unless another is given."""
@@ -48,13 +59,29 @@ class Program:
     def section(self, name):
         """What is launched inside belongs to this section."""
         self.open = self.sections.setdefault(name, [])
+        self.join()
         yield
         self.open = None
+
+    @contextmanager
+    def aside(self):
+        """What is launched inside waits for all that was launched before it; the main branch does not wait for it."""
+        self.branch = ASIDE
+        yield
+        self.branch = MAIN
+
+    def join(self):
+        """What is launched from here on waits for all that was launched aside, too."""
+        self.joining = any(launch.branch == ASIDE for launch in self.open)
 
     def launch(self, file, name, grid, block, arguments, shared=0):
         """Write one launch down; T in the template's arguments is the program's number type."""
         name = name.replace("<T", f"<{self.number}")
-        self.open.append(Launch(file, name, grid, block, tuple(arguments), shared))
+        if self.branch == MAIN:
+            waits, self.joining = self.joining, False
+        else:
+            waits = not self.open or self.open[-1].branch == MAIN
+        self.open.append(Launch(file, name, grid, block, tuple(arguments), shared, self.branch, waits))
 
     def compile(self):
         """All kernels that are not compiled yet; every file once."""
@@ -69,10 +96,20 @@ class Program:
                 self.kernels[launch.name].max_dynamic_shared_size_bytes = launch.shared
 
     def run(self, *sections):
-        """The launches of the sections, in order."""
-        for section in sections:
-            for launch in self.sections[section]:
-                self.kernels[launch.name](launch.grid, (launch.block,), launch.arguments, shared_mem=launch.shared)
+        """The launches of the sections, in order, each on its branch; what comes behind a section waits for both branches."""
+        streams = self.xp.cuda.get_current_stream(), self.side
+        for launches in [self.sections[name] for name in sections]:
+            for launch in launches:
+                if launch.waits:
+                    self.wait(streams[launch.branch], streams[1 - launch.branch])
+                with streams[launch.branch]:
+                    self.kernels[launch.name](launch.grid, (launch.block,), launch.arguments, shared_mem=launch.shared)
+            if any(launch.branch == ASIDE for launch in launches):
+                self.wait(*streams)
+
+    def wait(self, stream, other):
+        """What goes to the stream from here on begins after what has gone to the other one."""
+        stream.wait_event(other.record(self.event))
 
 
 def source(file):
