@@ -55,7 +55,7 @@ class GpuNet:
         """x (N, H, W, channels) -> logits (N, classes), with the batch's own statistics; returns (logits, cache)."""
         network = self.network(arch, x.shape, inference=False)
         network.load(theta, x)
-        network.program.run("enter", "forward")
+        network.program.run("cast", "enter", "forward")
         return network.logits.copy(), network
 
     def backward(self, dlogits, cache):
@@ -73,7 +73,7 @@ class GpuNet:
         network = self.network(arch, x.shape, inference=True)
         network.load(theta, x)
         network.running[...] = flatten(running[name] for name in network.running_views)
-        network.program.run("enter", "forward")
+        network.program.run("cast", "enter", "forward")
         return network.logits.copy()
 
     def train_epoch(self, model, task, labels, p, alpha, beta, lr, recipe, epoch):

@@ -31,7 +31,7 @@ class Behind(NamedTuple):
 
 
 class Network:
-    """Arrays and launches; sections: enter, forward and, unless it is for inference, backward."""
+    """Arrays and launches; sections: cast, enter, forward and, unless it is for inference, backward."""
 
     def __init__(self, xp, number, kernels, arch, shape, inference):
         """shape (N, H, W, channels) of the images; kernels: those compiled before."""
@@ -47,10 +47,11 @@ class Network:
         self.images, self.x = program.array(shape, np.float32), program.array((*shape[:3], PADDED))
         self.logits, self.dlogits = (program.array((shape[0], arch.classes), np.float32) for _ in range(2))
         self.pooled = program.array((shape[0], arch.widths[-1]), np.float32)
+        with program.section("cast"):
+            self.parameters.cast()
         with program.section("enter"):
             launches.enter(program, self.images, self.x)
         with program.section("forward"):
-            self.parameters.cast()
             forward(self)
         if not inference:
             with program.section("backward"):

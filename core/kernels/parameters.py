@@ -10,8 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.kernels.program import integers
-
 RUN = 1024                # parameters of a block
 BLOCK = 256               # threads
 PADDED = 16               # channels of the images, as ends.cu fills them up
@@ -57,9 +55,9 @@ class Parameters:
                             (self.table, self.all_slots, self.gradient, self.bad, np.float32(1 / scale)), 4 * BLOCK)
 
     def update(self, velocity, settings, momentum, decay):
-        """Write down: the step of SGD."""
-        self.program.launch("sgd.cu", "sgd", (-(-self.size // BLOCK),), BLOCK, (
-            self.theta, velocity, self.gradient, settings, np.float32(momentum), np.float32(decay), *integers(self.size)))
+        """Write down: the step of SGD, and weights = theta."""
+        self.program.launch("sgd.cu", "sgd<T>", (len(self.table),), BLOCK, (
+            self.table, self.theta, velocity, self.gradient, self.all_weights, settings, np.float32(momentum), np.float32(decay)))
 
 
 def is_conv(shape):

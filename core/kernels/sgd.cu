@@ -1,10 +1,11 @@
 // What happens to the parameters; all are behind one another in one buffer: theta (P,), and so are velocity and gradient.
 //
-//   cast         w = theta in the number type of the convolutions, padded where x is
+//   cast         w = theta in the number type of the convolutions, padded where x is     for a theta that comes from outside
 //   add_slots    gradient = (slot 0 + slot 1 + ...) / S, in this order;  bad[block] = how many of the numbers are not finite
 //   sgd          v <- momentum v - lr (g + decay theta);  theta <- theta + v             core/optim.py: sgd_step
-//   follow       running <- (1 - rate) running + rate moments                            core/optim.py: update_running
-//   advance      step += 1,  not_finite += sum of bad
+//                w = theta, as cast
+//   advance      running <- (1 - rate) running + rate moments                            core/optim.py: update_running
+//                step += 1,  not_finite += sum of bad
 //
 // table (blocks, 6) int32: one row for each block of 256 threads, for up to 1024 parameters that lie together everywhere:
 //
@@ -44,22 +45,27 @@ __global__ void add_slots(const Run* table, const float* slots, float* gradient,
     bad[blockIdx.x] = count;
 }
 
-__global__ void sgd(float* theta, float* velocity, const float* gradient, const float* settings, float momentum, float decay,
-                    int size) {
-    const int e = blockIdx.x * blockDim.x + threadIdx.x;
-    if (e >= size) return;
-    const float v = momentum * velocity[e] - settings[0] * (gradient[e] + decay * theta[e]);
-    velocity[e] = v;
-    theta[e] += v;
+template <typename T>
+__global__ void sgd(const Run* table, float* theta, float* velocity, const float* gradient, T* w, const float* settings,
+                    float momentum, float decay) {
+    const Run run = table[blockIdx.x];
+    const float lr = settings[0];
+    for (int e = threadIdx.x; e < run.count; e += blockDim.x) {
+        const int at = run.begin + e;
+        const float v = momentum * velocity[at] - lr * (gradient[at] + decay * theta[at]), moved = theta[at] + v;
+        velocity[at] = v;
+        theta[at] = moved;
+        if (run.w >= 0) w[run.w + e] = Number<T>::operand(moved);
+    }
 }
 
-__global__ void follow(float* running, const float* moments, float rate, int size) {
+// A thread for each running statistic; the first block counts besides.
+__global__ void advance(float* running, const float* moments, float rate, int size, int* state, const int* bad, int blocks,
+                        int* not_finite) {
     const int e = blockIdx.x * blockDim.x + threadIdx.x;
     if (e < size) running[e] = (1 - rate) * running[e] + rate * moments[e];
-}
-
-__global__ void advance(int* state, const int* bad, int blocks, int* not_finite) {                  // one block of 32 threads
-    DYNAMIC_SHARED(memory);
+    if (blockIdx.x) return;
+    DYNAMIC_SHARED(memory);                                                            // blockDim.x integers
     int* const counts = reinterpret_cast<int*>(memory);
     int count = 0;
     for (int b = threadIdx.x; b < blocks; b += blockDim.x) count += bad[b];

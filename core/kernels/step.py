@@ -69,6 +69,7 @@ class Step:
         self.sums[...], self.not_finite[...] = 0, 0
         for mine, theirs in self.pairs(model, labels):
             mine[...] = theirs
+        self.program.run("cast")
         self.Y[...], self.p[...] = labels.Y, p
         return len(found)
 
@@ -112,11 +113,9 @@ def objective(step, recipe):
 
 
 def update(step, recipe):
-    """theta, the running statistics, and the number of the step."""
-    network, parameters = step.network, step.network.parameters
+    """theta, the weights of the next step, the running statistics, and the number of the step."""
+    network, parameters, size = step.network, step.network.parameters, len(step.network.running)
     parameters.update(step.velocity, step.settings, recipe.momentum, recipe.decay)
-    size = len(network.running)
-    step.program.launch("sgd.cu", "follow", (-(-size // 256),), 256, (
-        network.running, network.moments, np.float32(RATE), *integers(size)))
-    step.program.launch("sgd.cu", "advance", (1,), 32, (
-        step.state, parameters.bad, *integers(len(parameters.bad)), step.not_finite), 4 * 32)
+    step.program.launch("sgd.cu", "advance", (-(-size // 256),), 256, (
+        network.running, network.moments, np.float32(RATE), *integers(size), step.state, parameters.bad,
+        *integers(len(parameters.bad)), step.not_finite), 4 * 256)
