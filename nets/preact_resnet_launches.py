@@ -56,6 +56,7 @@ class Network:
         if not inference:
             with program.section("backward"):
                 backward(self)
+                program.join()
                 self.parameters.collect(SCALE)
 
     def load(self, theta, x):
@@ -98,10 +99,11 @@ class Network:
         self.wanted.setdefault((x.shape, slots.shape, stride), []).append((x, norm, dy, slots))
 
     def wgrads(self):
-        """All that are wanted; layers of one shape by one launch."""
-        for (_, slots, stride), layers in self.wanted.items():
-            for x, norm, dy, found in layers:
-                wgrad(self.program, x, norm, dy, found, slots[1], stride)
+        """All that are wanted, beside what comes next: nothing needs them before the parameters move."""
+        with self.program.aside():
+            for (_, slots, stride), layers in self.wanted.items():
+                for x, norm, dy, found in layers:
+                    wgrad(self.program, x, norm, dy, found, slots[1], stride)
         self.wanted = {}
 
 

@@ -48,7 +48,8 @@ def head_backward(program, dlogits, x, norm, w, pooled, g, dw, db):
     """g, dw and db; returns the sums of g."""
     (N, H, W, C), classes = x.shape, dlogits.shape[1]
     sums = program.array((N, 2, C), np.float32)
-    program.launch("ends.cu", "linear_gradient", (C + 1,), 32, (pooled, dlogits, dw, db, *integers(N, C, classes)))
+    with program.aside():
+        program.launch("ends.cu", "linear_gradient", (C + 1,), 32, (pooled, dlogits, dw, db, *integers(N, C, classes)))
     program.launch("ends.cu", "head_backward<T>", (N,), HEAD, (
         dlogits, w, x, norm, g, sums, *integers(H * W, C, classes)), 8 * HEAD)
     return few_slots(program, sums)
