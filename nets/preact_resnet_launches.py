@@ -101,9 +101,8 @@ class Network:
     def wgrads(self):
         """All that are wanted, beside what comes next: nothing needs them before the parameters move."""
         with self.program.aside():
-            for (_, slots, stride), layers in self.wanted.items():
-                for x, norm, dy, found in layers:
-                    wgrad(self.program, x, norm, dy, found, slots[1], stride)
+            for (_, _, stride), layers in self.wanted.items():
+                wgrad(self.program, layers, stride)
         self.wanted = {}
 
 
@@ -160,7 +159,7 @@ def block_backward(n, name, behind, stride, projecting):
 def parts(program, arch, shape, theta):
     """{name: into how many parts the weight gradient is cut} of the convolutions; theta: {name: shape}."""
     N, H, W, _ = shape
-    plan, found = {name: stride for name, _, _, stride, _ in block_plan(arch)}, {}
+    plan, layers = {name: stride for name, _, _, stride, _ in block_plan(arch)}, {}
     for name, of_w in theta.items():
         block, _, layer = name.rpartition(".")
         stride = plan[block] if layer in ("conv1", "projection") else 1
@@ -168,5 +167,5 @@ def parts(program, arch, shape, theta):
             if layer == "conv1":                                # comes first in its block
                 H, W = -(-H // stride), -(-W // stride)
             R, _, C, K = of_w
-            found[name] = wgrad_parts(program, R, max(C, PADDED), K, stride, N, H, W)
-    return found
+            layers[name] = R, max(C, PADDED), K, stride, N, H, W
+    return {name: wgrad_parts(program, *layer, list(layers.values()).count(layer)) for name, layer in layers.items()}

@@ -179,7 +179,7 @@ class Kernel:
         cells = [cell(a) for a in arguments]
         values = (ctypes.c_void_p * len(cells))(*[c.ctypes.data for c in cells])
         sizes = (ctypes.c_int * len(cells))(*[c.nbytes for c in cells])
-        shape = (ctypes.c_uint * 2)(*grid, *[1] * (2 - len(grid)))
+        shape = (ctypes.c_uint * 3)(*grid, *[1] * (3 - len(grid)))
         error = self.function(values, sizes, len(cells), shape, ctypes.c_uint(*block), ctypes.c_size_t(shared_mem),
                               ctypes.c_uint(self.emulator.order), ctypes.c_bool(self.emulator.exact))
         if error:

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from core.kernels.convolution import batch, conv, given, gradient, plain, wgrad, wgrad_parts
+from core.kernels.convolution import BLOCKS, batch, conv, given, gradient, plain, wgrad, wgrad_parts
 from core.kernels.program import NULL, Program
 from core.layers import BATCHNORM_EPS, conv_backward, conv_forward
-from tests.emulator import devices, filled, in_every_order, poisoned
+from tests.emulator import Emulator, devices, filled, in_every_order, poisoned
 
 on_every_device = pytest.mark.parametrize("xp", devices())
 
@@ -66,7 +66,7 @@ class Trial:
             source = gradient(dy, dy_sums, y, norm, residual, self.kept, self.daffine) if extras else plain(dy)
             self.dsums = conv(self.program, source, w, self.dx, 1, stride, True, *([more, x, self.norm] if extras else []))
         with self.program.section("wgrad"):
-            wgrad(self.program, x, self.norm if extras else NULL, dy, self.slots, R, stride)
+            wgrad(self.program, [(x, self.norm if extras else NULL, dy, self.slots)], stride)
 
     def draw(self, *shape, scale=1):
         """Random numbers that the tensor cores take as they are: with 10-bit mantissas."""
@@ -186,3 +186,26 @@ def test_gradient_with_respect_to_w(xp, name):
     slots, = in_every_order(xp, lambda: trial.program.run("wgrad"), [trial.slots])
     dw = trial.exact(xp.asnumpy(trial.norm), trial.arrays["dy"])[2]
     assert np.abs(slots.astype(float).sum(axis=0) - dw).max() <= 2e-6 * np.abs(dw).max()
+
+
+@on_every_device
+def test_layers_of_one_launch_have_the_bits_of_a_launch_of_their_own(xp):
+    trial = trials(xp)["one tile and its halo"]
+    program, (parts, *shape) = Program(xp, "half", trial.program.kernels), trial.slots.shape
+    x, dy, more, other = (filled(xp, trial.arrays[name]) for name in ("x", "dy", "more", "residual"))
+    operands = (x, filled(xp, trial.arrays["norm"]), dy), (more, NULL, other)
+    together, alone = ([(*three, poisoned(xp, (parts, *shape), np.float32)) for three in operands] for _ in range(2))
+    with program.section("wgrad"):
+        for layers in (together, alone[:1], alone[1:]):
+            wgrad(program, layers)
+    program.compile()
+    results = [slots for *_, slots in together + alone]
+    a, b, own_a, own_b = in_every_order(xp, lambda: program.run("wgrad"), results)
+    assert np.array_equal(a, own_a) and np.array_equal(b, own_b) and not np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("width, size, layers", [(32, 32, 10), (64, 16, 9), (128, 8, 9)])
+def test_the_layers_of_a_stage_together_fill_a_large_gpu_and_not_more(width, size, layers):
+    parts = wgrad_parts(Program(Emulator(), "half", {}), 3, width, width, 1, 128, size, size, layers)
+    blocks = parts * layers * (width // 32)**2
+    assert 0.8 * BLOCKS <= blocks <= BLOCKS

@@ -91,6 +91,12 @@ def test_more_shared_memory_has_to_be_asked_for():
     f((1,), (32,), (), shared_mem=50_000)
 
 
+@pytest.mark.parametrize("grid", [(0,), (1, 65536), (1, 1, 65536)])
+def test_a_grid_that_cuda_refuses_is_refused(grid):
+    with pytest.raises(KernelError, match="a grid or a block that CUDA refuses"):
+        function(Emulator(), "__global__ void f() {}", "f")(grid, (32,), ())
+
+
 def test_a_write_beside_an_array_is_noticed():
     xp = Emulator()
     x = xp.empty(5, np.float32)

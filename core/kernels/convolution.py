@@ -9,7 +9,9 @@ import numpy as np
 
 from core.kernels.program import NULL, integers
 
-BLOCKS = 256              # of a weight gradient: about two on each multiprocessor of a large GPU; fixed, so that its sums are, too
+# Blocks of the weight gradients. A multiprocessor runs two at a time, and a large GPU has about 130: each gets about four, so
+# that none waits long for the last one. The same number on every GPU, so that the sums have the same bits.
+BLOCKS = 512
 ADDED_UP = 64 * 1024      # bytes of sums that every block of the next kernel adds up for itself
 GROUP = 16                # slots that become one where there are more
 LARGEST = 99 * 1024       # bytes of shared memory of a block: what every GPU from compute capability 8.0 on has
@@ -73,19 +75,21 @@ def few_slots(program, sums):
     return sums
 
 
-def wgrad(program, x, norm, dy, slots, R, stride=1):
-    """Write wgrad.cu down for x (N, H, W, C), dy (N, h, v, K) and slots (parts, R, R, C, K)."""
-    (N, H, W, C), (_, h, v, K) = x.shape, dy.shape
+def wgrad(program, layers, stride=1):
+    """Write wgrad.cu down for layers of one shape, each (x (N, H, W, C), norm, dy (N, h, v, K), slots (parts, R, R, C, K))."""
+    x, _, dy, slots = layers[0]
+    (N, H, W, C), (_, h, v, K), (parts, R, *_) = x.shape, dy.shape, slots.shape
     tile, CT, KT = wgrad_tile(program, R, C, K, stride, v)
     numbers = (R, C, K, stride, *tile, CT, KT)
-    program.launch("wgrad.cu", f"wgrad<T, {', '.join(map(str, numbers))}>", (C // CT * (K // KT), len(slots)), 32 * R * R,
-                   (x, norm, dy, slots, *integers(N, H, W, h, v)), wgrad_shared(program, R, CT, KT, stride, tile))
+    grid = C // CT * (K // KT), parts, len(layers)
+    program.launch("wgrad.cu", f"wgrad<T, {', '.join(map(str, numbers))}>", grid, 32 * R * R,
+                   (program.addresses(layers), *integers(N, H, W, h, v)), wgrad_shared(program, R, CT, KT, stride, tile))
 
 
-def wgrad_parts(program, R, C, K, stride, N, h, v):
-    """Into how many parts the sum over the pixels is cut."""
+def wgrad_parts(program, R, C, K, stride, N, h, v, layers=1):
+    """Into how many parts the sum over the pixels is cut, for so many layers in one launch."""
     tile, CT, KT = wgrad_tile(program, R, C, K, stride, v)
-    return min(tiles_of(tile, N, h, v), max(1, BLOCKS // (C // CT * (K // KT))))
+    return min(tiles_of(tile, N, h, v), max(1, BLOCKS // (C // CT * (K // KT) * layers)))
 
 
 # ---- tiles ---------------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ class Launch(NamedTuple):
     """One launch of one kernel."""
     file: str
     name: str                          # in C++, with the arguments of the template
-    grid: tuple                        # blocks: (x,) or (x, y)
+    grid: tuple                        # blocks: (x,), (x, y) or (x, y, z)
     block: int                         # threads
     arguments: tuple
     shared: int                        # bytes of dynamic shared memory
@@ -50,10 +50,16 @@ class Program:
         self.xp, self.number, self.dtype, self.kernels = xp, number, np.dtype(NUMBERS[number]), kernels
         self.sections, self.open, self.branch, self.joining = {}, None, MAIN, False
         self.side, self.event = xp.cuda.Stream(non_blocking=True), xp.cuda.Event(disable_timing=True)
+        self.kept = []
 
     def array(self, shape, dtype=None):
         """A new array, unfilled; of the number type of the activations unless another is given."""
         return self.xp.empty(shape, dtype or self.dtype)
+
+    def addresses(self, rows):
+        """Where the arrays of these rows lie, as an array on the device; a row: arrays and NULL. They are kept, for the kernels."""
+        self.kept.append(rows)
+        return self.xp.asarray(np.array([[address(a) for a in row] for row in rows], np.uint64))
 
     @contextmanager
     def section(self, name):
@@ -122,6 +128,14 @@ def source(file):
         done.add(name)
         return re.sub(r'#include "(\w+\.cuh)"', lambda found: text(found[1]), (FOLDER / name).read_text(encoding="utf-8"))
     return text(file).replace("#pragma once", "")
+
+
+def address(array):
+    """Where an array of NumPy or of CuPy begins; NULL stays NULL."""
+    if array is NULL:
+        return NULL
+    assert array.flags.c_contiguous
+    return array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr
 
 
 def integers(*values):

@@ -66,7 +66,8 @@ static void (*body)(void*);
 static void* argument;
 
 [[noreturn]] static void fail(const char* text) {
-    snprintf(message, sizeof message, "%s (block %u %u, thread %u)", text, blockIdx.x, blockIdx.y, current ? current->thread.x : 0);
+    snprintf(message, sizeof message, "%s (block %u %u %u, thread %u)", text, blockIdx.x, blockIdx.y, blockIdx.z,
+             current ? current->thread.x : 0);
     _longjmp(failure, 1);
 }
 
@@ -143,10 +144,11 @@ static const char* launch(const unsigned* grid, unsigned threads, size_t bytes, 
     if (fibers.size() < threads) fibers.resize(threads), mail.resize(threads);
     current = nullptr;
     if (_setjmp(failure)) return message;
-    gridDim = {grid[0], grid[1], 1}, blockDim = {threads, 1, 1};
-    if (threads > 1024 || !threads || !grid[0] || !grid[1] || grid[1] > 65535) fail("a grid or a block that CUDA refuses");
-    for (unsigned block : order_of(grid[0] * grid[1], order, 1)) {
-        blockIdx = {block % grid[0], block / grid[0], 0};
+    gridDim = {grid[0], grid[1], grid[2]}, blockDim = {threads, 1, 1};
+    const unsigned blocks = grid[0] * grid[1] * grid[2];
+    if (threads > 1024 || !threads || !blocks || std::max(grid[1], grid[2]) > 65535) fail("a grid or a block that CUDA refuses");
+    for (unsigned block : order_of(blocks, order, 1)) {
+        blockIdx = {block % grid[0], block / grid[0] % grid[1], block / grid[0] / grid[1]};
         run_block(threads, bytes, order);
     }
     return nullptr;
