@@ -7,7 +7,7 @@
 //   y   = conv_forward(a, w, STRIDE)                                           w (R, R, C, K)             the forward pass
 //   y   = conv_forward(spread(a, SPREAD), turned w)                            w (R, R, K, C), TURNED     its gradient for x
 //   y  += added                                                                added like out, or null    the residual
-//   y   = y where gate * gate_norm[0] + gate_norm[1] > 0, else 0               gate like out, or null     the ReLU's gradient
+//   y   = y where gate * gate_norm[0] + gate_norm[1] > 0, else 0               gate like out; GRADIENT    the ReLU's gradient
 //   out = y,  sums[tile] = (sum y, sum y * y), or (sum y, sum y * gate)        out (N, h, v, K), sums (tiles, 2, K) or null
 //
 // On the way it leaves what later kernels need: BATCH the norm (null: it does not) and the moments in statistics (2, C);
@@ -30,8 +30,8 @@
 // groups of four banks. At the end the sums of the products pass through shared memory (pixels x KT floats), so that global
 // memory is read and written in pieces of 16 bytes.
 //
-// A number from memory comes after some 600 cycles, one from the cache after 300. So a thread asks for many at once: for up to 12
-// pieces of x, which arrive while the sums are added up, and for up to 8 of what is added or gates.
+// A number from memory comes after some 600 cycles, one from the cache after 300. So a thread asks for many at once: for up to 11
+// pieces of x, which arrive while the sums are added up, and for up to 8 of what is added and what gates.
 #include "device.cuh"
 #include "norm.cuh"
 
@@ -50,12 +50,14 @@ conv(const T* x, const T* before, const T* round, T* kept, const float* in_sums,
     constexpr int PIXELS = IMAGES * TH * TW, MT = PIXELS / (16 * WARPS), NT = KT / 8, STAGE_PITCH = KT + 4;
     static_assert(C % KSTEP == 0 && K % KT == 0 && KT % 16 == 0, "channels come in multiples of 16");
     static_assert(PIXELS % (16 * WARPS) == 0 && THREADS % (KT / VEC) == 0 && THREADS % (C / VEC) == 0, "a tile is cut evenly");
+    constexpr bool GATED = SOURCE == GRADIENT;     // a gradient that came through a normalisation goes on to one
     static_assert(SOURCE != GRADIENT || STRIDE == 1, "a gradient is spread, it does not stride");
 
     DYNAMIC_SHARED(memory);
     T* const tile = reinterpret_cast<T*>(memory);
     T* const slabs = tile + HALO * PITCH;
-    const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
+    // % only tells the compiler the range, here and below: then it computes places in the tile once for all turns
+    const int thread = threadIdx.x % THREADS, lane = thread % 32, warp = thread / 32;
     const int across = (v + TW - 1) / TW, down = (h + TH - 1) / TH;
     const int v0 = blockIdx.x % across * TW, h0 = blockIdx.x / across % down * TH, n0 = blockIdx.x / (across * down) * IMAGES;
     const int k0 = blockIdx.y * KT;
@@ -74,8 +76,8 @@ conv(const T* x, const T* before, const T* round, T* kept, const float* in_sums,
 
     // ---- x with its halo: every thread VEC channels, always the same, of every so many pixels -----------------------------------
     constexpr int TENSORS = SOURCE == GRADIENT ? 3 : 1, EVERY = THREADS / (C / VEC), TURNS = (HALO + EVERY - 1) / EVERY;
-    constexpr int LIMIT = SOURCE == GRADIENT ? 4 : R == 1 ? 8 : 11, GROUP = TURNS < LIMIT ? TURNS : LIMIT;
-    const int c = thread % (C / VEC) * VEC, pixel0 = thread / (C / VEC);
+    constexpr int LIMIT = SOURCE == GRADIENT ? 3 : R == 1 ? 8 : 11, GROUP = TURNS < LIMIT ? TURNS : LIMIT;
+    const int c = thread % (C / VEC) * VEC, pixel0 = thread / (C / VEC) % EVERY;
     const auto within = [&](int pixel, int& at) {              // whether there is such a pixel in the batch, and where
         const int n = n0 + pixel / (PH * PW);
         const int i = h0 * STRIDE - R / 2 + pixel / PW % PH, j = v0 * STRIDE - R / 2 + pixel % PW;     // in the image, spread
@@ -83,11 +85,13 @@ conv(const T* x, const T* before, const T* round, T* kept, const float* in_sums,
         return pixel < HALO && n < N && i >= 0 && j >= 0 && i % SPREAD == 0 && j % SPREAD == 0 && i / SPREAD < H && j / SPREAD < W;
     };
     uint4 raw[GROUP][TENSORS];
+    int places[GROUP];                                         // -1: outside
     const auto load = [&](int begin) {
 #pragma unroll
         for (int g = 0; g < GROUP; g++) {
             int at;
-            if (!within(pixel0 + (begin + g) * EVERY, at)) continue;
+            places[g] = within(pixel0 + (begin + g) * EVERY, at) ? at : -1;
+            if (places[g] < 0) continue;
             raw[g][0] = pieces(x)[at];
             if constexpr (SOURCE == GRADIENT) {
                 raw[g][1] = pieces(before)[at];
@@ -125,9 +129,8 @@ conv(const T* x, const T* before, const T* round, T* kept, const float* in_sums,
 #pragma unroll
         for (int g = 0; g < GROUP; g++) {
             const int pixel = pixel0 + (begin + g) * EVERY;
-            int at;
             uint4 value = {0, 0, 0, 0};                        // the padding is of a, not of x
-            if (within(pixel, at)) {
+            if (places[g] >= 0) {
                 float a[VEC], other[VEC];
                 Num::unpack(a, raw[g][0]);
                 if constexpr (SOURCE == GRADIENT) {
@@ -140,15 +143,15 @@ conv(const T* x, const T* before, const T* round, T* kept, const float* in_sums,
                         for (int q = 0; q < VEC; q++) a[q] += other[q];
                     }
                     const int i = pixel / PW % PH - R / 2, j = pixel % PW - R / 2;     // the halo is kept by the neighbours
-                    if (i >= 0 && i < TH && j >= 0 && j < TW && blockIdx.y == 0) pieces(kept)[at] = Num::pack(a);
-                } else if constexpr (SOURCE != PLAIN) {
+                    if (i >= 0 && i < TH && j >= 0 && j < TW && blockIdx.y == 0) pieces(kept)[places[g]] = Num::pack(a);
+                    value = Num::pack_operand(a);
+                } else if constexpr (SOURCE == PLAIN) {
+                    value = Num::pack_operand(a);
+                } else {
 #pragma unroll
-                    for (int q = 0; q < VEC; q++) {
-                        a[q] = fmaf(a[q], factor[q], shift[q]);
-                        a[q] = a[q] < 0.f ? 0.f : a[q];        // not fmaxf, which would make 0 of NaN
-                    }
+                    for (int q = 0; q < VEC; q++) a[q] = fmaf(a[q], factor[q], shift[q]);
+                    value = Num::pack_positive(a);
                 }
-                value = Num::pack_operand(a);
             }
             if (pixel < HALO) *pieces(tile + pixel * PITCH + c) = value;
         }
@@ -204,7 +207,8 @@ conv(const T* x, const T* before, const T* round, T* kept, const float* in_sums,
         }
 
     // ---- added, gate, out: again every thread VEC channels, always the same ------------------------------------------------------
-    constexpr int PIECES = KT / VEC, PARTS = THREADS / PIECES, ROUNDS = PIXELS / PARTS, MANY = ROUNDS < 8 ? ROUNDS : 8;
+    constexpr int PIECES = KT / VEC, PARTS = THREADS / PIECES, ROUNDS = PIXELS / PARTS;
+    constexpr int AT_ONCE = GATED ? 4 : 8, MANY = ROUNDS < AT_ONCE ? ROUNDS : AT_ONCE;
     static_assert(PIXELS % PARTS == 0 && ROUNDS % MANY == 0, "every thread has equally many pixels");
     const int piece = thread % PIECES * VEC, k = k0 + piece;
     const auto inside = [&](int p, int& at) {
@@ -212,16 +216,20 @@ conv(const T* x, const T* before, const T* round, T* kept, const float* in_sums,
         at = ((n * h + i) * v + j) * (K / VEC) + k / VEC;
         return n < N && i < h && j < v;
     };
-    float first[VEC] = {}, second[VEC] = {};
+    float first[VEC] = {}, second[VEC] = {}, gate_a[VEC] = {}, gate_b[VEC] = {};
+    if constexpr (GATED) {
+#pragma unroll
+        for (int q = 0; q < VEC; q++) gate_a[q] = gate_norm[k + q], gate_b[q] = gate_norm[K + k + q];
+    }
 #pragma unroll 1
-    for (int begin = thread / PIECES; begin < PIXELS; begin += MANY * PARTS) {
+    for (int begin = thread / PIECES % PARTS; begin < PIXELS; begin += MANY * PARTS) {
         uint4 more[MANY], gates[MANY];
 #pragma unroll
         for (int r = 0; r < MANY; r++) {
             int at;
             if (!inside(begin + r * PARTS, at)) continue;
             if (added) more[r] = pieces(added)[at];
-            if (gate) gates[r] = pieces(gate)[at];
+            if constexpr (GATED) gates[r] = pieces(gate)[at];
         }
         if (begin < PARTS) __syncthreads();        // in the first round: all sums are there
 #pragma unroll
@@ -236,17 +244,16 @@ conv(const T* x, const T* before, const T* round, T* kept, const float* in_sums,
 #pragma unroll
                 for (int q = 0; q < VEC; q++) y[q] += other[q];
             }
-            if (gate) {
+            if constexpr (GATED) {
                 Num::unpack(other, gates[r]);
 #pragma unroll
-                for (int q = 0; q < VEC; q++)
-                    if (!(fmaf(other[q], gate_norm[k + q], gate_norm[K + k + q]) > 0.f)) y[q] = 0.f;
+                for (int q = 0; q < VEC; q++) y[q] = fmaf(other[q], gate_a[q], gate_b[q]) > 0.f ? y[q] : 0.f;
             }
             const uint4 stored = Num::pack(y);
             pieces(out)[at] = stored;
             Num::unpack(y, stored);
 #pragma unroll
-            for (int q = 0; q < VEC; q++) first[q] += y[q], second[q] += y[q] * (gate ? other[q] : y[q]);
+            for (int q = 0; q < VEC; q++) first[q] += y[q], second[q] += y[q] * (GATED ? other[q] : y[q]);
         }
     }
     if (!sums) return;

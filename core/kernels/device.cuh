@@ -35,8 +35,20 @@ __device__ __forceinline__ float half_to_float(unsigned short h) {
 
 __device__ __forceinline__ unsigned pack_halves(float low, float high) {
     unsigned both;
-    asm("{ .reg .f16 l, h; cvt.rn.f16.f32 l, %1; cvt.rn.f16.f32 h, %2; mov.b32 %0, {l, h}; }" : "=r"(both) : "f"(low), "f"(high));
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
     return both;
+}
+
+__device__ __forceinline__ unsigned pack_positive_halves(float low, float high) {            // of max(., 0); NaN stays NaN
+    unsigned both;
+    asm("cvt.rn.relu.f16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+    return both;
+}
+
+__device__ __forceinline__ float positive(float x) {                             // max(x, 0); unlike fmaxf it leaves NaN NaN
+    float y;
+    asm("max.NaN.f32 %0, %1, 0f00000000;" : "=f"(y) : "f"(x));
+    return y;
 }
 
 __device__ __forceinline__ float to_tf32(float x) {
@@ -107,6 +119,10 @@ template <> struct Number<half> {
         return {pack_halves(x[0], x[1]), pack_halves(x[2], x[3]), pack_halves(x[4], x[5]), pack_halves(x[6], x[7])};
     }
     static __device__ __forceinline__ uint4 pack_operand(const float (&x)[8]) { return pack(x); }
+    static __device__ __forceinline__ uint4 pack_positive(const float (&x)[8]) {
+        return {pack_positive_halves(x[0], x[1]), pack_positive_halves(x[2], x[3]),
+                pack_positive_halves(x[4], x[5]), pack_positive_halves(x[6], x[7])};
+    }
 
     static __device__ __forceinline__ void mma(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
         mma_f16(d, a, b0, b1);
@@ -142,6 +158,9 @@ template <> struct Number<float> {
     }
     static __device__ __forceinline__ uint4 pack_operand(const float (&x)[4]) {
         return pack({to_tf32(x[0]), to_tf32(x[1]), to_tf32(x[2]), to_tf32(x[3])});
+    }
+    static __device__ __forceinline__ uint4 pack_positive(const float (&x)[4]) {
+        return pack_operand({positive(x[0]), positive(x[1]), positive(x[2]), positive(x[3])});
     }
 
     static __device__ __forceinline__ void mma(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
@@ -187,13 +206,9 @@ struct Activation {
     __device__ __forceinline__ uint4 operator()(const T* from) const {
         float x[VEC];
         Number<T>::unpack(x, *reinterpret_cast<const uint4*>(from));
-        if (on) {
+        if (!on) return Number<T>::pack_operand(x);
 #pragma unroll
-            for (int i = 0; i < VEC; i++) {
-                x[i] = fmaf(x[i], a[i], b[i]);
-                x[i] = x[i] < 0.f ? 0.f : x[i];                 // not fmaxf, which would make 0 of NaN
-            }
-        }
-        return Number<T>::pack_operand(x);
+        for (int i = 0; i < VEC; i++) x[i] = fmaf(x[i], a[i], b[i]);
+        return Number<T>::pack_positive(x);
     }
 };

@@ -226,6 +226,8 @@ static inline float half_to_float(unsigned short h) { return float(emulator::bit
 static inline unsigned pack_halves(float low, float high) {
     return emulator::bits<unsigned short>(_Float16(low)) | unsigned(emulator::bits<unsigned short>(_Float16(high))) << 16;
 }
+static inline float positive(float x) { return x < 0 ? 0 : x; }
+static inline unsigned pack_positive_halves(float low, float high) { return pack_halves(positive(low), positive(high)); }
 static inline float to_tf32(float x) {           // to nearest, ties away from zero: 13 of the 23 bits of the mantissa go
     const unsigned u = emulator::bits<unsigned>(x);
     return emulator::exact || (u & 0x7F800000) == 0x7F800000 ? x : emulator::bits<float>((u + 0x1000) & 0xFFFFE000);
