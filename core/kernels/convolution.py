@@ -12,11 +12,12 @@ from core.kernels.program import NULL, integers
 # Blocks of the weight gradients. A multiprocessor runs two at a time, and a large GPU has about 130: each gets about four, so
 # that none waits long for the last one. The same number on every GPU, so that the sums have the same bits.
 BLOCKS = 512
+CHUNK = 27 * 1024         # bytes of a chunk of wgrad.cu that the registers of a block hold beside the sums, on its way
 ADDED_UP = 64 * 1024      # bytes of sums that every block of the next kernel adds up for itself
 GROUP = 16                # slots that become one where there are more
 LARGEST = 99 * 1024       # bytes of shared memory of a block: what every GPU from compute capability 8.0 on has
 TILES = {"conv": ((1, 16, 32), (1, 8, 32), (1, 16, 16), (1, 8, 16), (2, 8, 8), (1, 8, 8)),
-         "wgrad": ((1, 4, 32), (1, 8, 16), (2, 8, 8), (1, 8, 8))}
+         "wgrad": ((1, 4, 32), (1, 8, 16), (1, 4, 16), (2, 8, 8), (1, 8, 8))}
 
 
 class Source(NamedTuple):
@@ -108,9 +109,9 @@ def conv_tile(program, R, C, K, stride, turned, v):
 
 
 def wgrad_tile(program, R, C, K, stride, v):
-    """(tile, CT, KT) of wgrad.cu."""
-    CT, KT = min(C, 32), min(K, 32)
-    return next(tile for tile in fitting("wgrad", v) if wgrad_shared(program, R, CT, KT, stride, tile) <= LARGEST), CT, KT
+    """(tile, CT, KT) of wgrad.cu: the first tile that is a small enough chunk, or the last."""
+    CT, KT, tiles = min(C, 32), min(K, 32), fitting("wgrad", v)
+    return next((tile for tile in tiles if wgrad_shared(program, R, CT, KT, stride, tile) <= CHUNK), tiles[-1]), CT, KT
 
 
 def fitting(kernel, v):
@@ -140,5 +141,5 @@ def conv_shared(program, R, C, KT, stride, turned, tile, warps):
 
 
 def wgrad_shared(program, R, CT, KT, stride, tile):
-    """Bytes of shared memory of wgrad.cu: a chunk of x and of dy."""
-    return program.dtype.itemsize * (halo(tile, R, stride) * (CT + 8) + prod(tile) * (KT + 8))
+    """Bytes of shared memory of wgrad.cu: a chunk of x, of which a 1x1 filter needs no more pixels than of dy, and of dy."""
+    return program.dtype.itemsize * (halo(tile, R, stride if R > 1 else 1) * (CT + 8) + prod(tile) * (KT + 8))

@@ -85,6 +85,18 @@ __device__ __forceinline__ void cp_async(void* to, const void* from) {          
 
 __device__ __forceinline__ void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 
+__device__ __forceinline__ uint4 load_global(const void* p) {    // for a p of which the compiler does not know where it points
+    uint4 v;
+    asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(__cvta_generic_to_global(p)));
+    return v;
+}
+
+__device__ __forceinline__ int afresh(int x) {   // x; what is made of it is computed anew, and not kept in registers
+    asm volatile("" : "+r"(x));
+    return x;
+}
+
 template <int PENDING>
 __device__ __forceinline__ void cp_async_wait() { asm volatile("cp.async.wait_group %0;" :: "n"(PENDING) : "memory"); }
 
@@ -123,6 +135,7 @@ template <> struct Number<half> {
         return {pack_positive_halves(x[0], x[1]), pack_positive_halves(x[2], x[3]),
                 pack_positive_halves(x[4], x[5]), pack_positive_halves(x[6], x[7])};
     }
+    static __device__ __forceinline__ uint4 operands(uint4 v) { return v; }
 
     static __device__ __forceinline__ void mma(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
         mma_f16(d, a, b0, b1);
@@ -162,6 +175,11 @@ template <> struct Number<float> {
     static __device__ __forceinline__ uint4 pack_positive(const float (&x)[4]) {
         return pack_operand({positive(x[0]), positive(x[1]), positive(x[2]), positive(x[3])});
     }
+    static __device__ __forceinline__ uint4 operands(uint4 v) {
+        float x[4];
+        unpack(x, v);
+        return pack_operand(x);
+    }
 
     static __device__ __forceinline__ void mma(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
         mma_tf32(d, a, b0, b1);
@@ -191,24 +209,3 @@ template <typename T>
 __device__ __forceinline__ void b_along(unsigned (&b)[4], const T* row, int lane) {
     ldmatrix(b, row + lane / 8 % 2 * Number<T>::VEC);
 }
-
-// Normalisation and ReLU of the VEC channels from c on, as operands:  max(x a + b, 0),  norm: rows a (C,), b (C,), ...;  null: x.
-template <typename T>
-struct Activation {
-    static constexpr int VEC = Number<T>::VEC;
-    float a[VEC], b[VEC];
-    bool on;
-
-    __device__ __forceinline__ Activation(const float* norm, int C, int c) : on(norm != nullptr) {
-#pragma unroll
-        for (int i = 0; i < VEC; i++) a[i] = on ? norm[c + i] : 1.f, b[i] = on ? norm[C + c + i] : 0.f;
-    }
-    __device__ __forceinline__ uint4 operator()(const T* from) const {
-        float x[VEC];
-        Number<T>::unpack(x, *reinterpret_cast<const uint4*>(from));
-        if (!on) return Number<T>::pack_operand(x);
-#pragma unroll
-        for (int i = 0; i < VEC; i++) x[i] = fmaf(x[i], a[i], b[i]);
-        return Number<T>::pack_positive(x);
-    }
-};

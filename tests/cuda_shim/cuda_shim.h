@@ -285,6 +285,12 @@ static inline void mma_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, 
     }
 }
 
+static inline uint4 load_global(const void* p) {
+    emulator::aligned(p);
+    return *static_cast<const uint4*>(p);
+}
+static inline int afresh(int x) { return x; }
+
 static inline void cp_async(void* to, const void* from) {
     emulator::aligned(to), emulator::aligned(from);
     if (emulator::late) {
