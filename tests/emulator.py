@@ -82,7 +82,8 @@ class Emulator(types.ModuleType):
         super().__init__("emulator")
         self.exact, self.order, self.guarded = exact, 0, []
         self.current = [Stream(self)]                        # the default stream, and what `with` has put above it
-        self.cuda = types.SimpleNamespace(Stream=lambda non_blocking: Stream(self), get_current_stream=lambda: self.current[-1],
+        self.cuda = types.SimpleNamespace(Stream=lambda non_blocking, priority=0: Stream(self),
+                                          get_current_stream=lambda: self.current[-1],
                                           Event=lambda disable_timing: Event(),
                                           Device=lambda: types.SimpleNamespace(compute_capability="80", synchronize=lambda: None))
 

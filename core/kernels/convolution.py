@@ -90,7 +90,8 @@ def wgrad(program, layers, stride=1):
 def wgrad_parts(program, R, C, K, stride, N, h, v, layers=1):
     """Into how many parts the sum over the pixels is cut, for so many layers in one launch."""
     tile, CT, KT = wgrad_tile(program, R, C, K, stride, v)
-    return min(tiles_of(tile, N, h, v), max(1, BLOCKS // (C // CT * (K // KT) * layers)))
+    blocks = BLOCKS if layers > 1 else BLOCKS // 2             # one layer alone is soon done, and its slots cost as much
+    return min(tiles_of(tile, N, h, v), max(1, blocks // (C // CT * (K // KT) * layers)))
 
 
 # ---- tiles ---------------------------------------------------------------------------------------------------------

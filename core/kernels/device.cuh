@@ -209,3 +209,9 @@ template <typename T>
 __device__ __forceinline__ void b_along(unsigned (&b)[4], const T* row, int lane) {
     ldmatrix(b, row + lane / 8 % 2 * Number<T>::VEC);
 }
+
+// The sum over the lanes of a warp, in each of them; always in the same order.
+__device__ __forceinline__ float warp_sum(float x) {
+    for (int distance = 16; distance; distance /= 2) x += __shfl_xor_sync(0xFFFFFFFF, x, distance);
+    return x;
+}

@@ -22,6 +22,19 @@ __device__ __forceinline__ unsigned mixed(unsigned h) {
     return h ^ h >> 16;
 }
 
+// Pixel e of x: value(c) for c < channels, then zeros.
+template <typename T, typename Value>
+__device__ __forceinline__ void put_pixel(T* x, int e, int channels, Value value) {
+    constexpr int VEC = Number<T>::VEC;
+#pragma unroll
+    for (int piece = 0; piece < PADDED / VEC; piece++) {
+        float v[VEC];
+#pragma unroll
+        for (int q = 0; q < VEC; q++) v[q] = piece * VEC + q < channels ? value(piece * VEC + q) : 0.f;
+        pieces(x)[e * (PADDED / VEC) + piece] = Number<T>::pack(v);
+    }
+}
+
 // state: step, ..., key (of seed and epoch);  one thread for each pixel
 template <typename T>
 __global__ void gather(const unsigned char* pixels, const float* mean, const int* order, const int* state, T* x,
@@ -35,18 +48,13 @@ __global__ void gather(const unsigned char* pixels, const float* mean, const int
     const int row_from = e / W % H + down, column_from = column + right;
     const bool inside = row_from >= 0 && row_from < H && column_from >= 0 && column_from < W;
     const size_t from = inside ? (size_t(row_from) * W + column_from) * channels : 0, image = size_t(i) * H * W * channels;
-    for (int c = 0; c < PADDED; c++) {
-        const float value = inside && c < channels ? pixels[image + from + c] / 255.f - mean[from + c] : 0.f;
-        x[size_t(e) * PADDED + c] = Number<T>::put(value);
-    }
+    put_pixel(x, e, inside ? channels : 0, [&](int c) { return pixels[image + from + c] / 255.f - mean[from + c]; });
 }
 
 template <typename T>
 __global__ void enter(const float* images, T* x, int M, int channels) {
     const int e = blockIdx.x * blockDim.x + threadIdx.x;
-    if (e >= M) return;
-    for (int c = 0; c < PADDED; c++)
-        x[size_t(e) * PADDED + c] = Number<T>::put(c < channels ? images[size_t(e) * channels + c] : 0.f);
+    if (e < M) put_pixel(x, e, channels, [&](int c) { return images[size_t(e) * channels + c]; });
 }
 
 template <typename T>
@@ -79,10 +87,11 @@ head_forward(const T* x, const float* sums, const float* affine, float* norm, fl
         pooled[size_t(n) * C + c] = sum / pixels;
     }
     __syncthreads();
-    for (int k = threadIdx.x; k < classes; k += HEAD) {
-        float z = b[k];
-        for (int q = 0; q < C; q++) z = fmaf(partial[q], w[q * classes + k], z);
-        logits[size_t(n) * classes + k] = z;
+    for (int k = threadIdx.x / 32; k < classes; k += HEAD / 32) {                        // a warp for each class
+        float z = 0;
+        for (int q = threadIdx.x % 32; q < C; q += 32) z = fmaf(partial[q], w[q * classes + k], z);
+        z = warp_sum(z);
+        if (threadIdx.x % 32 == 0) logits[size_t(n) * classes + k] = z + b[k];
     }
 }
 

@@ -27,11 +27,6 @@ __device__ __forceinline__ float warp_max(float x) {
     return x;
 }
 
-__device__ __forceinline__ float warp_sum(float x) {
-    for (int distance = 16; distance; distance /= 2) x += __shfl_xor_sync(0xFFFFFFFF, x, distance);
-    return x;
-}
-
 __global__ void __launch_bounds__(THREADS)
 objective(const float* z, const float* Y, const float* p, const float* settings, const int* state, const int* order,
           float* log_s, float* dz, float* ring, float* sums, float S, int N, int C) {

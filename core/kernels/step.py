@@ -31,7 +31,7 @@ class Step:
         self.Y, self.ring, self.p = array((N, C), np.float32), array((N, C), np.float32), array(C, np.float32)
         self.log_s, self.sums, self.not_finite = array((B, C), np.float32), array(5, np.float32), array(1, np.int32)
         self.velocity = array(network.parameters.size, np.float32)
-        self.stream = self.program.xp.cuda.Stream(non_blocking=True)
+        self.stream = self.program.xp.cuda.Stream(non_blocking=True, priority=-1)          # before what is launched aside
         for name, write in (("gather", gather), ("objective", objective), ("update", update)):
             self.program.sections.pop(name, None)                               # of a Step before this one
             with self.program.section(name):
