@@ -18,6 +18,7 @@ from core.kernels.program import NULL, Program
 from core.optim import flatten
 from nets.preact_resnet import block_plan, init
 
+LAYERS = 6                # of one shape, of which one launch makes the weight gradients: many for few slots, few for a short last one
 SCALE = 8192              # of the loss, for gradients stored in 16 bits: docs/gpu.md says why this number
 
 
@@ -57,7 +58,7 @@ class Network:
             with program.section("backward"):
                 backward(self)
                 program.join()
-                self.parameters.collect(SCALE)
+                self.parameters.collect(SCALE, self.parameters.uncollected)
 
     def load(self, theta, x):
         """Parameters and images into the arrays of the network."""
@@ -94,16 +95,20 @@ class Network:
         return dx, gradient(*behind[:3], self.norms[behind.name], behind.round, dx, slots)
 
     def wgrad(self, name, x, norm, dy, stride=1):
-        """The gradient of that convolution's weights is wanted: a layer for the next launch of its kind."""
+        """The gradient of that convolution's weights is wanted: a layer for a launch together with others of its shape."""
         slots = self.parameters.slots[name]
-        self.wanted.setdefault((x.shape, slots.shape, stride), []).append((x, norm, dy, slots))
+        layers = self.wanted.setdefault((x.shape, slots.shape, stride), {})
+        layers[name] = x, norm, dy, slots
+        if len(layers) == LAYERS:
+            self.wgrads((x.shape, slots.shape, stride))
 
-    def wgrads(self):
-        """All that are wanted, beside what comes next: nothing needs them before the parameters move."""
+    def wgrads(self, *keys):
+        """Those that are wanted (of these keys), beside what comes next: nothing needs them before the parameters move."""
         with self.program.aside():
-            for (_, _, stride), layers in self.wanted.items():
-                wgrad(self.program, layers, stride)
-        self.wanted = {}
+            for key in keys or list(self.wanted):
+                layers = self.wanted.pop(key)
+                wgrad(self.program, list(layers.values()), key[2])
+                self.parameters.collect(SCALE, layers)
 
 
 def forward(n):
@@ -168,4 +173,11 @@ def parts(program, arch, shape, theta):
                 H, W = -(-H // stride), -(-W // stride)
             R, _, C, K = of_w
             layers[name] = R, max(C, PADDED), K, stride, N, H, W
-    return {name: wgrad_parts(program, *layer, list(layers.values()).count(layer)) for name, layer in layers.items()}
+    found, alike = {}, {}
+    for name in reversed(layers):                               # as the backward pass comes to them
+        alike.setdefault(layers[name], []).append(name)
+    for layer, names in alike.items():
+        for k in range(0, len(names), LAYERS):
+            together = names[k:k + LAYERS]
+            found |= dict.fromkeys(together, wgrad_parts(program, *layer, len(together)))
+    return found

@@ -204,8 +204,8 @@ def test_layers_of_one_launch_have_the_bits_of_a_launch_of_their_own(xp):
     assert np.array_equal(a, own_a) and np.array_equal(b, own_b) and not np.array_equal(a, b)
 
 
-@pytest.mark.parametrize("width, size, layers", [(32, 32, 10), (64, 16, 9), (128, 8, 9)])
-def test_the_layers_of_a_stage_together_fill_a_large_gpu_and_not_more(width, size, layers):
+@pytest.mark.parametrize("width, size, layers", [(32, 32, 6), (32, 32, 4), (64, 16, 6), (64, 16, 3), (128, 8, 6), (128, 8, 3)])
+def test_the_layers_of_a_launch_together_fill_a_large_gpu_and_not_more(width, size, layers):
     parts = wgrad_parts(Program(Emulator(), "half", {}), 3, width, width, 1, 128, size, size, layers)
     blocks = parts * layers * (width // 32)**2
-    assert 0.8 * BLOCKS <= blocks <= BLOCKS
+    assert 0.7 * BLOCKS <= blocks <= BLOCKS

@@ -14,15 +14,15 @@
 // GRADIENT a in `kept`, like x, and dgamma, dbeta in statistics. round, what came round the block, may be null.
 // Products of 10-bit mantissas, added in float32. The sums are of y as stored, tile by tile, and added up by whoever needs them.
 //
-// Blocks.  One block of WARPS warps makes, for KT of the K channels, a tile of IMAGES x TH x TW pixels of out.
+// Blocks.  One block of WM x WK warps makes, for KT of the K channels, a tile of IMAGES x TH x TW pixels of out.
 //          blockIdx.x: tile (columns fastest, then rows, then images); blockIdx.y: KT channels.
 //
 //      x in shared memory, with its halo             w, one tap at a time               out: pixels x channels
 //      +-----------------------+                     two slabs in turn                  +-------------+
 //      | o o o o o o o o o o o |  (TH-1)*STRIDE+R    +-------+ +-------+         warp 0 | MT x NT mma |   every warp: MT*16
-//      | o . . . . . . . . . o |  rows of            | tap 4 | | tap 5 |         warp 1 |   tiles     |   pixels, all KT
-//      | o . . . . . . . . . o |  (TW-1)*STRIDE+R    |  C,KT | |arrives|         ...    |  of 16 x 8  |   channels
-//      | o o o o o o o o o o o |  pixels, C each     +-------+ +-------+                +-------------+
+//      | o . . . . . . . . . o |  rows of            | tap 4 | | tap 5 |         warp 1 |   tiles     |   pixels, and
+//      | o . . . . . . . . . o |  (TW-1)*STRIDE+R    |  C,KT | |arrives|         ...    |  of 16 x 8  |   KT / WK
+//      | o o o o o o o o o o o |  pixels, C each     +-------+ +-------+                +-------------+   channels
 //      +-----------------------+
 //
 // Each number of x is fetched and normalised once per tile, and read R*R times from shared memory at shifted addresses: no im2col.
@@ -38,18 +38,19 @@
 enum Source { PLAIN, GIVEN, BATCH, GRADIENT };
 
 template <typename T, Source SOURCE, int R, int C, int K, int STRIDE, int SPREAD, bool TURNED, int IMAGES, int TH, int TW, int KT,
-          int WARPS>
-__global__ void __launch_bounds__(32 * WARPS, WARPS < 8 ? 3 : 2)
+          int WM, int WK>
+__global__ void __launch_bounds__(32 * WM * WK, WM * WK < 8 ? 3 : 2)
 conv(const T* x, const T* before, const T* round, T* kept, const float* in_sums, const float* affine, float* norm, float* statistics,
      const T* w, const T* added, const T* gate, const float* gate_norm, T* out, float* sums,
      int N, int H, int W, int h, int v, int slots) {
     using Num = Number<T>;
-    constexpr int VEC = Num::VEC, KSTEP = Num::KSTEP, THREADS = 32 * WARPS;
+    constexpr int VEC = Num::VEC, KSTEP = Num::KSTEP, THREADS = 32 * WM * WK;
     constexpr int PH = (TH - 1) * STRIDE + R, PW = (TW - 1) * STRIDE + R, HALO = IMAGES * PH * PW, PITCH = C + VEC;   // of x
     constexpr int ROWS = TURNED ? KT : C, COLUMNS = TURNED ? C : KT, SLAB_PITCH = COLUMNS + (TURNED ? VEC : 8);
-    constexpr int PIXELS = IMAGES * TH * TW, MT = PIXELS / (16 * WARPS), NT = KT / 8, STAGE_PITCH = KT + 4;
+    constexpr int PIXELS = IMAGES * TH * TW, MT = PIXELS / (16 * WM), NT = KT / (8 * WK), STAGE_PITCH = KT + 4;
     static_assert(C % KSTEP == 0 && K % KT == 0 && KT % 16 == 0, "channels come in multiples of 16");
-    static_assert(PIXELS % (16 * WARPS) == 0 && THREADS % (KT / VEC) == 0 && THREADS % (C / VEC) == 0, "a tile is cut evenly");
+    static_assert(KT % (16 * WK) == 0, "and so do those of a warp");
+    static_assert(PIXELS % (16 * WM) == 0 && THREADS % (KT / VEC) == 0 && THREADS % (C / VEC) == 0, "a tile is cut evenly");
     constexpr bool GATED = SOURCE == GRADIENT;     // a gradient that came through a normalisation goes on to one
     static_assert(SOURCE != GRADIENT || STRIDE == 1, "a gradient is spread, it does not stride");
 
@@ -57,7 +58,8 @@ conv(const T* x, const T* before, const T* round, T* kept, const float* in_sums,
     T* const tile = reinterpret_cast<T*>(memory);
     T* const slabs = tile + HALO * PITCH;
     // % only tells the compiler the range, here and below: then it computes places in the tile once for all turns
-    const int thread = threadIdx.x % THREADS, lane = thread % 32, warp = thread / 32;
+    const int thread = threadIdx.x % THREADS, lane = thread % 32;
+    const int m0 = thread / 32 % WM * MT * 16, k1 = thread / 32 / WM * NT * 8;          // the pixels and the channels of this warp
     const int across = (v + TW - 1) / TW, down = (h + TH - 1) / TH;
     const int v0 = blockIdx.x % across * TW, h0 = blockIdx.x / across % down * TH, n0 = blockIdx.x / (across * down) * IMAGES;
     const int k0 = blockIdx.y * KT;
@@ -164,7 +166,7 @@ conv(const T* x, const T* before, const T* round, T* kept, const float* in_sums,
     const T* row[MT];                                                                  // where this lane's pixels begin
 #pragma unroll
     for (int m = 0; m < MT; m++) {
-        const int p = (warp * MT + m) * 16 + a_row(lane);
+        const int p = m0 + m * 16 + a_row(lane);
         row[m] = tile + ((p / (TH * TW) * PH + p / TW % TH * STRIDE) * PW + p % TW * STRIDE) * PITCH;
     }
     float sum[MT][NT][4] = {};
@@ -183,9 +185,9 @@ conv(const T* x, const T* before, const T* round, T* kept, const float* in_sums,
 #pragma unroll
             for (int k = 0; k < NT / 2; k++) {
                 if constexpr (TURNED) {
-                    b_along(b[k], slab + (16 * k + b_row(lane)) * SLAB_PITCH + from, lane);
+                    b_along(b[k], slab + (k1 + 16 * k + b_row(lane)) * SLAB_PITCH + from, lane);
                 } else {
-                    Num::b_down(b[k], [&](int r) { return slab + (from + r) * SLAB_PITCH; }, 16 * k, lane);
+                    Num::b_down(b[k], [&](int r) { return slab + (from + r) * SLAB_PITCH; }, k1 + 16 * k, lane);
                 }
             }
 #pragma unroll
@@ -201,7 +203,7 @@ conv(const T* x, const T* before, const T* round, T* kept, const float* in_sums,
     for (int m = 0; m < MT; m++)
 #pragma unroll
         for (int k = 0; k < NT; k++) {
-            float* const at = stage + ((warp * MT + m) * 16 + lane / 4) * STAGE_PITCH + 8 * k + lane % 4 * 2;
+            float* const at = stage + (m0 + m * 16 + lane / 4) * STAGE_PITCH + k1 + 8 * k + lane % 4 * 2;
             at[0] = sum[m][k][0], at[1] = sum[m][k][1];
             at[8 * STAGE_PITCH] = sum[m][k][2], at[8 * STAGE_PITCH + 1] = sum[m][k][3];
         }

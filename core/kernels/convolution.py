@@ -9,9 +9,9 @@ import numpy as np
 
 from core.kernels.program import NULL, integers
 
-# Blocks of the weight gradients. A multiprocessor runs two at a time, and a large GPU has about 130: each gets about four, so
-# that none waits long for the last one. The same number on every GPU, so that the sums have the same bits.
-BLOCKS = 512
+# Blocks of a weight gradient: as many as the 132 multiprocessors of an H200 run at a time, two each, so that none waits for a last
+# one. The same number on every GPU, so that the sums have the same bits.
+BLOCKS = 264
 CHUNK = 27 * 1024         # bytes of a chunk of wgrad.cu that the registers of a block hold beside the sums, on its way
 ADDED_UP = 64 * 1024      # bytes of sums that every block of the next kernel adds up for itself
 GROUP = 16                # slots that become one where there are more
@@ -56,14 +56,14 @@ def gradient(g, sums, x, norm, round, kept, affine_gradient):
 def conv(program, source, w, out, stride=1, spread=1, turned=False, added=NULL, gate=NULL, gate_norm=NULL, sums=True):
     """Write conv.cu down for a source (N, H, W, C) and out (N, h, v, K); returns the sums (tiles, 2, K), NULL unless asked for."""
     (N, H, W, C), (_, h, v, K), R = source.x.shape, out.shape, len(w)
-    tile, KT, warps = conv_tile(program, R, C, K, stride, turned, v)
+    tile, KT, WM, WK = conv_tile(program, R, C, K, stride, turned, v)
     tiles = tiles_of(tile, N, h, v)
     sums = program.array((tiles, 2, K), np.float32) if sums else NULL
-    numbers = (source.kind, R, C, K, stride, spread, str(turned).lower(), *tile, KT, warps)
-    program.launch("conv.cu", f"conv<T, {', '.join(map(str, numbers))}>", (tiles, K // KT), 32 * warps,
+    numbers = (source.kind, R, C, K, stride, spread, str(turned).lower(), *tile, KT, WM, WK)
+    program.launch("conv.cu", f"conv<T, {', '.join(map(str, numbers))}>", (tiles, K // KT), 32 * WM * WK,
                    (*source[1:], w, added, gate, gate_norm, out, sums,
                     *integers(N, H, W, h, v, 0 if source.sums is NULL else len(source.sums))),
-                   conv_shared(program, R, C, KT, stride, turned, tile, warps))
+                   conv_shared(program, R, C, KT, stride, turned, tile, WM * WK))
     return few_slots(program, sums)
 
 
@@ -90,23 +90,24 @@ def wgrad(program, layers, stride=1):
 def wgrad_parts(program, R, C, K, stride, N, h, v, layers=1):
     """Into how many parts the sum over the pixels is cut, for so many layers in one launch."""
     tile, CT, KT = wgrad_tile(program, R, C, K, stride, v)
-    blocks = BLOCKS if layers > 1 else BLOCKS // 2             # one layer alone is soon done, and its slots cost as much
-    return min(tiles_of(tile, N, h, v), max(1, blocks // (C // CT * (K // KT) * layers)))
+    return min(tiles_of(tile, N, h, v), max(1, BLOCKS // (C // CT * (K // KT) * layers)))
 
 
 # ---- tiles ---------------------------------------------------------------------------------------------------------
 
 def conv_tile(program, R, C, K, stride, turned, v):
-    """(tile, KT, warps) of conv.cu: the most channels, then the largest tile, that fit and leave 64 sums to a thread of 8 warps.
+    """(tile, KT, WM, WK) of conv.cu: the most channels, then the largest tile, that fit.
 
-    For small images at most 32 channels, for more blocks.
+    At most 64 sums for a thread of 8 warps; 4 warps where a thread would have fewer than 32. A warp has 32 pixels or more, so that
+    what it fetches of w is used twice: where a tile has too few pixels for its warps, they share the channels.
     """
     for limit in (64, 32, 16):
         for tile in fitting("conv", v):
-            KT = min(K, limit, 16384 // prod(tile), 32 if v < 12 else 64)
-            warps = max(4, prod(tile) * KT // 2048)
+            KT = min(K, limit, 16384 // prod(tile))
+            warps = 8 if prod(tile) * KT >= 8192 else 4
+            WK = min(KT // 16, max(1, 32 * warps // prod(tile)))
             if conv_shared(program, R, C, KT, stride, turned, tile, warps) <= LARGEST:
-                return tile, KT, warps
+                return tile, KT, warps // WK, WK
 
 
 def wgrad_tile(program, R, C, K, stride, v):

@@ -14,7 +14,7 @@
 #include "device.cuh"
 #include "norm.cuh"
 
-constexpr int PADDED = 16, HEAD = 256;
+constexpr int PADDED = 16, HEAD = 256, AT_ONCE = 8;
 
 __device__ __forceinline__ unsigned mixed(unsigned h) {
     h = (h ^ h >> 16) * 0x85EBCA6Bu;
@@ -105,12 +105,19 @@ head_backward(const float* dlogits, const float* w, const T* x, const float* nor
     float d = 0, first = 0, second = 0;
     for (int k = 0; k < classes; k++) d = fmaf(dlogits[size_t(n) * classes + k], w[c * classes + k], d);
     d /= pixels;
-    for (int p = part; p < pixels; p += parts) {
-        const size_t at = (size_t(n) * pixels + p) * C + c;
-        const float value = Number<T>::get(x[at]);
-        const T stored = Number<T>::put(fmaf(value, norm[c], norm[C + c]) > 0.f ? d : 0.f);
-        g[at] = stored;
-        first += Number<T>::get(stored), second += Number<T>::get(stored) * value;
+    for (int begin = part; begin < pixels; begin += AT_ONCE * parts) {                 // fetched together, before anything is stored
+        T value[AT_ONCE];
+#pragma unroll
+        for (int r = 0; r < AT_ONCE; r++)
+            if (begin + r * parts < pixels) value[r] = x[(size_t(n) * pixels + begin + r * parts) * C + c];
+#pragma unroll
+        for (int r = 0; r < AT_ONCE; r++) {
+            if (begin + r * parts >= pixels) continue;
+            const float found = Number<T>::get(value[r]);
+            const T stored = Number<T>::put(fmaf(found, norm[c], norm[C + c]) > 0.f ? d : 0.f);
+            g[(size_t(n) * pixels + begin + r * parts) * C + c] = stored;
+            first += Number<T>::get(stored), second += Number<T>::get(stored) * found;
+        }
     }
     partial[threadIdx.x] = first, partial[HEAD + threadIdx.x] = second;
     __syncthreads();

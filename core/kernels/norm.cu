@@ -11,6 +11,8 @@
 #include "device.cuh"
 #include "norm.cuh"
 
+constexpr int AT_ONCE = 4;
+
 __global__ void norm_inference(const float* moments, const float* affine, float* norm, int C) {
     const int c = blockIdx.x * blockDim.x + threadIdx.x;
     if (c < C) store(norm, C, c, norm_of(moments[c], moments[C + c], affine[c], affine[C + c]));
@@ -40,14 +42,24 @@ __global__ void norm_backward(const T* g, const T* x, const float* sums, const f
     });
     __syncthreads();
     const int thread = blockIdx.x * blockDim.x + threadIdx.x, pieces = C / VEC, c = thread % pieces * VEC;
-    float vg[VEC], vx[VEC];
-#pragma unroll 4
-    for (int pixel = thread / pieces; pixel < M; pixel += gridDim.x * blockDim.x / pieces) {
-        const size_t at = size_t(pixel) * C + c;
-        Num::unpack(vg, *reinterpret_cast<const uint4*>(g + at));
-        Num::unpack(vx, *reinterpret_cast<const uint4*>(x + at));
+    const int every = gridDim.x * blockDim.x / pieces;
+    for (int begin = thread / pieces; begin < M; begin += AT_ONCE * every) {           // fetched together, before anything is stored
+        uint4 of_g[AT_ONCE], of_x[AT_ONCE];
 #pragma unroll
-        for (int q = 0; q < VEC; q++) vg[q] = fmaf(vg[q], found[c + q], fmaf(vx[q], found[C + c + q], found[2 * C + c + q]));
-        *reinterpret_cast<uint4*>(dx + at) = Num::pack(vg);
+        for (int r = 0; r < AT_ONCE; r++) {
+            const size_t at = size_t(begin + r * every) * C + c;
+            if (begin + r * every >= M) continue;
+            of_g[r] = *reinterpret_cast<const uint4*>(g + at), of_x[r] = *reinterpret_cast<const uint4*>(x + at);
+        }
+#pragma unroll
+        for (int r = 0; r < AT_ONCE; r++) {
+            if (begin + r * every >= M) continue;
+            float vg[VEC], vx[VEC];
+            Num::unpack(vg, of_g[r]);
+            Num::unpack(vx, of_x[r]);
+#pragma unroll
+            for (int q = 0; q < VEC; q++) vg[q] = fmaf(vg[q], found[c + q], fmaf(vx[q], found[C + c + q], found[2 * C + c + q]));
+            *reinterpret_cast<uint4*>(dx + size_t(begin + r * every) * C + c) = Num::pack(vg);
+        }
     }
 }

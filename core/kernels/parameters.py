@@ -31,8 +31,9 @@ class Parameters:
     def __init__(self, program, shapes, parts):
         """shapes: {name: shape} in the order of theta; parts: {name: number of slots} of the convolutions, the others have one."""
         self.program, self.shapes, places = program, shapes, placed(shapes, parts)
-        runs = [run for place in places.values() for run in runs_of(place)]
-        self.table, self.bad = program.xp.asarray(np.array(runs, np.int32)), program.array(len(runs), np.int32)
+        self.uncollected = {name: list(runs_of(place)) for name, place in places.items()}
+        self.table = self.table_of(self.uncollected)
+        self.bad = program.array(len(self.table), np.int32)
         self.size = sum(map(prod, shapes.values()))
         self.theta, self.gradient = program.array(self.size, np.float32), program.array(self.size, np.float32)
         self.theta_views, self.gradient_views = views(self.theta, shapes), views(self.gradient, shapes)
@@ -49,10 +50,17 @@ class Parameters:
         """Write down: weights = theta."""
         self.program.launch("sgd.cu", "cast<T>", (len(self.table),), BLOCK, (self.table, self.theta, self.all_weights))
 
-    def collect(self, scale):
-        """Write down: gradient = the sums of the slots / scale."""
-        self.program.launch("sgd.cu", "add_slots", (len(self.table),), BLOCK,
-                            (self.table, self.all_slots, self.gradient, self.bad, np.float32(1 / scale)), 4 * BLOCK)
+    def table_of(self, names):
+        """The runs of these parameters, of those that are not collected yet, on the device."""
+        return self.program.xp.asarray(np.array([run for name in names for run in self.uncollected[name]], np.int32))
+
+    def collect(self, scale, names):
+        """Write down: gradient = the sums of the slots / scale, of these parameters; once for each."""
+        table, left = self.table_of(names), sum(map(len, self.uncollected.values()))
+        bad = self.bad[len(self.bad) - left:][:len(table)]
+        self.uncollected = {name: runs for name, runs in self.uncollected.items() if name not in names}
+        self.program.launch("sgd.cu", "add_slots", (len(table),), BLOCK,
+                            (table, self.all_slots, self.gradient, bad, np.float32(1 / scale)), 4 * BLOCK)
 
     def update(self, velocity, settings, momentum, decay):
         """Write down: the step of SGD, and weights = theta."""
