@@ -2,7 +2,8 @@
 
     python -m benchmarks.gpu_session OUT                 minutes; OUT/1-tests.log, OUT/2-evidence.log, ...
     python -m benchmarks.gpu_session OUT --data PATH     with the paper's experiment on CIFAR-10, as far as --seconds allow
-    python -m benchmarks.gpu_session OUT --only bench    one part: kernels, tests, evidence, bench, demo, demo-kernels or paper
+    python -m benchmarks.gpu_session OUT --only bench    one part: kernels, tests, launches, evidence, bench, demo, demo-kernels
+                                                         or paper
 
 A part that fails or takes too long does not end the others. Exit status 1 if one did. Under a scheduler that lends a GPU for
 minutes, run the parts one by one.
@@ -23,6 +24,7 @@ def parts(out, data, seconds):
     found = {
         "kernels": (240, [*python, "pytest", "-q", *kernels]),
         "tests": (300, [*python, "pytest", "-q", "-x", "--durations=10"]),
+        "launches": (120, [*python, "benchmarks.gpu_kernels", "--markdown", str(out / "gpu-kernels.md")]),
         "evidence": (240, [*python, "tests", "--markdown", str(out / "evidence.md")]),
         "bench": (560, [*python, "benchmarks.gpu", "--budget", "480", "--out", str(out / "gpu.md")]),
         "demo": (120, [sys.executable, "demo.py", "--gpu", "--out", str(out / "digits"), "--force"]),

@@ -1,0 +1,76 @@
+"""The page of benchmarks/gpu_kernels.py."""
+from math import prod
+
+from benchmarks.gpu_predicted import WRITTEN
+from benchmarks.gpu_report import circumstances
+from core.kernels.program import ASIDE, MAIN
+
+UNSEEN = "**There was no GPU: these are predictions for one H200, and nothing on this page has been measured.**"
+LEGEND = """\
+The paper's network in batches of {batch}. A step is a graph of two branches. The second is hidden behind the main one at no cost, or
+in its way: hence two numbers for a step. GFLOP: of the convolutions. MB: every array once. Bound: the longer of two times,
+arithmetic at the rate of the instruction and bytes at that of a copy. Predicted on {written}, before anything had been measured;
+[gpu_predicted.py](../gpu_predicted.py) says how, and from what."""
+ALONE = """\
+Measured: each kernel alone, by events around a graph of 100 launches, of all layers of its row in turn; median of 5. What fits into
+the cache, as the arrays of a single layer do, may come from there."""
+
+
+def page(command, problem, found):
+    """In Markdown. found: {number: (rows, seconds of a measured step or None)}."""
+    on_gpu = all(step for _, step in found.values())
+    lines = ["# What a training step costs, kernel by kernel", "",
+             circumstances(False) if on_gpu else UNSEEN, "", f"    {command}", "",
+             LEGEND.format(batch=problem.batch, written=WRITTEN), ""]
+    lines += [ALONE, ""] if on_gpu else []
+    for number, (rows, step) in found.items():
+        lines += [f"## --number {number}", "", *summary(rows, step, problem), "", *table(rows), ""]
+    return "\n".join(lines)
+
+
+def summary(rows, step, problem):
+    """The step: sums over the rows of each branch."""
+    epoch = problem.n / problem.batch
+
+    def sums(value):
+        return [sum(len(row.launches) * value(row) for row in rows if row.launches[0].branch == branch) for branch in (MAIN, ASIDE)]
+
+    def count(name, value):
+        main, second = sums(value)
+        return [name, f"{main:,.0f}", f"{second:,.0f}", f"{main + second:,.0f}", ""]
+
+    def time(name, value):
+        main, second = sums(value)
+        return [f"{name}, ms", *(f"{1e3 * t:.2f}" for t in (main, second)),
+                *(f"**{much * main:.2f} .. {much * (main + second):.2f}**" for much in (1e3, epoch))]
+
+    lines = [count("launches", lambda row: 1), count("GFLOP", lambda row: row.work.flop / 1e9),
+             count("MB", lambda row: (row.work.read + row.work.written) / 1e6),
+             time("bound", lambda row: row.bound), time("predicted", lambda row: row.predicted)]
+    if step:
+        lines += [time("measured, kernel by kernel", lambda row: row.measured),
+                  ["measured as one graph, ms", "", "", f"**{1e3 * step:.2f}**", f"**{epoch * step:.2f}**"]]
+    return markdown(["", "main branch", "second branch", "step", f"s per epoch of {problem.n:,} images, {epoch:.1f} steps"], lines)
+
+
+def table(rows):
+    """A line for each row."""
+    head = ["kernel, blocks x threads", "branch", "launches", "GFLOP", "MB read", "written", "bound, µs", "predicted, µs"]
+    more = ["measured, µs", "TFLOP/s", "of the bound", "of the prediction"] if rows[0].measured else []
+    return markdown(head + more, map(line, rows))
+
+
+def line(row):
+    """Of the table."""
+    launch, work = row.launches[0], row.work
+    found = [f"`{launch.name}` {prod(launch.grid)} x {launch.block}", "main" if launch.branch == MAIN else "second",
+             f"{len(row.launches)}", f"{work.flop / 1e9:.2f}", f"{work.read / 1e6:.2f}", f"{work.written / 1e6:.2f}",
+             f"{1e6 * row.bound:.1f}", f"{1e6 * row.predicted:.1f}"]
+    return found if row.measured is None else found + [
+        f"{1e6 * row.measured:.1f}", f"{work.flop / row.measured / 1e12:.0f}",
+        f"{100 * row.bound / row.measured:.0f} %", f"{row.measured / row.predicted:.2f}"]
+
+
+def markdown(head, lines):
+    """A table."""
+    return [f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *lines)]

@@ -1,0 +1,140 @@
+"""What a launch of core/kernels should cost on one H200, by its arguments alone: no GPU is needed.
+
+    flop      2 R R C K for every pixel of a convolution; what is not a convolution counts 0
+    read,     bytes of the arrays that the launch is given, each once. The declarations of the kernels say which is which:
+    written   what is const is read
+    again     bytes that other blocks have read, too, and that come from the cache: x for the other channels, and the sums that
+              every block adds up. Without halos, and without w, which arrives while products are made
+    bound     max(flop / rate, bytes / COPY): what no kernel can beat
+
+    up to two waves of blocks, which all do the same at the same time:      seconds = GAP + waiting + in + products + out
+    of kernels that fetch the next chunk while they multiply one:           seconds = GAP + max(waiting + in, products) + out
+    more waves, of which some multiply while others read and write:         seconds = GAP + max(waiting, in + out, products)
+
+in, out: bytes at the rate of a copy, again at that of the cache. products: at the rate of the instruction, on the multiprocessor
+that has the most blocks.
+waiting: for what a thread has asked for, before it can ask for more. A wave: as many blocks as run at the same time.
+
+A prediction, not a simulator, and written down before anything has been measured: where it is wrong there is something to learn.
+"""
+import re
+from math import ceil, prod
+from typing import NamedTuple
+
+from core.kernels.program import NULL, source
+from core.kernels.step import SECTIONS
+
+WRITTEN = "2026-11-22"                     # the last change of anything here that changes a prediction
+COPY = 4.3e12                              # bytes/s read and written: a copy of some GB                      docs/gpu.md
+RATE = {"half": 490e12, "float": 245e12}   # FLOP/s of mma.sync: 16 bits; TF32                                docs/gpu.md
+PROCESSORS = 132                           # multiprocessors of an H200, each with so much for its blocks:    data sheet
+REGISTERS, SHARED = 65536, 228 * 1024      # and 1 KB of shared memory more than a block asks for
+AHEAD = {"wgrad"}                          # fetch the next chunk while they multiply one; and the share of the rate that is left by
+SHARE = {"wgrad": 0.6}                     # what they fetch from shared memory (13/16: wgrad.cu) and store there  a guess
+TAKEN = {"conv": 112, "wgrad": 112}        # registers of a thread, about, by their launch bounds; all others: 32
+GAP = 1.2e-6                               # between two kernels of a graph, one waiting for the other        a guess
+MEMORY, CACHE = 0.6e-6, 0.3e-6             # until a number arrives                                           a guess
+CACHE_RATE = 5.5e12                        # bytes/s, all multiprocessors together                            a guess
+
+# Bytes that a thread asks for at once, by the unrolled loops of the sources; all others: 16. (They end where a store may change
+# what is read; of the 80 of wgrad.cu a third is halo.)
+AT_ONCE = {"conv": 144, "wgrad": 56, "norm_backward": 32, "fewer_slots": 32, "add_slots": 32, "sgd": 12, "advance": 8}
+# Where bytes don't tell what waits for what: counted in the sources, for the paper's network at batch 128.
+WAITS = {
+    "gather": 3 * MEMORY,                          # step, then order, then pixels
+    "head_forward": 4 * MEMORY + 6 * CACHE,        # 32 pixels, eight at a time; the sums; w
+    "head_backward": 32 * CACHE,                   # 32 pixels, one by one
+    "linear_gradient": 32 * CACHE,                 # 128 samples, four at a time
+    "objective": 30 * CACHE,                       # samples, classes, samples, with barriers between them
+}
+BATCHES = {"pixels", "Y", "ring", "order"}         # of these arrays a step needs as many rows as the batch has
+BOTH = {"theta", "velocity", "running"}            # read and written
+
+
+class Work(NamedTuple):
+    """Of one launch."""
+    flop: int
+    products: int                          # flop, and those with the zeros that a spread gradient has between its numbers
+    read: int
+    written: int
+    again: int
+
+
+def works(program, batch):
+    """[(launch, Work)] of a training step, in order."""
+    kept, found = iter(program.kept), []
+    for launch in (launch for section in SECTIONS for launch in program.sections[section]):
+        kernel, text = kernel_of(launch), source(launch.file)
+        names, rows = declared(text, rf"__global__[^;{{]*?\b{kernel}\(([^)]*)\)", ","), [launch.arguments]
+        if "layers" in names:              # addresses of arrays: a row for each layer
+            names, rows = declared(text, r"struct Layer {(.*?)}", ";"), [(needed(x, *row), *row) for x, *row in next(kept)]
+        layers = [{name: a for name, a in zip(names, row, strict=True) if names[name] and a is not NULL} for row in rows]
+        found.append((launch, work(launch, names, layers, batch)))
+    return found
+
+
+def kernel_of(launch):
+    """The name of the kernel without the arguments of its template."""
+    return launch.name.partition("<")[0]
+
+
+def declared(text, pattern, separator):
+    """{name: "read", "written", or "" for what is no array} of the declarations that the pattern finds."""
+    words = [declaration.split() for declaration in re.search(pattern, text, re.DOTALL)[1].split(separator) if declaration.strip()]
+    return {w[-1]: ("read" if w[0] == "const" else "written") if "*" in "".join(w) else "" for w in words}
+
+
+def needed(x, norm, dy, slots):
+    """The pixels of x that a weight gradient reads: for a 1x1 filter those that it met."""
+    stride = x.shape[1] // dy.shape[1] if slots.shape[1] == 1 else 1
+    return x[:, ::stride, ::stride]
+
+
+def work(launch, names, layers, batch):
+    """The Work of one launch; layers: the arrays by name, of all but wgrad one dictionary."""
+    flop = products = read = written = again = 0
+    for arrays in layers:
+        sizes = {name: a.nbytes // len(a) * batch if name in BATCHES else a.nbytes for name, a in arrays.items()}
+        often = blocks_with(launch, arrays)
+        reading = [name for name in arrays if names[name] == "read" or name in BOTH]
+        read += sum(sizes[name] for name in reading)
+        again += sum(sizes[name] * (often.get(name, 1) - 1) for name in reading)
+        written += sum(sizes[name] for name in arrays if names[name] == "written")
+        if kernel_of(launch) in ("conv", "wgrad"):
+            w, out = (arrays["w"], arrays["out"]) if "w" in arrays else (arrays["slots"][0], arrays["dy"])
+            flop += 2 * w.size * min(prod(arrays["x"].shape[:3]), prod(out.shape[:3]))
+            products += 2 * w.size * prod(out.shape[:3])
+    return Work(flop, products, read, written, again)
+
+
+def blocks_with(launch, arrays):
+    """{name: how many blocks read the same numbers of that array}, where it is more than one."""
+    if kernel_of(launch) == "wgrad":
+        CT, KT = map(int, launch.name[:-1].split(", ")[-2:])
+        return {"x": arrays["dy"].shape[3] // KT, "dy": arrays["x"].shape[3] // CT}
+    sums = {"conv": "in_sums", "norm_backward": "sums", "head_forward": "sums"}.get(kernel_of(launch))
+    return {sums: prod(launch.grid)} | (dict.fromkeys(("x", "before", "round"), launch.grid[1]) if sums == "in_sums" else {})
+
+
+def bound(work, number):
+    """Seconds that the launch needs at least."""
+    return max(work.flop / RATE[number], (work.read + work.written) / COPY)
+
+
+def predicted(launch, work, number):
+    """Seconds from the end of the launch before this one to its own."""
+    blocks, registers = prod(launch.grid), TAKEN.get(kernel_of(launch), 32) * launch.block
+    waves = blocks / (PROCESSORS * min(REGISTERS // registers, SHARED // (launch.shared + 1024)))
+    most = ceil(blocks / PROCESSORS)       # blocks of one multiprocessor
+    products = work.products / RATE[number] / SHARE.get(kernel_of(launch), 1) * most * PROCESSORS / blocks
+    within, out = work.read / COPY + work.again / CACHE_RATE, work.written / COPY
+    wait = waiting(launch, work, ceil(waves))
+    if waves > 2:
+        return GAP + max(wait, within + out, products)
+    return GAP + (max if kernel_of(launch) in AHEAD else sum)([wait + within, products]) + out
+
+
+def waiting(launch, work, waves):
+    """Seconds that the blocks of a multiprocessor wait for memory: the longest chain of a thread, and its last store."""
+    at_once = prod(launch.grid) * launch.block * AT_ONCE.get(kernel_of(launch), 16)
+    return CACHE + (WAITS.get(kernel_of(launch)) or ceil((work.read + work.again) / at_once) * waves * MEMORY)
