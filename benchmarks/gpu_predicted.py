@@ -38,12 +38,12 @@ CACHE_RATE = 5.5e12                        # bytes/s, all multiprocessors togeth
 
 # Bytes that a thread asks for at once, by the unrolled loops of the sources; all others: 16. (They end where a store may change
 # what is read; of the 80 of wgrad.cu a third is halo.)
-AT_ONCE = {"conv": 144, "wgrad": 56, "norm_backward": 32, "fewer_slots": 32, "add_slots": 32, "sgd": 12, "advance": 8}
+AT_ONCE = {"conv": 144, "wgrad": 56, "norm_backward": 128, "fewer_slots": 32, "add_slots": 32, "sgd": 12, "advance": 8}
 # Where bytes don't tell what waits for what: counted in the sources, for the paper's network at batch 128.
 WAITS = {
     "gather": 3 * MEMORY,                          # step, then order, then pixels
     "head_forward": 4 * MEMORY + 6 * CACHE,        # 32 pixels, eight at a time; the sums; w
-    "head_backward": 32 * CACHE,                   # 32 pixels, one by one
+    "head_backward": 4 * CACHE,                    # 32 pixels, eight at a time
     "linear_gradient": 32 * CACHE,                 # 128 samples, four at a time
     "objective": 30 * CACHE,                       # samples, classes, samples, with barriers between them
 }
@@ -95,6 +95,9 @@ def work(launch, names, layers, batch):
     flop = products = read = written = again = 0
     for arrays in layers:
         sizes = {name: a.nbytes // len(a) * batch if name in BATCHES else a.nbytes for name, a in arrays.items()}
+        if kernel_of(launch) == "add_slots":           # of some parameters only: those of its table
+            count, number = arrays["table"][:, 1], arrays["table"][:, 4]
+            sizes |= {"slots": int(4 * (count * number).sum()), "gradient": int(4 * count.sum())}
         often = blocks_with(launch, arrays)
         reading = [name for name in arrays if names[name] == "read" or name in BOTH]
         read += sum(sizes[name] for name in reading)

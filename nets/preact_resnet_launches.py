@@ -104,11 +104,13 @@ class Network:
 
     def wgrads(self, *keys):
         """Those that are wanted (of these keys), beside what comes next: nothing needs them before the parameters move."""
+        names = []
         with self.program.aside():
             for key in keys or list(self.wanted):
                 layers = self.wanted.pop(key)
                 wgrad(self.program, list(layers.values()), key[2])
-                self.parameters.collect(SCALE, layers)
+                names += layers
+            self.parameters.collect(SCALE, names)
 
 
 def forward(n):

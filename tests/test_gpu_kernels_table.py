@@ -32,9 +32,10 @@ def rows(number):
     return rows_of(program(number), number, 128)
 
 
-def one(name):
-    """(the only launch whose name begins so, its work), in 16 bits."""
-    (launches, work, *_), = [row for row in rows("half") if row.launches[0].name.startswith(name)]
+def one(name, layers=1):
+    """(the only launch whose name begins so, of so many layers, its work), in 16 bits."""
+    (launches, work, *_), = [row for row in rows("half") if row.launches[0].name.startswith(name) and
+                             (*row.launches[0].grid, 1, 1)[2] == layers]
     return *launches, work
 
 
@@ -78,12 +79,16 @@ def test_bytes_of_what_takes_its_batch_alone_or_many_layers_or_reads_what_it_wri
     assert gather.read == 128 * 32 * 32 * 3 + 32 * 32 * 3 * 4 + 128 * 4 + 4 * 4 and gather.written == 128 * 32 * 32 * 16 * 2
     assert objective.read == 2 * 128 * 10 * 4 + 10 * 4 + 3 * 4 + 4 * 4 + 128 * 4
     assert sgd.read == 3 * 4 * theta + 3 * 4 + launch.grid[0] * 6 * 4   # theta, velocity, gradient; settings; the table
-    (launch, nine), x = one("wgrad<half, 3, 128, 128, 1, "), 128 * 8 * 8 * 128 * 2
-    assert nine.flop == 9 * 2 * 9 * 128 * (x // 2) and nine.read == 9 * (2 * x + 4 * 128 * 4)
-    assert nine.written == 9 * launch.grid[1] * 9 * 128 * 128 * 4       # a slot for each part
+    (launch, six), x = one("wgrad<half, 3, 128, 128, 1, ", layers=6), 128 * 8 * 8 * 128 * 2
+    assert six.flop == 6 * 2 * 9 * 128 * (x // 2) and six.read == 6 * (2 * x + 4 * 128 * 4)
+    assert six.written == 6 * launch.grid[1] * 9 * 128 * 128 * 4        # a slot for each part
     projection = one("wgrad<half, 1, 32, 64, 2, ")[1]                   # of its x only every second pixel of every second row
     assert projection.read == 2 * X // 4 + 4 * 32 * 4 + 2 * X // 2 and projection.flop == 2 * 64 * X // 4
-    assert launch.grid[0] == 4 * 4 and nine.again == 9 * 2 * 3 * x      # 32 by 32 channels: each is read four times
+    assert launch.grid[0] == 4 * 4 and six.again == 6 * 2 * 3 * x      # 32 by 32 channels: each is read four times
+    added = [(launch, row.work) for row in rows("half") for launch in row.launches if launch.name == "add_slots"]
+    slots, unread = added[0][0].arguments[1], one("wgrad<half, 3, 16, 32, ")[0].grid[1] * 9 * 13 * 32 * 4   # of the images' zeros
+    assert sum(work.read - launch.grid[0] * 6 * 4 for launch, work in added) == slots.nbytes - unread
+    assert sum(work.written - launch.grid[0] * 4 for launch, work in added) == 4 * theta
 
 
 @pytest.mark.parametrize("number", NUMBERS)

@@ -9,9 +9,10 @@ import numpy as np
 
 from core.kernels.program import NULL, integers
 
-# Blocks of a weight gradient: as many as the 132 multiprocessors of an H200 run at a time, two each, so that none waits for a last
-# one. The same number on every GPU, so that the sums have the same bits.
-BLOCKS = 264
+# Blocks of a weight gradient: one for each of the 132 multiprocessors of an H200. There it finds room beside one block of conv.cu
+# (27,648 and 32,768 of 65,536 registers), so that the two branches of a step run at the same time; two blocks would leave no room,
+# and need twice the slots. The same number on every GPU, so that the sums have the same bits.
+BLOCKS = 132
 CHUNK = 27 * 1024         # bytes of a chunk of wgrad.cu that the registers of a block hold beside the sums, on its way
 ADDED_UP = 64 * 1024      # bytes of sums that every block of the next kernel adds up for itself
 GROUP = 16                # slots that become one where there are more

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-RUN = 1024                # parameters of a block
+RUN = 512                 # parameters of a block
 BLOCK = 256               # threads
 PADDED = 16               # channels of the images, as ends.cu fills them up
 

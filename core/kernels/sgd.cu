@@ -7,7 +7,7 @@
 //   advance      running <- (1 - rate) running + rate moments                            core/optim.py: update_running
 //                step += 1,  not_finite += sum of bad
 //
-// table (blocks, 6) int32: one row for each block of 256 threads, for up to 1024 parameters that lie together everywhere:
+// table (blocks, 6) int32: one row for each block of 256 threads, for up to 512 parameters that lie together everywhere:
 //
 //      theta  |...[ begin, count ]...|      w |..[ begin ]..|  or -1      slots |..[ begin ]..|..[ begin + stride ]..| ...
 //
@@ -32,7 +32,7 @@ __global__ void add_slots(const Run* table, const float* slots, float* gradient,
     for (int e = threadIdx.x; e < run.count; e += blockDim.x) {
         const float* const first = slots + run.slots + e;
         float sum = 0;
-#pragma unroll 8
+#pragma unroll 16
         for (int s = 0; s < run.number; s++) sum += first[size_t(s) * run.stride];
         sum *= inverse_scale;
         gradient[run.begin + e] = sum;
@@ -68,6 +68,7 @@ __global__ void advance(float* running, const float* moments, float rate, int si
     DYNAMIC_SHARED(memory);                                                            // blockDim.x integers
     int* const counts = reinterpret_cast<int*>(memory);
     int count = 0;
+#pragma unroll 8
     for (int b = threadIdx.x; b < blocks; b += blockDim.x) count += bad[b];
     counts[threadIdx.x] = count;
     __syncthreads();
