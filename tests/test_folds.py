@@ -34,12 +34,13 @@ def method(data, given, fold):
 
 def test_every_row_is_in_one_fold_and_the_folds_are_alike():
     given = np.repeat([0, 1, 2], [50, 30, 7])
-    parts = folds.dealt(given, 4, 3, seed=0)
-    assert sorted(np.concatenate(parts)) == list(range(87))
-    assert max(map(len, parts)) - min(map(len, parts)) <= 1
-    for c, number in enumerate((50, 30, 7)):
-        assert all(abs((given[part] == c).sum() - number / 4) <= 1.5 for part in parts)
-    assert not np.array_equal(parts[0], folds.dealt(given, 4, 3, seed=1)[0])
+    dealings = [folds.dealt(given, 4, 3, seed) for seed in range(5)]
+    for parts in dealings:
+        assert sorted(np.concatenate(parts)) == list(range(87))
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+        for c, number in enumerate((50, 30, 7)):
+            assert all(abs((given[part] == c).sum() - number / 4) <= 1.5 for part in parts)
+    assert not np.array_equal(dealings[0][0], dealings[1][0])
 
 
 @pytest.mark.parametrize("number", [-1, 0, 1, N + 1])

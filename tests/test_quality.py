@@ -93,9 +93,15 @@ def test_the_confident_joint_is_its_definition(case):
     assert quality.estimated_errors(J) == (pytest.approx(wrong, abs=1e-9), pytest.approx(wrong / len(given), abs=1e-12))
 
 
+def test_a_probability_of_0_reaches_no_threshold_not_even_0():
+    P = np.array([[0.9, 0, 0.1], [0.5, 0, 0.5], [1, 0, 0]])
+    assert quality.confident_counts(P, np.array([0, 0, 1])).tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
+
+
 def test_the_noise_matrix_is_that_of_the_joint(case):
     J = quality.confident_joint(*case)
     T = quality.noise_matrix(J)
+    assert T == pytest.approx(quality.noise_matrix(J / 1000)), "an estimate of a part of a sample counts as well"
     assert T.sum(axis=1) == pytest.approx(np.ones(len(J)))
     for i in range(len(J)):
         total = sum(J[k, i] for k in range(len(J)))
@@ -142,12 +148,20 @@ def test_what_has_no_meaning_is_nan_and_limits_are_kept():
         assert score(*one).tolist() == [1, 1, 1]
     nobody = np.zeros((0, 3)), np.zeros(0, int)
     J = quality.confident_joint(*nobody)
+    assert quality.estimated_errors(np.array([[0, 1], [0, 0]])) == (1, 1)
     assert quality.estimated_errors(J) == (0, 0) and (quality.noise_matrix(J) == np.eye(3)).all()
 
 
 def test_the_most_suspicious_come_first_and_ties_keep_their_order():
-    P = np.array([[0.1, 0.9, 0.0], [0.1, 0.5, 0.4], [0.9, 0.1, 0.0], [0.0, 1.0, 0.0], [0.1, 0.5, 0.4]])
-    assert quality.most_suspicious_first(P, np.zeros(5, int)).tolist() == [3, 0, 1, 4, 2]
+    P = np.array([[0.1, 0.9, 0.0], [0.1, 0.5, 0.4], [0.4, 0.6, 0.0], [0.0, 1.0, 0.0], [0.3, 0.4, 0.3], [0.1, 0.5, 0.4]])
+    assert quality.most_suspicious_first(P, np.zeros(6, int)).tolist() == [3, 0, 1, 5, 4, 2]
+
+
+def test_a_label_is_corrected_where_the_suggestion_is_sure_enough_and_by_default_everywhere():
+    given, suggested, P = np.array([0, 0, 0, 1]), np.array([1, 1, 1, 1]), np.array([[0.25, 0.75], [0.5, 0.5], [0.75, 0.25], [1, 0]])
+    assert quality.corrected(given, suggested, P, 0.5).tolist() == [1, 1, 0, 1]
+    assert quality.corrected(given, suggested, P).tolist() == [1, 1, 1, 1]
+    assert quality.is_label_issue(given, suggested).tolist() == [True, True, True, False]
 
 
 # ---- the libraries that people know --------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 import math
 import time
 from functools import partial
+from itertools import islice
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -140,6 +142,32 @@ def test_every_batch_is_augmented_as_of_its_epoch_and_recorded_with_its_share_of
     assert len(list(algorithm(model, task, labels, RECIPE._replace(epochs2=4)))) == 4
     expected = [(e, i.tolist(), n) for e in range(4) for i, n in batches(20, 8, 5, e)]
     assert seen == [entry for e, i, n in expected for entry in ((i, 5, e), (i, n))]
+
+
+@pytest.mark.parametrize("done", [1, 2, 3])
+def test_a_training_that_goes_on_ends_as_if_it_had_not_been_interrupted(done):
+    ends, recipe = [], RECIPE._replace(prior="given")
+    for times in (recipe.epochs, done):
+        model, task, labels = begin(np)
+        list(islice(train.joint_optimization(model, task, labels, recipe), times))
+        list(train.joint_optimization(model, task, labels, recipe, done=times))
+        ends.append([*state(model), labels.Y])
+    assert same(*ends)
+
+
+def test_a_network_with_an_epoch_of_its_own_is_trained_by_it():
+    model, task, labels = begin(np)
+    asked = []
+
+    def train_epoch(*args):
+        asked.append(args[4:])
+        labels.record(np.arange(20), np.full((20, 3), 1 / 3), 20)
+        return 1, 2, 3, 4, 5
+
+    own = SimpleNamespace(train_epoch=train_epoch, predict=net.predict)
+    records = list(train.joint_optimization(model._replace(net=own), task, labels, RECIPE))
+    assert asked == [(1.2, 0.8, 0.1, RECIPE, epoch) for epoch in range(4)]
+    assert [r[3:8] for r in records] == [(1, 2, 3, 4, 5)] * 4
 
 
 # ---- step 2 --------------------------------------------------------------------------------------------------------
