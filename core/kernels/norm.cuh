@@ -7,7 +7,7 @@
 //
 // g is the gradient behind the normalisation, zero where the ReLU was. Each block adds the slots up for itself, in the same order, so
 // all have the same bits: at most 64 KB from the cache, while its first numbers of x are on their way. A kernel in between would
-// read them once, and cost a launch and a wait of all the others (predicted: 4 us, against 1 to 2 us here).
+// read them once, and cost a launch and a wait of all the others (predicted: 4 us, against 1 to 3 us here).
 //
 //      slots  0  1  2  3 ...        thread: four of the 2 C columns, every so many rows       then channel by channel
 //             |  |  |  |            row 0: slots 0, rows, ...   row 1: slots 1, rows + 1, ...     sum of the rows
