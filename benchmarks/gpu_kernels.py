@@ -25,6 +25,8 @@ from core.errors import InputError
 from core.kernels.step import Step
 from nets.preact_resnet_launches import Network
 
+LARGEST = 227 * 1024                       # bytes of shared memory that a block of an H200 may ask for
+
 
 class Row(NamedTuple):
     """Equal launches: the same kernel, grid, block, shared memory and branch, and as many bytes."""
@@ -48,7 +50,9 @@ def rows_of(program, number, batch):
 def imagined(problem, number):
     """The program of a step where there is no GPU: its arrays have shapes, and nothing is ever in them."""
     xp = SimpleNamespace(empty=np.empty, zeros=np.empty, asarray=np.asarray,
-                         cuda=SimpleNamespace(Stream=lambda **_: None, Event=lambda **_: None))
+                         cuda=SimpleNamespace(Stream=lambda **_: None, Event=lambda **_: None, Device=lambda: SimpleNamespace(id=0),
+                                              runtime=SimpleNamespace(cudaDevAttrMaxSharedMemoryPerBlockOptin=97,
+                                                                      deviceGetAttribute=lambda *_: LARGEST)))
     image = problem.size, problem.size, problem.arch.channels
     network = Network(xp, number, {}, problem.arch, (problem.batch, *image), False)
     network.program.compile = lambda: None

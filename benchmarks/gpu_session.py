@@ -1,9 +1,9 @@
 """Everything that wants a GPU, with one command: tests, evidence, benchmark and the program itself, each with its log.
 
     python -m benchmarks.gpu_session OUT                 minutes; OUT/1-tests.log, OUT/2-evidence.log, ...
-    python -m benchmarks.gpu_session OUT --data PATH     with the paper's experiment on CIFAR-10, as far as --seconds allow
-    python -m benchmarks.gpu_session OUT --only bench    one part: kernels, tests, launches, evidence, bench, demo, demo-kernels
-                                                         or paper
+    python -m benchmarks.gpu_session OUT --data PATH     with two of the paper's experiments on CIFAR-10, as far as --seconds allow
+    python -m benchmarks.gpu_session OUT --only bench    one part: kernels, tests, launches, evidence, bench, demo, demo-kernels,
+                                                         sn-70 or an-40
 
 A part that fails or takes too long does not end the others. Exit status 1 if one did. Under a scheduler that lends a GPU for
 minutes, run the parts one by one.
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 def parts(out, data, seconds):
     """{name: (seconds it may take, command)}, in the order in which they are run."""
     python = [sys.executable, "-m"]
-    kernels = [f"tests/test_kernels_{name}.py" for name in ("conv", "net", "step")]
+    kernels = [f"tests/test_kernels_{name}.py" for name in ("conv", "net", "program", "step")]
     found = {
         "kernels": (240, [*python, "pytest", "-q", *kernels]),
         "tests": (300, [*python, "pytest", "-q", "-x", "--durations=10"]),
@@ -31,9 +31,9 @@ def parts(out, data, seconds):
         "demo-kernels": (120, [sys.executable, "demo.py", "--gpu", "--kernels", "half", "--out", str(out / "digits-kernels"),
                                "--force"]),
     }
-    if data:
-        found["paper"] = (seconds, [sys.executable, "demo.py", "--gpu", "--data", data, "--recipe", "sn-70",
-                                    "--out", str(out / "sn-70"), "--force"])
+    for recipe in ("sn-70", "an-40") if data else ():          # 200 + 120 epochs
+        found[recipe] = (seconds, [sys.executable, "demo.py", "--gpu", "--kernels", "half", "--data", data, "--recipe", recipe,
+                                   "--out", str(out / recipe), "--force"])
     return found
 
 
@@ -56,8 +56,8 @@ def main(argv=None):
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--data", metavar="PATH", help="CIFAR-10, for the paper's experiment")
-    parser.add_argument("--seconds", type=int, default=540, help="for the paper's experiment (default 540)")
+    parser.add_argument("--data", metavar="PATH", help="CIFAR-10, for the paper's experiments")
+    parser.add_argument("--seconds", type=int, default=540, help="for each of the paper's experiments (default 540)")
     parser.add_argument("--only", nargs="+", metavar="PART")
     chosen = parser.parse_args(argv)
     out = chosen.out.resolve()

@@ -23,6 +23,7 @@ SHIM = Path(__file__).parent / "cuda_shim"
 FLAGS = ["-std=c++17", "-O1", "-fPIC", "-U_FORTIFY_SOURCE", f"-I{SHIM}",
          "-Wall", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-function", "-Wno-unused-variable", "-Wno-clobbered"]
 GUARD = 512                            # bytes before and behind an array
+SMALLEST, LARGEST = 99 * 1024, 227 * 1024                # bytes of shared memory of a block: what all GPUs from 8.0 on have; an H200
 
 
 def compiler():
@@ -78,14 +79,18 @@ class KernelError(Exception):
 class Emulator(types.ModuleType):
     """NumPy's functions, and of CuPy's what the program uses beside them."""
 
-    def __init__(self, exact=False):
+    def __init__(self, exact=False, shared=SMALLEST):
+        """shared: bytes of shared memory that a block may ask for."""
         super().__init__("emulator")
         self.exact, self.order, self.guarded = exact, 0, []
         self.current = [Stream(self)]                        # the default stream, and what `with` has put above it
         self.cuda = types.SimpleNamespace(Stream=lambda non_blocking, priority=0: Stream(self),
                                           get_current_stream=lambda: self.current[-1],
                                           Event=lambda disable_timing: Event(),
-                                          Device=lambda: types.SimpleNamespace(compute_capability="80", synchronize=lambda: None))
+                                          runtime=types.SimpleNamespace(cudaDevAttrMaxSharedMemoryPerBlockOptin=97,
+                                                                        deviceGetAttribute=lambda attribute, device: shared),
+                                          Device=lambda: types.SimpleNamespace(id=0, compute_capability="80",
+                                                                               synchronize=lambda: None))
 
     def __getattr__(self, name):
         return getattr(np, name)
@@ -175,7 +180,7 @@ class Kernel:
 
     def run(self, grid, block, arguments, shared_mem):
         """The launch itself."""
-        if not 0 <= shared_mem <= min(self.max_dynamic_shared_size_bytes, 227 * 1024):
+        if not 0 <= shared_mem <= min(self.max_dynamic_shared_size_bytes, LARGEST):
             raise KernelError(f"{self.name}: {shared_mem} bytes of shared memory without having asked for them")
         cells = [cell(a) for a in arguments]
         values = (ctypes.c_void_p * len(cells))(*[c.ctypes.data for c in cells])

@@ -107,5 +107,5 @@ def test_a_session_runs_every_part_and_keeps_its_log(tmp_path, monkeypatch, caps
 
 def test_the_commands_of_a_session_exist(tmp_path):
     found = gpu_session.parts(tmp_path, "cifar-10-batches-py", 540)
-    assert list(found) == ["kernels", "tests", "launches", "evidence", "bench", "demo", "demo-kernels", "paper"]
+    assert list(found) == ["kernels", "tests", "launches", "evidence", "bench", "demo", "demo-kernels", "sn-70", "an-40"]
     assert all(limit <= 560 for limit, _ in found.values())

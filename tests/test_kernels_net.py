@@ -12,7 +12,7 @@ from nets.preact_resnet import Architecture
 from nets.preact_resnet_gpu import GpuNet, net_for
 from tests.arrays import using
 from tests.emulator import COMPILER, Emulator, devices
-from tests.test_kernels_compile import launches
+from tests.test_kernels_compile import SHARED, launches
 from tests.test_kernels_conv import rounded
 from tests.test_preact_resnet_fast import errors, everything, problem
 
@@ -47,15 +47,16 @@ def test_without_rounding_of_operands_it_equals_the_readable_network(case):
 
 
 @emulated
-def test_the_very_kernels_of_the_paper_s_network_equal_it_too(monkeypatch):
+@pytest.mark.parametrize("shared", SHARED)
+def test_the_very_kernels_of_the_paper_s_network_equal_it_too(monkeypatch, shared):
     monkeypatch.setattr(convolution, "ADDED_UP", 1024)      # as few as for a large batch
     arch = Architecture(blocks=(1, 1, 1))                   # further blocks and more images are more of the same launches
-    given, xp = problem(arch, 2, 32, 32), Emulator(exact=True)
+    given, xp = problem(arch, 2, 32, 32), Emulator(exact=True, shared=shared)
     net = GpuNet(xp, "float")
     found = on_kernels(xp, net, arch, given)
     assert max(errors(found, everything(plain, arch, *given)).values()) < 5e-6
     xp.check_guards()
-    left = {launch.name for launch in launches("float")} - net.kernels.keys()
+    left = {launch.name for launch in launches("float", shared)} - net.kernels.keys()
     assert left == {"gather<float>", "objective", "sgd<float>", "advance"}               # those of tests/test_kernels_step.py
 
 

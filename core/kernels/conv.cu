@@ -170,6 +170,7 @@ conv(const T* x, const T* before, const T* round, T* kept, const float* in_sums,
         row[m] = tile + ((p / (TH * TW) * PH + p / TW % TH * STRIDE) * PW + p % TW * STRIDE) * PITCH;
     }
     float sum[MT][NT][4] = {};
+    constexpr int AT_A_TIME = R == 1 ? 2 : C / KSTEP;          // one tap alone would all be written out, beyond the registers
 #pragma unroll 1
     for (int tap = 0; tap < R * R; tap++) {
         cp_async_wait<0>();
@@ -177,7 +178,7 @@ conv(const T* x, const T* before, const T* round, T* kept, const float* in_sums,
         if (tap + 1 < R * R) fetch_slab(tap + 1);
         const T* const slab = slabs + tap % 2 * ROWS * SLAB_PITCH;
         const int moved = (tap / R * PW + tap % R) * PITCH;
-#pragma unroll
+#pragma unroll AT_A_TIME
         for (int from = 0; from < C; from += KSTEP) {
             unsigned a[MT][4], b[NT / 2][4];
 #pragma unroll

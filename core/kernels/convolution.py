@@ -16,7 +16,6 @@ BLOCKS = 132
 CHUNK = 27 * 1024         # bytes of a chunk of wgrad.cu that the registers of a block hold beside the sums, on its way
 ADDED_UP = 64 * 1024      # bytes of sums that every block of the next kernel adds up for itself
 GROUP = 16                # slots that become one where there are more
-LARGEST = 99 * 1024       # bytes of shared memory of a block: what every GPU from compute capability 8.0 on has
 TILES = {"conv": ((1, 16, 32), (1, 8, 32), (1, 16, 16), (1, 8, 16), (2, 8, 8), (1, 8, 8)),
          "wgrad": ((1, 4, 32), (1, 8, 16), (1, 4, 16), (2, 8, 8), (1, 8, 8))}
 
@@ -97,7 +96,7 @@ def wgrad_parts(program, R, C, K, stride, N, h, v, layers=1):
 # ---- tiles ---------------------------------------------------------------------------------------------------------
 
 def conv_tile(program, R, C, K, stride, turned, v):
-    """(tile, KT, WM, WK) of conv.cu: the most channels, then the largest tile, that fit.
+    """(tile, KT, WM, WK) of conv.cu: the most channels, then the largest tile, that fit into the GPU's shared memory.
 
     At most 64 sums for a thread of 8 warps; 4 warps where a thread would have fewer than 32. A warp has 32 pixels or more, so that
     what it fetches of w is used twice: where a tile has too few pixels for its warps, they share the channels.
@@ -107,7 +106,7 @@ def conv_tile(program, R, C, K, stride, turned, v):
             KT = min(K, limit, 16384 // prod(tile))
             warps = 8 if prod(tile) * KT >= 8192 else 4
             WK = min(KT // 16, max(1, 32 * warps // prod(tile)))
-            if conv_shared(program, R, C, KT, stride, turned, tile, warps) <= LARGEST:
+            if conv_shared(program, R, C, KT, stride, turned, tile, warps) <= program.largest:
                 return tile, KT, warps // WK, WK
 
 

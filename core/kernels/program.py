@@ -51,6 +51,8 @@ class Program:
         self.sections, self.open, self.branch, self.joining = {}, None, MAIN, False
         self.side, self.event = xp.cuda.Stream(non_blocking=True), xp.cuda.Event(disable_timing=True)
         self.kept = []
+        runtime = xp.cuda.runtime      # bytes of shared memory that a block may ask for
+        self.largest = runtime.deviceGetAttribute(runtime.cudaDevAttrMaxSharedMemoryPerBlockOptin, xp.cuda.Device().id)
 
     def array(self, shape, dtype=None):
         """A new array, unfilled; of the number type of the activations unless another is given."""
