@@ -105,6 +105,7 @@ conv(const T* x, const T* before, const T* round, T* kept, const float* in_sums,
 
     float factor[VEC] = {}, term[VEC] = {}, shift[VEC] = {};   // a = x factor [+ before term] + shift
     if constexpr (SOURCE == BATCH || SOURCE == GRADIENT) {
+        static_assert(HALO * PITCH * sizeof(T) >= 16 * THREADS, "what is added up takes the place of x, not of w, which is arriving");
         float* const found = reinterpret_cast<float*>(slabs + 2 * ROWS * SLAB_PITCH);                  // (3, C)
         const bool writes = norm && blockIdx.x == 0 && blockIdx.y == 0;
         with_totals(in_sums, slots, C, reinterpret_cast<float*>(memory), THREADS, [&](int k, double first, double second) {
