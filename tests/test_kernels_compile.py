@@ -27,6 +27,7 @@ FILES = ("conv.cu", "ends.cu", "norm.cu", "objective.cu", "sgd.cu", "wgrad.cu")
 NUMBERS = ("half", "float")
 SHARED = SMALLEST, LARGEST
 REGISTERS = 65536                      # of a multiprocessor
+OPTIONS = "-std=c++17", "-ftz=true"    # the second is CuPy's own: float32 below 1e-38 become zero
 
 
 class Unfilled(Emulator):
@@ -73,7 +74,7 @@ def compiled_by_nvcc(text, folder):
     """[(mangled name, registers, bytes of stack, bytes of spills)] for all CAPABILITIES; what is common to them is done once."""
     (folder / "kernels.cu").write_text(text, encoding="utf-8")
     targets = [option for capability in CAPABILITIES for option in ("-gencode", f"arch=compute_80,code={capability}")]
-    run = subprocess.run([NVCC, "-std=c++17", "-fatbin", *targets, "-Xptxas", "-v", "-o", folder / "kernels.fatbin",
+    run = subprocess.run([NVCC, *OPTIONS, "-fatbin", *targets, "-Xptxas", "-v", "-o", folder / "kernels.fatbin",
                           folder / "kernels.cu"], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     report = re.findall(r"Function properties for (\w+)\s+(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads"
@@ -87,8 +88,8 @@ def compiled_by_nvrtc(library, text, names, capability):
     library.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernels.cu", 0, None, None)
     for name in names:
         library.nvrtcAddNameExpression(program, name.encode())
-    options = (ctypes.c_char_p * 2)(b"--std=c++17", f"--gpu-architecture={capability}".encode())
-    failed = library.nvrtcCompileProgram(program, 2, options)
+    options = [option.encode() for option in (*OPTIONS, f"-arch={capability}", "--device-as-default-execution-space")]    # as CuPy
+    failed = library.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
     library.nvrtcGetProgramLog(program, log)
     return log.value.decode() if failed else ""
 

@@ -126,8 +126,11 @@ def trials(xp):
 
 
 def assert_stored(found, exact, number):
-    """Every number is the exact one, rounded to what it is stored as; the sums of products in float32."""
-    tolerance = 2e-6 * np.abs(exact).max() + (2**-11 * np.abs(exact) if number == "half" else 0)
+    """Every number is the exact one, rounded to what it is stored as; the sums of products in float32.
+
+    The tensor cores of an A100 cut off what lies behind the last bit of the largest of five numbers added: up to 2.4e-6 here.
+    """
+    tolerance = 5e-6 * np.abs(exact).max() + (2**-11 * np.abs(exact) if number == "half" else 0)
     assert (np.abs(found - exact) <= tolerance).all()
 
 
@@ -185,7 +188,7 @@ def test_gradient_with_respect_to_w(xp, name):
     trial.program.run("forward")
     slots, = in_every_order(xp, lambda: trial.program.run("wgrad"), [trial.slots])
     dw = trial.exact(xp.asnumpy(trial.norm), trial.arrays["dy"])[2]
-    assert np.abs(slots.astype(float).sum(axis=0) - dw).max() <= 2e-6 * np.abs(dw).max()
+    assert np.abs(slots.astype(float).sum(axis=0) - dw).max() <= 5e-6 * np.abs(dw).max()
 
 
 @on_every_device
