@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from core.kernels import program
-from tests.emulator import COMPILER, Emulator, KernelError, in_every_order
+from tests.emulator import COMPILER, Emulator, KernelError, devices, filled, in_every_order, poisoned
 from tests.test_kernels_conv import LAYERS, Trial
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no g++ that could compile the kernels")
@@ -37,28 +37,48 @@ __global__ void product(const T* a, const T* b, float* d) {
 
 
 def function(xp, text, name):
-    return xp.RawModule(code=COMMON + text, options=(), name_expressions=[name]).get_function(name)
+    return xp.RawModule(code=COMMON + text, options=("--std=c++17",), name_expressions=[name]).get_function(name)
 
 
+@pytest.mark.parametrize("xp", devices())
 @pytest.mark.parametrize("along", ["true", "false"])
 @pytest.mark.parametrize("number", ["half", "float"])
-def test_fragments_and_mma_are_a_product_of_matrices(number, along):
-    xp, rng, K = Emulator(), np.random.default_rng(0), {"half": 16, "float": 8}[number]
+def test_fragments_and_mma_are_a_product_of_matrices(xp, number, along):
+    rng, K = np.random.default_rng(0), {"half": 16, "float": 8}[number]
     a, b = rng.integers(-8, 9, (2, 16, K)).astype(program.NUMBERS[number])          # b by columns
-    d = xp.empty((16, 16), np.float32)
-    given = (a, b) if along == "true" else (a.T.copy(), b.T.copy())
-    in_every_order(xp, lambda: function(xp, PRODUCT, f"product<{number}, {along}>")((1,), (32,), (*given, d), shared_mem=2048), [d])
-    assert np.array_equal(d, a.astype(float) @ b.astype(float).T)
+    given = [filled(xp, array if along == "true" else array.T) for array in (a, b)]
+    d = poisoned(xp, (16, 16), np.float32)
+    product = function(xp, PRODUCT, f"product<{number}, {along}>")
+    found, = in_every_order(xp, lambda: product((1,), (32,), (*given, d), shared_mem=2048), [d])
+    assert np.array_equal(found, a.astype(float) @ b.astype(float).T)
 
 
-@pytest.mark.parametrize("numbers", [(1, -2.5, 65504, 6e-8, 2**-25, 1 + 2**-11, 1 + 3 * 2**-11, 65520, np.inf, np.nan)])
-def test_halves_are_rounded_as_numpy_rounds_them(numbers):
+EDGES = np.array([1, -2.5, 65504, 6e-8, 2**-25, 1 + 2**-11, 1 + 3 * 2**-11, 65520, np.inf, -np.inf, np.nan, -0.1], np.float32)
+RELU = """
+__global__ void relu(const float* x, NUMBER* y) {
+    float in[Number<NUMBER>::VEC];
+    for (int i = 0; i < Number<NUMBER>::VEC; i++) in[i] = x[i];
+    *pieces(y) = Number<NUMBER>::pack_positive(in);
+}
+"""
+
+
+@pytest.mark.parametrize("xp", devices())
+def test_halves_are_rounded_as_numpy_rounds_them(xp):
     text = "__global__ void convert(const float* x, half* y, int n) { for (int i = 0; i < n; i++) y[i] = Number<half>::put(x[i]); }"
-    xp, x = Emulator(), np.array(numbers, np.float32)
-    y = xp.empty(len(x), np.float16)
-    function(xp, text, "convert")((1,), (1,), (x, y, np.int32(len(x))))
+    y = poisoned(xp, len(EDGES), np.float16)
+    function(xp, text, "convert")((1,), (1,), (filled(xp, EDGES), y, np.int32(len(EDGES))))
     with np.errstate(over="ignore"):
-        assert np.array_equal(y, x.astype(np.float16), equal_nan=True)
+        assert np.array_equal(xp.asnumpy(y), EDGES.astype(np.float16), equal_nan=True)
+
+
+@pytest.mark.parametrize("xp", devices())
+@pytest.mark.parametrize("number", program.NUMBERS)
+def test_the_relu_of_what_is_not_finite(xp, number):
+    x = np.array([np.nan, np.inf, -np.inf, -1, 0.5, -np.nan, 65504, -1e-8], np.float32)[:16 // program.NUMBERS[number]().itemsize]
+    y = poisoned(xp, len(x), program.NUMBERS[number])
+    function(xp, RELU.replace("NUMBER", number), "relu")((1,), (1,), (filled(xp, x), y))
+    assert np.array_equal(xp.asnumpy(y), np.maximum(x, 0), equal_nan=True)
 
 
 WRONG = {                              # message: (argument list, body)
