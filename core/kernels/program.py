@@ -3,7 +3,7 @@
     program = Program(xp, "half", {})
     out = program.array((N, K))                                          an array of the program's own
     with program.section("forward"):
-        program.launch("norm.cu", "norm_apply<T>", grid, block, arguments, shared=bytes)
+        program.launch("norm.cu", "norm_backward<T>", grid, block, arguments, shared=bytes)
         with program.aside():
             program.launch(...)                                          beside what comes next
         program.join()                                                   what comes next needs it
