@@ -116,7 +116,7 @@ def blocks_with(launch, arrays):
         CT, KT = map(int, launch.name[:-1].split(", ")[-2:])
         return {"x": arrays["dy"].shape[3] // KT, "dy": arrays["x"].shape[3] // CT}
     sums = {"conv": "in_sums", "norm_backward": "sums", "head_forward": "sums"}.get(kernel_of(launch))
-    return {sums: prod(launch.grid)} | (dict.fromkeys(("x", "before", "round"), launch.grid[1]) if sums == "in_sums" else {})
+    return {sums: prod(launch.grid)} | (dict.fromkeys(("x", "before", "came_round"), launch.grid[1]) if sums == "in_sums" else {})
 
 
 def bound(work, number):

@@ -19,7 +19,7 @@ from core.kernels.step import Step
 from core.optim import flatten
 from nets import preact_resnet
 from nets.preact_resnet import init
-from nets.preact_resnet_launches import SCALE, Network
+from nets.preact_resnet_launches import Network
 
 WIDTHS = (16, 32, 64, 128)             # that the kernels are tried with; 128 with stride 2 would need too much shared memory
 OLDEST = 8.0                           # compute capability: the first with mma for TF32 and with cp.async
@@ -60,7 +60,7 @@ class GpuNet:
 
     def backward(self, dlogits, cache):
         """The gradient with respect to theta, under the names of theta."""
-        cache.dlogits[...] = dlogits * np.float32(SCALE)
+        cache.dlogits[...] = dlogits * np.float32(cache.scale)
         cache.program.run("backward")
         return dict(cache.parameters.gradient_views)
 

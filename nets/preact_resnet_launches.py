@@ -7,6 +7,7 @@
 So an activation is stored once, x or h, before its normalisation; what is normalised is made again wherever it is read.
 Letters: core/kernels/launches.py.
 """
+from math import log2
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from core.optim import flatten
 from nets.preact_resnet import block_plan, init
 
 LAYERS = 6                # of one shape, of which one launch makes the weight gradients: many for few slots, few for a short last one
-SCALE = 8192              # of the loss, for gradients stored in 16 bits: docs/gpu.md says why this number
+SCALE = 64                # of the loss for each sample, for gradients stored in 16 bits: docs/gpu.md says why this number
 
 
 class Behind(NamedTuple):
@@ -28,7 +29,7 @@ class Behind(NamedTuple):
     sums: object
     x: object
     name: str
-    round: object = NULL
+    came_round: object = NULL
 
 
 class Network:
@@ -37,7 +38,7 @@ class Network:
     def __init__(self, xp, number, kernels, arch, shape, inference):
         """shape (N, H, W, channels) of the images; kernels: those compiled before."""
         self.program = program = Program(xp, number, kernels)
-        self.arch, self.shape, self.inference, self.scale = arch, shape, inference, SCALE
+        self.arch, self.shape, self.inference, self.scale = arch, shape, inference, loss_scale(shape[0])
         theta, running = ({name: a.shape for name, a in arrays.items()} for arrays in init(arch, np.random.default_rng(0)))
         self.parameters = Parameters(program, theta, {} if inference else parts(program, arch, shape, theta))
         size = sum(shape[0] for shape in running.values())
@@ -58,7 +59,7 @@ class Network:
             with program.section("backward"):
                 backward(self)
                 program.join()
-                self.parameters.collect(SCALE, self.parameters.uncollected)
+                self.parameters.collect(self.scale, self.parameters.uncollected)
 
     def load(self, theta, x):
         """Parameters and images into the arrays of the network."""
@@ -92,7 +93,7 @@ class Network:
     def through(self, behind, name):
         """(dx, the source of convolutions that makes it) of a gradient behind a normalisation; dx gets an array of this name."""
         dx, slots = self.activation(name, behind.x.shape), self.parameters.affine_slots[behind.name]
-        return dx, gradient(*behind[:3], self.norms[behind.name], behind.round, dx, slots)
+        return dx, gradient(*behind[:3], self.norms[behind.name], behind.came_round, dx, slots)
 
     def wgrad(self, name, x, norm, dy, stride=1):
         """The gradient of that convolution's weights is wanted: a layer for a launch together with others of its shape."""
@@ -110,7 +111,7 @@ class Network:
                 layers = self.wanted.pop(key)
                 wgrad(self.program, list(layers.values()), key[2])
                 names += layers
-            self.parameters.collect(SCALE, names)
+            self.parameters.collect(self.scale, names)
 
 
 def forward(n):
@@ -161,6 +162,11 @@ def block_backward(n, name, behind, stride, projecting):
     sums = conv(n.program, source, w[f"{name}.conv1"], g, spread=stride, turned=True, added=da, gate=x, gate_norm=bn1)
     n.wgrad(f"{name}.conv1", x, bn1, dh, stride)
     return Behind(g, sums, x, f"{name}.bn1", NULL if projecting else dout)
+
+
+def loss_scale(N):
+    """Of a batch of N: near SCALE N, and a power of two, so that it costs no digit."""
+    return SCALE * 2 ** round(log2(N))
 
 
 def parts(program, arch, shape, theta):

@@ -106,7 +106,7 @@ def test_every_kernel_compiles_without_spills(file, tmp_path):
     assert len(report) >= len(CAPABILITIES) * len(wanted)
     for name, registers, stack, spills in report:
         assert spills == 0 and stack <= 32, name
-        assert registers <= (144 if "conv" in name else 128), name
+        assert registers <= (148 if "conv" in name else 128), name
 
 
 @pytest.mark.parametrize("shared", SHARED)

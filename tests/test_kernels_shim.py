@@ -127,7 +127,8 @@ def test_a_write_beside_an_array_is_noticed():
 
 # ---- every barrier and every wait of the convolutions is needed, and would be missed -----------------------------------
 
-FENCES = [(file, section, place.start()) for file, section in (("conv.cu", "forward"), ("norm.cuh", "forward"), ("wgrad.cu", "wgrad"))
+FENCED = (*((file, "forward") for file in ("conv.cu", "conv_in.cuh", "conv_out.cuh", "norm.cuh")), ("wgrad.cu", "wgrad"))
+FENCES = [(file, section, place.start()) for file, section in FENCED
           for place in re.finditer(r"__syncthreads\(\);|cp_async_wait<0>\(\);", (program.FOLDER / file).read_text(encoding="utf-8"))]
 
 

@@ -11,7 +11,6 @@ from core.objective import objective_backward, objective_forward, softmax
 from nets import preact_resnet as plain
 from nets.preact_resnet import Architecture
 from nets.preact_resnet_gpu import GpuNet
-from nets.preact_resnet_launches import SCALE
 from tests.arrays import using
 from tests.emulator import COMPILER, Emulator, devices, in_every_order
 from tests.test_train import RECIPE, begin, same, state
@@ -133,7 +132,8 @@ def test_objective_gradient_and_predictions(step, size):
         L, saved = objective_forward(z.astype(float), step_.Y[i].astype(float), step_.p.astype(float), 1.2, 0.8)
         accuracy = (z.argmax(axis=1) == step_.Y[i].argmax(axis=1)).mean()
         labels.record(i, softmax(z), n)
-        np.testing.assert_allclose(dz, SCALE * objective_backward(1, saved), atol=1e-6 * SCALE, rtol=1e-4)
+        scale = step_.network.scale
+        np.testing.assert_allclose(dz, scale * objective_backward(1, saved), atol=1e-6 * scale, rtol=1e-4)
         np.testing.assert_allclose(step_.ring, labels.ring[0], atol=1e-6)
         np.testing.assert_allclose(step_.sums / 4, [*L, accuracy], rtol=2e-5, atol=2e-6)
 

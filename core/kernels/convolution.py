@@ -10,8 +10,8 @@ import numpy as np
 from core.kernels.program import NULL, integers
 
 # Blocks of a weight gradient: one for each of the 132 multiprocessors of an H200. There it finds room beside one block of conv.cu
-# (27,648 and 32,768 of 65,536 registers), so that the two branches of a step run at the same time; two blocks would leave no room,
-# and need twice the slots. The same number on every GPU, so that the sums have the same bits.
+# (27,648 and at most 36,864 of 65,536 registers), so that the two branches of a step run at the same time; two blocks would leave
+# no room, and need twice the slots. The same number on every GPU: it does not decide what bits the sums have.
 BLOCKS = 132
 CHUNK = 27 * 1024         # bytes of a chunk of wgrad.cu that the registers of a block hold beside the sums, on its way
 ADDED_UP = 64 * 1024      # bytes of sums that every block of the next kernel adds up for itself
@@ -25,7 +25,7 @@ class Source(NamedTuple):
     kind: str
     x: object
     before: object = NULL
-    round: object = NULL
+    came_round: object = NULL
     kept: object = NULL
     sums: object = NULL
     affine: object = NULL
@@ -44,13 +44,13 @@ def given(x, norm):
 
 
 def batch(x, sums, affine, norm, moments):
-    """max(z, 0), z = x normalised by the batch's statistics; norm and moments are filled, unless norm is NULL."""
+    """max(z, 0), z = x normalised by the batch's statistics; norm and moments are filled."""
     return Source("BATCH", x, sums=sums, affine=affine, norm=norm, statistics=moments)
 
 
-def gradient(g, sums, x, norm, round, kept, affine_gradient):
-    """The gradient of x from g, that behind its normalisation, plus round; kept and affine_gradient are filled."""
-    return Source("GRADIENT", g, x, round, kept, sums, NULL, norm, affine_gradient)
+def gradient(g, sums, x, norm, came_round, kept, affine_gradient):
+    """The gradient of x from g, that behind its normalisation, plus what came round; kept and affine_gradient are filled."""
+    return Source("GRADIENT", g, x, came_round, kept, sums, NULL, norm, affine_gradient)
 
 
 def conv(program, source, w, out, stride=1, spread=1, turned=False, added=NULL, gate=NULL, gate_norm=NULL, sums=True):

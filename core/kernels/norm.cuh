@@ -1,6 +1,7 @@
 // Batch normalisation for the kernels that read a normalised tensor: what a block has to know of the whole batch.
 //
-//   sums (slots, 2, C)   made by the kernel before, a slot for each of its tiles;  M: pixels of the batch;  norm (4, C): a, b, mean, 1/std
+//   sums (slots, 2, C)   made by the kernel before, a slot for each of its tiles;  M: pixels of the batch
+//   norm (4, C)          a, b, mean, 1/std
 //   forward      of x, x*x:  mean, var;  a = gamma / std,  b = beta - mean * a                              z = x a + b
 //   backward     of g, g*x:  dgamma = (sum g*x - mean sum g) / std,  dbeta = sum g                          dx = g a + x c1 + c0
 //                            c1 = -a / std * dgamma / M,  c0 = -a dbeta / M - c1 mean

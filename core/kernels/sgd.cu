@@ -74,6 +74,6 @@ __global__ void advance(float* running, const float* moments, float rate, int si
     __syncthreads();
     if (threadIdx.x) return;
     for (int t = 1; t < int(blockDim.x); t++) count += counts[t];
-    *not_finite += count;
+    *not_finite = min(*not_finite + count, 1 << 30);        // no count so large that it turns negative
     state[0] += 1;
 }

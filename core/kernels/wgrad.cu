@@ -42,6 +42,8 @@ struct Activation {
     }
 };
 
+struct alignas(8) Pair { float first, second; };  // stored at once: where a slot lies comes from a table, the compiler can't know
+
 template <typename T> struct Layer { const T* x; const float* norm; const T* dy; float* slots; };
 
 template <typename T, int R, int C, int K, int STRIDE, int IMAGES, int TH, int TW, int CT, int KT>
@@ -146,8 +148,7 @@ wgrad(const Layer<T>* layers, int N, int H, int W, int h, int v) {
     for (int m = 0; m < MT; m++)
 #pragma unroll
         for (int n = 0; n < NT; n++) {
-            float* const at = slot + (c0 + 16 * m + lane / 4) * K + k0 + 8 * n + lane % 4 * 2;
-            at[0] = sum[m][n][0], at[1] = sum[m][n][1];
-            at[8 * K] = sum[m][n][2], at[8 * K + 1] = sum[m][n][3];
+            Pair* const at = reinterpret_cast<Pair*>(slot + (c0 + 16 * m + lane / 4) * K + k0 + 8 * n + lane % 4 * 2);
+            at[0] = {sum[m][n][0], sum[m][n][1]}, at[4 * K] = {sum[m][n][2], sum[m][n][3]};
         }
 }
