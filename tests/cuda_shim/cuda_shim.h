@@ -256,14 +256,20 @@ struct Operands { unsigned a[4], b[2]; };
 static inline void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
     emulator::Exchange<Operands> lanes({{a[0], a[1], a[2], a[3]}, {b0, b1}});
     const unsigned g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
+    Operands left[4], right[2][4];
+    for (unsigned lane = 0; lane < 4; lane++) {
+        left[lane] = lanes.look(4 * g + lane);
+        for (unsigned j = 0; j < 2; j++) right[j][lane] = lanes.look(4 * (2 * t + j) + lane);
+    }
+#pragma GCC unroll 16
     for (unsigned k = 0; k < 16; k++) {
         const unsigned lane = k % 8 / 2, shift = k % 2 * 16;
         const auto half = [&](unsigned word) { return half_to_float(static_cast<unsigned short>(word >> shift)); };
-        const Operands left = lanes.look(4 * g + lane);
+        const float upper = half(left[lane].a[k / 8 * 2]), lower = half(left[lane].a[k / 8 * 2 + 1]);
+#pragma GCC unroll 2
         for (unsigned j = 0; j < 2; j++) {
-            const float b = half(lanes.look(4 * (2 * t + j) + lane).b[k / 8]);
-            d[j] += half(left.a[k / 8 * 2]) * b;
-            d[2 + j] += half(left.a[k / 8 * 2 + 1]) * b;
+            const float b = half(right[j][lane].b[k / 8]);
+            d[j] += upper * b, d[2 + j] += lower * b;
         }
     }
 }
@@ -275,12 +281,19 @@ static inline void mma_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, 
             emulator::fail("an operand of mma that is not rounded to TF32");
     emulator::Exchange<Operands> lanes({{a[0], a[1], a[2], a[3]}, {b0, b1}});
     const unsigned g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
+    Operands left[4], right[2][4];
+    for (unsigned lane = 0; lane < 4; lane++) {
+        left[lane] = lanes.look(4 * g + lane);
+        for (unsigned j = 0; j < 2; j++) right[j][lane] = lanes.look(4 * (2 * t + j) + lane);
+    }
+#pragma GCC unroll 8
     for (unsigned k = 0; k < 8; k++) {
-        const Operands left = lanes.look(4 * g + k % 4);
+        const auto number = [](unsigned word) { return emulator::bits<float>(word); };
+        const float upper = number(left[k % 4].a[k / 4 * 2]), lower = number(left[k % 4].a[k / 4 * 2 + 1]);
+#pragma GCC unroll 2
         for (unsigned j = 0; j < 2; j++) {
-            const float b = emulator::bits<float>(lanes.look(4 * (2 * t + j) + k % 4).b[k / 4]);
-            d[j] += emulator::bits<float>(left.a[k / 4 * 2]) * b;
-            d[2 + j] += emulator::bits<float>(left.a[k / 4 * 2 + 1]) * b;
+            const float b = number(right[j][k % 4].b[k / 4]);
+            d[j] += upper * b, d[2 + j] += lower * b;
         }
     }
 }
