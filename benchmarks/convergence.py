@@ -6,7 +6,8 @@
 
 Images and wrong labels are the same in all trainings; a seed decides weights, order and augmentation. The yardstick is what
 changes when nothing essential does: other seeds (their standard deviation, of the readable path), and the same seed with
-weights that are rounded once, to 11 bits, before the first step ("nudged").
+weights that are rounded once, to 11 bits, before the first step ("nudged"). --compared: how many seeds the kernels get.
+--jobs: trainings at a time.
 """
 import argparse
 import platform
@@ -100,7 +101,7 @@ def parting(found, seeds):
     lines = ["| loss apart in epoch | " + " | ".join(map(str, epochs)) + " |", "|---" * (1 + len(epochs)) + "|"]
     for path in PATHS[1:]:
         both = [(found[path, seed], found["readable", seed]) for seed in seeds if (path, seed) in found]
-        apart = [max(abs(a[e - 1].loss - b[e - 1].loss) for a, b in both) for e in epochs]
+        apart = [max((abs(a[e - 1].loss - b[e - 1].loss) for a, b in both), default=np.nan) for e in epochs]
         lines.append(f"| {path} | {' | '.join(f'{x:.1e}' for x in apart)} |")
     return lines
 
@@ -109,23 +110,18 @@ def main():
     """All trainings, then the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--emulated", action="store_true")
-    parser.add_argument("--data", default="digits")
-    parser.add_argument("--recipe", default="digits", choices=RECIPES)
-    parser.add_argument("--rate", type=float, default=0.5)
-    parser.add_argument("--net", default="small", choices=NETS)
-    parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--compared", type=int, default=2, help="seeds that are trained on the kernels too")
-    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
-    parser.add_argument("--out", default=OUT)
+    for name, default in dict(data="digits", recipe="digits", rate=0.5, net="small", seeds=SEEDS, compared=2, jobs=1, out=OUT).items():
+        parser.add_argument(f"--{name}", default=default, type=type(default))
     args = parser.parse_args()
     config = SMALL if args.emulated else Config(RECIPES[args.recipe], args.data, net=args.net, rate=args.rate)
     keys = [(path, seed) for path in PATHS[::-1] for seed in range(args.compared if path.startswith("kernels") else args.seeds)]
     with get_context("spawn").Pool(args.jobs) as pool:
         found = dict(zip(keys, pool.starmap(one, [(config, args.emulated, *key) for key in keys], chunksize=1), strict=True))
     where = "emulated" if args.emulated else backend.use_gpu().cuda.runtime.getDeviceProperties(0)["name"].decode()
-    text = "\n".join(["# Trainings on the kernels and on the readable path", "", f"{date.today()}, {where}, {platform.machine()}, "
-                      f"Python {platform.python_version()}, NumPy {np.__version__}", "",
-                      f"    {' '.join(['python -m benchmarks.convergence', *sys.argv[1:]])}", "", *table(found), ""])
+    head = (f"# Trainings on the kernels and on the readable path\n\n{date.today()}, {where}, {platform.machine()}, "
+            f"Python {platform.python_version()}, NumPy {np.__version__}\n\n"
+            f"    {' '.join(['python -m benchmarks.convergence', *sys.argv[1:]])}\n")
+    text = "\n".join([head, *table(found), ""])
     print(text)
     save_text(args.out, text)
 
