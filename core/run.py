@@ -91,7 +91,7 @@ def run(config, watch=lambda records, epochs, step: records, say=lambda text: No
     xp = np if config.gpu is None else backend.use_gpu(config.gpu, config.precision)
     folder = None if config.out is None else Path(config.out)
     if folder and not resume:
-        run_folder.check_free(folder, config.force)
+        run_folder.check_free(folder, config)
     reading = read_data(config)
     data, given = reading.data, given_labels(config, reading.data)
 

@@ -91,11 +91,11 @@ def opened(folder, config, data, given, comm, resume):
         progress.load()
         notes += [f"resumed  {how_far(progress.records)}", *(changes(folder) if first else [])]
     elif first and folder:
-        run_folder.check_free(folder, config.force)          # once more: another run may have begun in the meantime
+        run_folder.check_free(folder, config)                # once more: another run may have begun in the meantime
     if first and folder and progress.records:
         run_folder.go_on(folder, progress.records)
     elif first and folder:
-        run_folder.begin(folder, config._replace(ranks=comm.size))
+        notes += run_folder.begin(folder, config._replace(ranks=comm.size))
     return progress, notes
 
 

@@ -16,12 +16,13 @@ from filelock import FileLock, Timeout
 from core import export, quality
 from core.checkpoint import disk_errors, save_array, save_arrays, save_text
 from core.data.batches import mean_image
-from core.errors import InputError
+from core.errors import InputError, need
 from core.report import issues, page, pictures
 from core.report.config import environment, settings
 from core.report.manifest import WHAT, save_manifest
 
 FILES = (*WHAT, "checkpoint.npz", "checkpoint-previous.npz", "manifest.json", "summary.json")
+DECIDED = "cleaned_labels.csv"         # of --apply: it holds what a person decided, so that no run removes it
 
 
 def free_name(parent, name):
@@ -32,16 +33,19 @@ def free_name(parent, name):
     return folder
 
 
-def check_free(folder, force):
-    """InputError if there is something in the folder already and `force` does not allow to replace it."""
+def check_free(folder, config):
+    """InputError if there is something in the folder already that config.force does not allow to replace, or the run needs."""
     with disk_errors(folder):
         there = folder.exists()
         is_folder = folder.is_dir()
         used = is_folder and bool({*folder.iterdir()} - {folder / ".lock", *left_over(folder)})
     if there and not is_folder:
         raise InputError(f"{folder} is a file: choose another folder with --out")
-    if used and not force:
+    if used and not config.force:
         raise InputError(f"{folder} is not empty: choose another folder with --out, or replace the run in it by --force")
+    for source in map(Path, filter(None, (config.data, config.test, config.truth, config.noise_file))):
+        needed = used and source.name in FILES and source.exists() and source.parent.samefile(folder)
+        need(not needed, f"{source} is what the run needs and is never replaced: choose another folder with --out")
 
 
 def left_over(folder):
@@ -67,14 +71,21 @@ def locked(folder):
 
 
 def begin(folder, config):
-    """Remove what an earlier run left in the folder, and write what is known before the training. The folder is locked."""
+    """Remove what an earlier run left in the folder, and write what is known before the training. The folder is locked.
+
+    Returns lines that say what stays there of the earlier run.
+    """
     with disk_errors(folder):
+        stays, ended = (folder / DECIDED).exists(), (folder / "manifest.json").exists()
+        if ended:                                            # --predict writes beside no other run
+            (folder / "predictions.csv").unlink(missing_ok=True)
         for name in reversed(FILES):                         # the summary first, which says that all others are there
             (folder / name).unlink(missing_ok=True)
         for path in left_over(folder):
             path.unlink()
     text = json.dumps({"settings": settings(config), "environment": environment()}, indent=2)
     save_text(folder / "config.json", text + "\n")
+    return [f"note     {folder / DECIDED} stays: it follows from decisions on the run that was here before"] * stays
 
 
 def is_complete(folder):
