@@ -109,7 +109,7 @@ def resumed(args):
     need(not others, f"--resume takes only --gpu and --ranks: leave --{', --'.join(others)} away, the run has its settings stored")
     config = stored(args.resume)
     if args.gpu is not None or args.ranks is not None:
-        config = config._replace(gpu=args.gpu, ranks=args.ranks)
+        config = config._replace(gpu=args.gpu, ranks=args.ranks, kernels=None if args.gpu is None else config.kernels)
     return config
 
 

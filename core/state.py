@@ -20,9 +20,9 @@ from core.report import folder as run_folder
 from core.report.config import environment, read_config, settings
 from core.train import Record
 
-FORMAT = [1, *Record._fields]
+FORMAT = [2, *Record._fields]
 FILE = "checkpoint.npz"
-WHERE = ("gpu", "ranks", "out", "force", "cache")     # settings that say where and not what: they may change when a run goes on
+WHERE = ("gpu", "kernels", "ranks", "out", "force", "cache")            # say where and not what: they may change when a run goes on
 SHARE = 0.01             # of a run's time that its checkpoints may take, but for those at the end of each step
 
 
@@ -89,7 +89,7 @@ def opened(folder, config, data, given, comm, resume):
             notes += ["note     the newest checkpoint was damaged: the one before it is used"]
         comm.barrier()
         progress.load()
-        notes += [f"resumed  {how_far(progress.records)}", *(changes(folder) if first else [])]
+        notes += [f"resumed  {how_far(progress.records)}", *(changes(folder, config) if first else [])]
     elif first and folder:
         run_folder.check_free(folder, config)                # once more: another run may have begun in the meantime
     if first and folder and progress.records:
@@ -104,10 +104,11 @@ def identity(config):
     return {name: value for name, value in settings(config).items() if name not in WHERE}
 
 
-def changes(folder):
+def changes(folder, config):
     """A line that names what is not as it was when the run in the folder began, if anything: it may change the last bits."""
-    _, before = read_config(folder)
+    began, before = read_config(folder)
     changed = [name for name, value in environment().items() if value != before.get(name)]
+    changed += ["--kernels"] * (began.get("kernels") != config.kernels)
     return [f"note     not as when the run began: {', '.join(changed)}; the last bits may differ"] if changed else []
 
 

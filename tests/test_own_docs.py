@@ -180,5 +180,5 @@ def test_what_the_disk_refuses_is_answered_as_the_page_says(number):
 def test_notes_are_those_of_the_page(monkeypatch):
     worse, = console.warning(SimpleNamespace(initial=0.8, recovery=0.7))
     monkeypatch.setattr(state, "read_config", lambda folder: ({}, {}))
-    changed, = state.changes("runs/a")
+    changed, = state.changes("runs/a", Config(recipes.RECIPES["quick"]))
     assert is_told(worse) and is_told(changed)

@@ -196,6 +196,15 @@ def test_a_run_may_go_on_elsewhere(tmp_path):
     assert (demo.resumed(arguments).gpu, demo.resumed(arguments).ranks) == (None, 3)
 
 
+def test_a_run_on_the_kernels_goes_on_on_another_gpu_with_them_and_on_processors_without(tmp_path, capsys):
+    stopped(tiny(tmp_path), 4)
+    rewrite(tmp_path / "config.json", lambda content: content["settings"].update(gpu=0, kernels="half"))
+    on_gpu = demo.resumed(options.parser().parse_args(["--resume", str(tmp_path), "--gpu", "1"]))
+    assert (on_gpu.gpu, on_gpu.kernels) == (1, "half")
+    assert demo.main(["--resume", str(tmp_path), "--ranks", "1"]) == 0
+    assert "note     not as when the run began: --kernels; the last bits may differ" in capsys.readouterr().out
+
+
 def test_a_run_that_is_complete_says_so(tmp_path, capsys):
     run(tiny(tmp_path))
     left = contents_raw(tmp_path)
