@@ -4,8 +4,8 @@
     <step>.Y, .s, .ring, .epochs          its SoftLabels
     about                                 as JSON: the records of all epochs, and `origin`: fingerprints of settings and data
 
-There is no state of a random generator: order, crops and flips are functions of (seed, epoch). Of a step that is over the
-velocity is not kept. The file is a sealed one (core/checkpoint.py): RUN/checkpoint.npz, and the one before it.
+There is no state of a random generator: order, crops and flips are functions of (seed, epoch). Of a step that is over
+velocity and ring are not kept. The file is a sealed one (core/checkpoint.py): RUN/checkpoint.npz, and the one before it.
 """
 import hashlib
 import json
@@ -69,7 +69,7 @@ class Progress:
             return
         start = time.monotonic()
         self.steps[step] = {name: to_host(array) for name, array in arrays_of(model, labels).items()
-                            if not (last and name == "velocity")}
+                            if not (last and name in ("velocity", "ring"))}
         text = json.dumps({"format": FORMAT, **self.origin, "records": self.records})
         arrays = {f"{step}.{name}": array for step, named in self.steps.items() for name, array in named.items()}
         save_sealed(self.path, {**arrays, "about": np.frombuffer(text.encode(), np.uint8)})
