@@ -44,4 +44,5 @@ def out_of_sample(data, given, K, seed, learn):
         model = learn(others, given[rest], fold)
         images = Images(data.train.images[rows], mean_image(others.train.images), 0, False).on(xp_of(model.theta.buffer))
         P[rows] = to_host(train.predictions(model, images))
+        del others, images                                   # before the next fold takes its own
     return P

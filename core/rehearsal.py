@@ -85,16 +85,28 @@ def memory_lines(config, data, tried):
     images = sum(split.images.nbytes for split in (data.train, data.validation, data.test))
     ring = 4 * N * C * min(config.recipe.K, config.recipe.epochs)
     labels = ring + 4 * 4 * N * C                            # Y, the given labels, the mean over the ring, the new Y
+    fold, kept = fold_memory(data.train, labels, C, config.folds) if config.folds else (0, 0)
     processes = max(0, tried.held - images)                  # the program and the network, in each process
-    needed, there = images + tried.ranks * (labels + processes), free() + tried.held
-    each = f", the last two in each of {tried.ranks} processes" if tried.ranks > 1 else ""
+    needed, there = images + kept + tried.ranks * (labels + fold + processes), free() + tried.held
+    shared = f", all but the images in each of {tried.ranks} processes" if tried.ranks > 1 else ""
+    of_a_fold = f"a fold {size(fold)}, " if fold else ""
     lines = [f"memory   about {size(needed)}: images {size(images)}, predictions of {config.recipe.K} epochs {size(ring)}, "
-             f"program and network {size(processes)}{each}"]
+             f"{of_a_fold}program and network {size(processes)}{shared}"]
     possible = config.gpu is not None or not tried.held or needed <= there
     if not possible:
         lines.append(f"This machine has {size(there)} for it, which is not enough: choose a smaller --size, --K or --batch, "
                      "or fewer --ranks")
     return lines, possible
+
+
+def fold_memory(train, labels, C, K):
+    """(bytes of one of K folds, while the labels of the whole run are held, bytes that stay of those before it for the checkpoint).
+
+    labels: bytes of the whole run's. A fold has the images of all others, then its own as well, and labels of the others.
+    """
+    part = (K - 1) / K
+    split = sum(array.nbytes for array in train if array is not None)
+    return round(split + part * labels), round((K - 1) * part * 2 * 4 * len(train.labels) * C)      # Y and s
 
 
 # ---- the machine ---------------------------------------------------------------------------------------------------

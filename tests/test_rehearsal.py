@@ -1,9 +1,12 @@
 """core/rehearsal.py and core/report/findings.py: what --check says before a run, and how true its estimates are."""
+import tracemalloc
+
 import numpy as np
 import pytest
 from own_data import picture, write_folder, write_image
 
 from core import rehearsal
+from core import run as run_module
 from core.data import Split, digits
 from core.data.listing import KINDS, Finding
 from core.data.own import Reading, load
@@ -63,6 +66,30 @@ def test_the_time_of_comparison_and_folds_is_counted(reading):
 def test_the_ring_is_counted_to_the_byte(reading):
     found = rehearsal.memory_lines(Config(RECIPE._replace(K=5), ranks=1), reading.data, rehearsal.Trial(1, 1, 0, 1))[0][0]
     assert f"predictions of 5 epochs {rehearsal.size(5 * 33 * 2 * 4)}," in found
+
+
+def test_the_memory_of_folds_is_counted_as_a_run_takes_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(run_module.NETS, "tiny", {"widths": (4,), "blocks": (1,)})
+    for name in ("save_labels", "save_probabilities", "finish"):                 # files that are not what is measured
+        monkeypatch.setattr(run_module.run_folder, name, lambda *args: None)
+    monkeypatch.setattr(run_module.train, "predictions", lambda model, images: np.ones((len(images.pixels), 600), np.float32))
+    data = digits.load(0, 600, 10, 10)._replace(classes=tuple(map(str, range(600))))      # labels larger than the network
+    config = Config(RECIPE._replace(epochs=2, epochs2=1, begin=1, K=2, batch=64), net="tiny", ranks=1, noise="none", rate=None)
+    monkeypatch.setattr(run_module, "read_data", lambda config: Reading(data))
+    without, found = peak(config, tmp_path / "0"), peak(config._replace(folds=4), tmp_path / "4")
+    assert sum(rehearsal.fold_memory(data.train, 6 * 4 * 600 * 600, 600, 4)) == pytest.approx(found - without, rel=0.1)
+    line, = rehearsal.memory_lines(config._replace(folds=4), data, rehearsal.Trial(1, 1, 0, 2))[0]
+    assert ", a fold 7 MB, " in line and line.endswith(", all but the images in each of 2 processes")
+
+
+def peak(config, out):
+    """Bytes held at most during a run."""
+    tracemalloc.start()
+    try:
+        run(config._replace(out=str(out)))
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_too_little_memory_is_impossible(reading, monkeypatch):
