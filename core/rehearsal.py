@@ -12,10 +12,8 @@ from core import backend, train
 from core.labels import SoftLabels, one_hot
 from core.launch import launch
 from core.report.findings import class_table, stored_sizes, told
-from core.run import NETS, as_task
-from nets import preact_resnet
+from core.run import NETS, as_task, network
 from nets.preact_resnet import Architecture
-from nets.preact_resnet_fast import FastNet
 
 try:
     import resource
@@ -29,6 +27,7 @@ class Trial(NamedTuple):
     looking: float                     # seconds for an image that is only classified
     held: int                          # bytes that the process has held at most, with all images; 0 where the system does not say
     ranks: int
+    notes: tuple = ()                  # what the network that was measured has to say
 
 
 def report(config, data, given, reading=None):
@@ -43,11 +42,11 @@ def report(config, data, given, reading=None):
                   f"{data.train.images.shape[2]} x {data.train.images.shape[1]}", *reading.notes, *told(reading.findings)]
     tried = trial(config, data, given)
     more, possible = memory_lines(config, data, tried)
-    return [*lines, "", *time_lines(config, data, tried), *more], possible
+    return [*lines, "", *tried.notes, *time_lines(config, data, tried), *more], possible
 
 
 def trial(config, data, given):
-    """Trial of the run's network on the first images: two steps to warm up, two that count."""
+    """Trial of the run's network on the first images: two steps and a look to warm up, two and one that count."""
     xp = np if config.gpu is None else backend.use_gpu(config.gpu, config.precision)
     rows = np.arange(min(2 * config.recipe.batch, len(given)))
     small = data._replace(train=data.train.take(rows), validation=data.train.take(rows[:0]), test=data.train.take(rows[:0]))
@@ -55,14 +54,15 @@ def trial(config, data, given):
     recipe = config.recipe._replace(epochs=2, begin=2, K=1)
 
     def steps(comm):
-        task = as_task(small, config.seed, xp)
-        net = FastNet(comm) if xp is np else preact_resnet
+        task, notes = as_task(small, config.seed, xp), []
+        net = network(config, arch, xp, comm, notes.append)
         model = train.fresh_model(net, arch, np.random.default_rng(config.seed), xp, comm)
         labels = SoftLabels(one_hot(backend.to_device(given[rows], xp), len(data.classes)), 1)
         *_, last = train.joint_optimization(model, task, labels, recipe)
-        start = time.perf_counter()
-        backend.to_host(train.predictions(model, task.train))
-        return Trial(last.seconds / len(rows), (time.perf_counter() - start) / len(rows), held(), comm.size)
+        for _ in range(2):                                   # a GPU compiles what it has not met yet
+            start = time.perf_counter()
+            backend.to_host(train.predictions(model, task.train))
+        return Trial(last.seconds / len(rows), (time.perf_counter() - start) / len(rows), held(), comm.size, notes)
 
     return launch(steps, config.ranks if config.gpu is None else 1)
 

@@ -118,7 +118,7 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
     if first:
         say("\n".join([description(config, data, given, comm.size), *notes]))
     arch = Architecture(classes=len(data.classes), **NETS[config.net])
-    net = FastNet(comm) if xp is np else net_for(xp, arch, say, config.kernels) if config.kernels else preact_resnet
+    net = network(config, arch, xp, comm, say)
     task = as_task(data, config.seed, xp)
 
     def training(train_on, task, labels, step, epochs, *args):
@@ -256,6 +256,13 @@ def as_task(data, seed, xp):
     truth = None if truth is None or (truth < 0).all() else xp.asarray(truth)
     return train.Task(shown(data.train), (shown(data.validation), xp.asarray(data.validation.labels)),
                       (shown(data.test), xp.asarray(data.test.labels)), truth, seed)
+
+
+def network(config, arch, xp, comm, say):
+    """The functions of the network: the fast ones on processors, on a GPU those on the kernels if asked for, or the readable ones."""
+    if xp is np:
+        return FastNet(comm)
+    return net_for(xp, arch, say, config.kernels) if config.kernels else preact_resnet
 
 
 def baseline(recipe):

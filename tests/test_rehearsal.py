@@ -13,6 +13,8 @@ from core.data.own import Reading, load
 from core.recipes import RECIPES, shortened
 from core.report.findings import MANY, class_table, stored_sizes, told
 from core.run import Config, run
+from nets.preact_resnet_gpu import GpuNet
+from tests.emulator import COMPILER, Emulator
 
 RECIPE = shortened(RECIPES["digits"], 10)._replace(batch=8)
 
@@ -119,6 +121,20 @@ def test_the_estimated_time_is_about_the_time_that_a_run_takes():
     tried = min((rehearsal.trial(config, data, data.train.labels) for _ in range(3)), key=lambda tried: tried.training)
     took = min(record.seconds for record in run(config).records if record.step == "joint")
     assert 1 / 3 < (tried.training * 640 + tried.looking * 300) / took < 3
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no g++ that could compile the kernels")
+@pytest.mark.parametrize("widths, used", [((16,), True), ((24,), False)])
+def test_with_kernels_the_network_that_is_measured_is_the_one_on_the_kernels_or_it_says_why_not(monkeypatch, widths, used):
+    met = []
+    monkeypatch.setitem(run_module.NETS, "tiny", {"widths": widths, "blocks": (1,)})
+    monkeypatch.setattr(rehearsal.backend, "use_gpu", lambda *_: Emulator())
+    monkeypatch.setattr(GpuNet, "step_for", lambda net, *args, made=GpuNet.step_for: met.append(net.number) or made(net, *args))
+    config = Config(RECIPE._replace(batch=4), net="tiny", gpu=0, kernels="float", digits=(8, 4, 4))
+    data = digits.load(0, 8, 4, 4)
+    lines, possible = rehearsal.report(config, data, data.train.labels)
+    assert possible and met == ["float"] * 2 * used and any(line.startswith("kernels  not used: ") for line in lines) != used
+    assert any(line.startswith("time     about") and "an epoch on GPU 0" in line for line in lines)
 
 
 def test_findings_are_told_by_kind_with_a_few_examples():
