@@ -17,8 +17,9 @@ from core.data.images import decode
 from core.data.listing import printable
 from core.errors import InputError, need
 from core.optim import Flat
-from core.report.console import aligned, percent
+from core.report.console import aligned
 from core.report.manifest import checked
+from core.report.numbers import percent
 from nets.preact_resnet_fast import FastNet
 
 PIECE = 500                            # images in memory at a time

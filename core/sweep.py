@@ -21,7 +21,8 @@ from joblib import Parallel, delayed
 
 from core.errors import InputError
 from core.processors import available_processors
-from core.report.console import aligned, percent
+from core.report.console import aligned
+from core.report.numbers import percent
 from core.resume import can_go_on
 from core.run import run
 

@@ -1,7 +1,8 @@
-"""core/report/charts.py: lines where they belong, and the same in words."""
+"""core/report/charts.py: lines where they belong, and the same in words; and the numbers in these."""
 import pytest
 
 from core.report import charts
+from core.report.numbers import percent, unbroken
 from tests.pages import records
 
 
@@ -19,3 +20,8 @@ def test_charts_say_in_words_what_they_draw():
 
 def test_one_epoch_is_a_chart_too():
     assert charts.charts(records(1))[0].x_ticks == [(charts.LEFT, "1")]
+
+
+@pytest.mark.parametrize("fraction, text", [(0.9861, "98.6 %"), (1, "100.0 %"), (None, "-"), (float("nan"), "-")])
+def test_a_fraction_reads_the_same_on_the_page_and_in_the_terminal(fraction, text):
+    assert percent(fraction) == text == unbroken(fraction).replace("\u00a0", " ") and " " not in unbroken(fraction)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from matplotlib.ticker import MaxNLocator
 
+from core.report.numbers import unbroken
 from core.report.pictures import NAMES
 
 WIDTH, HEIGHT = 420, 230               # of the drawing, in its own units
@@ -29,7 +30,7 @@ def charts(records, begin=None):
     for step, title in NAMES.items():
         chosen = [r for r in records if r.step == step]
         if chosen:
-            found.append(chart(f"{title}: accuracy", chosen, ACCURACIES, begin if step == "joint" else None, percent))
+            found.append(chart(f"{title}: accuracy", chosen, ACCURACIES, begin if step == "joint" else None, unbroken))
         if chosen and step == "joint":
             found.append(chart(f"{title}: terms of the loss, in nats", chosen, LOSSES, begin, "{:.3g}".format))
     return found
@@ -41,7 +42,7 @@ def chart(title, records, names, begin, text_of):
               if name != "recovery" or records[0].step == "joint"}
     series = {text: values for text, values in series.items() if all(map(math.isfinite, values))}
     first, last = records[0].epoch, records[-1].epoch
-    y_ticks = [0, .25, .5, .75, 1] if text_of is percent else \
+    y_ticks = [0, .25, .5, .75, 1] if text_of is unbroken else \
         [y for y in MaxNLocator(4).tick_values(0, max(max(values) for values in series.values())) if y >= 0]
 
     def x(epoch):
@@ -59,8 +60,3 @@ def chart(title, records, names, begin, text_of):
     x_ticks = [int(e) for e in MaxNLocator(5, integer=True).tick_values(first, last) if first <= e <= last]
     return Chart(title, lines, [(x(e), f"{e}") for e in x_ticks], [(y(v), text_of(v).replace(".0\u00a0", "\u00a0")) for v in y_ticks],
                  x(begin) if begin is not None and first <= begin <= last else None, words, table)
-
-
-def percent(fraction):
-    """0.9861 -> 98.6 %, with a space that does not break"""
-    return f"{100 * fraction:.1f}\u00a0%"

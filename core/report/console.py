@@ -5,6 +5,7 @@ import sys
 from tqdm import tqdm
 
 from core.report.folder import summary
+from core.report.numbers import decimals, percent
 
 TITLES = {"joint": "step 1: network and labels", "retrain": "step 2: fresh network", "cross-entropy": "plain cross-entropy"}
 
@@ -82,13 +83,3 @@ def detection_lines(outcome):
         lines.append(f"suspicious labels: precision {percent(found['precision'])}, recall {percent(found['recall'])}; "
                      f"their ranking: AUROC {decimals(found['auroc'])}, average precision {decimals(found['average_precision'])}")
     return lines
-
-
-def decimals(fraction):
-    """0.98612 -> 0.986, and a dash for what is not known"""
-    return "-" if fraction is None else f"{fraction:.3f}"
-
-
-def percent(fraction):
-    """0.9861 -> 98.6 %, and a dash for what is not known (nan or None)"""
-    return "-" if fraction is None or math.isnan(fraction) else f"{100 * fraction:.1f} %"

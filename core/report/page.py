@@ -15,7 +15,8 @@ from markupsafe import Markup
 from core.apply import identity
 from core.checkpoint import save_text
 from core.data.thumbnails import data_uris
-from core.report.charts import charts, percent
+from core.report.charts import charts
+from core.report.numbers import unbroken
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAIRS, SAMPLES = 200, 6                # pairs of classes with pictures; pictures at each end of a pair
@@ -72,17 +73,17 @@ def summary(page, suspicious):
     """(name, text, remark) of each number at the top."""
     N, H, W = page.images.shape[:3]
     found = [("images", f"{N:,}", f"{H} × {W} pixels, {len(page.classes)} classes"),
-             ("suspicious labels", f"{suspicious:,}", f"{percent(suspicious / max(1, N))} of all: another label is suggested")]
+             ("suspicious labels", f"{suspicious:,}", f"{unbroken(suspicious / max(1, N))} of all: another label is suggested")]
     if page.noise_rate is not None:
-        found.append(("estimated noise", percent(page.noise_rate), "of the given labels are wrong, as far as the network can tell"))
+        found.append(("estimated noise", unbroken(page.noise_rate), "of the given labels are wrong, as far as the network can tell"))
     if page.truth is not None and (page.truth >= 0).any():
         known = page.truth >= 0
         before, after = ((labels == page.truth)[known].mean() for labels in (page.given, page.suggested))
-        found.append(("correct labels", f"{100 * before:.1f} → {percent(after)}",
+        found.append(("correct labels", f"{100 * before:.1f} → {unbroken(after)}",
                       f"given → suggested, of the {known.sum():,} whose true label is known"))
     tests = [r.test for r in page.records if r.step == "retrain" and np.isfinite(r.test)]
     if tests:
-        found.append(("test accuracy", percent(tests[-1]), "of the network trained on the suggested labels"))
+        found.append(("test accuracy", unbroken(tests[-1]), "of the network trained on the suggested labels"))
     return [*found, *page.facts]
 
 
