@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -119,6 +120,27 @@ def test_decisions_become_cleaned_labels(run, photos, tmp_path, capsys):
     assert demo.main([*command, "--force", "--undecided", "suggested"]) == 0
     labels = {Path(row["path"]).relative_to(photos).as_posix(): row["label"] for row in rows_of(tmp_path / "clean.csv")}
     assert all(labels[row["path"]] == row["suggested_label"] for row in others) and removed["path"] not in labels
+
+
+def test_the_suspicious_images_are_tasks_for_label_studio(run, photos, tmp_path):
+    """And what is decided there, as the page's three lines make it decisions, becomes the cleaned labels."""
+    issues = [row for row in rows_of(run / "label_issues.csv") if row["is_label_issue"] == "True"]
+    tasks = json.loads((run / "label_studio.json").read_text())
+    assert 0 < len(tasks) == len(issues) < N
+    for task, row in zip(tasks, issues):
+        prefix, _, file = task["data"]["image"].partition("?d=")
+        assert prefix == "/data/local-files/" and Path("/", unquote(file)) == photos / row["path"]
+        prediction, = task["predictions"]
+        assert task["data"]["index"] == int(row["index"]) and task["data"]["given_label"] == row["given_label"]
+        assert (task["data"]["label_score"], prediction["score"]) == (float(row["label_score"]), float(row["p_suggested"]))
+        assert prediction["result"] == [{"from_name": "label", "to_name": "image", "type": "choices",
+                                         "value": {"choices": [row["suggested_label"]]}}]
+    decided = [f"{row['index']},,change,{row['suggested_label']}\n" for row in issues]
+    (tmp_path / "decisions.csv").write_text("index,path,decision,label\n" + "".join(decided))
+    command = ["--apply", str(tmp_path / "decisions.csv"), "--from", str(run), "--out", str(tmp_path / "clean.csv")]
+    assert demo.main(command) == 0
+    suggested = {row["path"]: row["suggested_label"] for row in rows_of(run / "label_issues.csv")}
+    assert {Path(row["path"]).relative_to(photos).as_posix(): row["label"] for row in rows_of(tmp_path / "clean.csv")} == suggested
 
 
 @pytest.mark.parametrize("arguments, status, waits", [(["--apply", "no-such.csv", "--from", "a"], 0, []),

@@ -155,6 +155,8 @@ def finish(folder, result, config, title):
     page.write(folder / "report.html", page.Page(
         title, result.classes, result.images, result.index, result.given, result.suggested, result.pred_probs,
         result.truth, result.paths, result.records, recipe.begin, rate, facts(result, config)))
+    if result.paths is not None:
+        issues.save_tasks(folder, result, config.data)
     save_manifest(folder)
     save_text(folder / "summary.json", json.dumps(summary(result), indent=2) + "\n")
 

@@ -1,11 +1,14 @@
 """What became of the labels, as tables for people and for other programs.
 
     label_issues.csv       every image, the most suspicious first       corrected_labels.csv   the labels to go on with
+    label_studio.json      the suspicious images, to be decided on in Label Studio
 
 N images, C classes, P (N, C) their probabilities.
 """
+import json
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 
@@ -38,6 +41,26 @@ def save_corrected(folder, classes, split, corrected, source):
     images = split.index.tolist() if split.paths is None else absolute(split.paths, source)
     rows = zip(images, (classes[c] for c in corrected))
     save_text(folder / "corrected_labels.csv", readable(csv_text([["index" if split.paths is None else "path", "label"], *rows])))
+
+
+def save_tasks(folder, result, source):
+    """label_studio.json: each suspicious image of a core.run.Result as a task with the suggested label, the most suspicious first.
+
+    Images have the addresses that the local storage of Label Studio gives to files, counted from the root of the disk.
+    """
+    given, P, names = result.given, result.pred_probs, result.classes
+    p_given, p_suggested = (six_digits(quality.self_confidence(P, labels)) for labels in (given, result.suggested))
+    files = absolute(result.paths, source)
+    rows = (row for row in quality.most_suspicious_first(P, given) if given[row] != result.suggested[row])
+    tasks = [{"data": {"image": "/data/local-files/?d=" + quote(files[row].lstrip("/"), errors="surrogateescape"),
+                       "index": int(result.index[row]), "given_label": names[given[row]], "label_score": p_given[row]},
+              "predictions": [{"score": p_suggested[row], "result": [choice(names[result.suggested[row]])]}]} for row in rows]
+    save_text(folder / "label_studio.json", "[" + ",\n".join(map(json.dumps, tasks)) + "]\n")
+
+
+def choice(label):
+    """A class as Label Studio writes that it was chosen; docs/own-data.md has the interface with these names."""
+    return {"from_name": "label", "to_name": "image", "type": "choices", "value": {"choices": [label]}}
 
 
 def absolute(paths, source):

@@ -28,6 +28,7 @@ WHAT = {
     "noise_matrix.npy": "estimated probability of each given label (column) where the truth is the class of the row",
     "label_issues.csv": "every image, the most suspicious first",
     "corrected_labels.csv": "the corrected labels, by path, to be given to --data, or by index, to --noise labels",
+    "label_studio.json": "the suspicious images as tasks for Label Studio, each with its suggested label",
     "model.safetensors": "the network of step 2 with the names and layouts of PyTorch, its mean image and class names",
     "weights.npz": "the same network with the names and layouts of this program",
     "report.html": "the run to look at, and its suspicious labels to decide on: open it in a browser",
