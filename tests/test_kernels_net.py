@@ -19,6 +19,7 @@ from tests.test_preact_resnet_fast import errors, everything, problem
 CASES = {                                          # architecture, images, H, W
     "two stages, odd": (Architecture(classes=7, widths=(16, 32), blocks=(2, 1)), 3, 9, 10),
     "the paper's widths": (Architecture(blocks=(1, 1, 1)), 2, 8, 8),
+    "more layers of a shape than one launch takes": (Architecture(classes=3, widths=(16,), blocks=(4,)), 2, 5, 8),
     "one image, one channel": (Architecture(classes=3, widths=(32,), blocks=(1,), channels=1), 1, 5, 26),
 }
 emulated = pytest.mark.skipif(COMPILER is None, reason="no g++ that could compile the kernels")
