@@ -192,6 +192,22 @@ def test_gradient_with_respect_to_w(xp, name):
 
 
 @on_every_device
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("name", ["one tile and its halo", "TF32"])
+def test_sizes_at_random(xp, name, seed):
+    rng, known = np.random.default_rng(seed), trials(xp)[name]
+    size = dict(N=int(rng.integers(1, 5)), H=int(rng.integers(1, 20)), W=int(rng.integers(1, 12)))   # of the same kernels
+    trial = Trial(xp, known.layer._replace(**size), known.program.kernels)
+    trial.program.compile()
+    trial.program.run("forward", "dgrad", "wgrad")
+    found = [xp.asnumpy(a) for a in (trial.out, trial.dx, trial.slots)]
+    y, g, dw = trial.exact(xp.asnumpy(trial.norm), xp.asnumpy(trial.kept))
+    assert_stored(found[0], y, trial.layer.number)
+    assert_stored(found[1], g, trial.layer.number)
+    assert np.abs(found[2].astype(float).sum(axis=0) - dw).max() <= 5e-6 * np.abs(dw).max()
+
+
+@on_every_device
 def test_layers_of_one_launch_have_the_bits_of_a_launch_of_their_own(xp):
     trial = trials(xp)["one tile and its halo"]
     program, (parts, *shape) = Program(xp, "half", trial.program.kernels), trial.slots.shape
