@@ -10,14 +10,13 @@ weights that are rounded once, to 11 bits, before the first step ("nudged"). --c
 --jobs: trainings at a time.
 """
 import argparse
-import platform
 import sys
-from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.gpu_report import circumstances
 from core import backend, train
 from core.checkpoint import save_text
 from core.labels import SoftLabels, one_hot
@@ -117,9 +116,7 @@ def main():
     keys = [(path, seed) for path in PATHS[::-1] for seed in range(args.compared if path.startswith("kernels") else args.seeds)]
     with get_context("spawn").Pool(args.jobs) as pool:
         found = dict(zip(keys, pool.starmap(one, [(config, args.emulated, *key) for key in keys], chunksize=1), strict=True))
-    where = "emulated" if args.emulated else backend.use_gpu().cuda.runtime.getDeviceProperties(0)["name"].decode()
-    head = (f"# Trainings on the kernels and on the readable path\n\n{date.today()}, {where}, {platform.machine()}, "
-            f"Python {platform.python_version()}, NumPy {np.__version__}\n\n"
+    head = (f"# Trainings on the kernels and on the readable path\n\n{'Emulated. ' * args.emulated}{circumstances(args.emulated)}\n\n"
             f"    {' '.join(['python -m benchmarks.convergence', *sys.argv[1:]])}\n")
     text = "\n".join([head, *table(found), ""])
     print(text)

@@ -77,7 +77,7 @@ def graph_of(step, launches, many):
     """So many launches one behind the other, of these in turn."""
     step.stream.begin_capture()
     for launch in (launches[i % len(launches)] for i in range(many)):
-        step.program.kernels[launch.name](launch.grid, (launch.block,), launch.arguments, shared_mem=launch.shared)
+        step.program.start(launch)
     return step.stream.end_capture()
 
 

@@ -98,10 +98,10 @@ class Network:
     def wgrad(self, name, x, norm, dy, stride=1):
         """The gradient of that convolution's weights is wanted: a layer for a launch together with others of its shape."""
         slots = self.parameters.slots[name]
-        layers = self.wanted.setdefault((x.shape, slots.shape, stride), {})
-        layers[name] = x, norm, dy, slots
-        if len(layers) == LAYERS:
-            self.wgrads((x.shape, slots.shape, stride))
+        key = x.shape, slots.shape, stride
+        self.wanted.setdefault(key, {})[name] = x, norm, dy, slots
+        if len(self.wanted[key]) == LAYERS:
+            self.wgrads(key)
 
     def wgrads(self, *keys):
         """Those that are wanted (of these keys), beside what comes next: nothing needs them before the parameters move."""

@@ -32,6 +32,11 @@ class Source(NamedTuple):
     norm: object = NULL
     statistics: object = NULL
 
+    @property
+    def slots(self):
+        """How many slots the sums have; 0 without sums."""
+        return 0 if self.sums is NULL else len(self.sums)
+
 
 def plain(x):
     """x itself."""
@@ -61,8 +66,7 @@ def conv(program, source, w, out, stride=1, spread=1, turned=False, added=NULL, 
     sums = program.array((tiles, 2, K), np.float32) if sums else NULL
     numbers = (source.kind, R, C, K, stride, spread, str(turned).lower(), *tile, KT, WM, WK)
     program.launch("conv.cu", f"conv<T, {', '.join(map(str, numbers))}>", (tiles, K // KT), 32 * WM * WK,
-                   (*source[1:], w, added, gate, gate_norm, out, sums,
-                    *integers(N, H, W, h, v, 0 if source.sums is NULL else len(source.sums))),
+                   (*source[1:], w, added, gate, gate_norm, out, sums, *integers(N, H, W, h, v, source.slots)),
                    conv_shared(program, R, C, KT, stride, turned, tile, WM * WK))
     return few_slots(program, sums)
 
@@ -138,7 +142,7 @@ def conv_shared(program, R, C, KT, stride, turned, tile, warps):
     size = program.dtype.itemsize
     VEC = 16 // size
     slab = KT * (C + VEC) if turned else C * (KT + 8)
-    adding = 4 * 32 * warps * max(4, 2 * VEC)
+    adding = 4 * 32 * warps * 2 * VEC
     return max(size * (halo(tile, R, stride) * (C + VEC) + 2 * slab) + 12 * C, 4 * prod(tile) * (KT + 4), adding)
 
 

@@ -6,7 +6,7 @@ x (N, H, W, C) or (..., C) activations, g their gradient behind the normalisatio
 import numpy as np
 
 from core.kernels.convolution import few_slots
-from core.kernels.program import NULL, integers
+from core.kernels.program import integers
 
 NORM = 256                # threads of a block of norm_backward
 HEAD = 256                # threads of a block of the head
@@ -32,7 +32,7 @@ def norm_backward(program, source):
     g, x, _, dx, sums, _, norm, affine_gradient = source[1:]
     C, blocks = x.shape[-1], min(-(-x.size * x.itemsize // 16 // NORM), 264)               # two for each multiprocessor
     program.launch("norm.cu", "norm_backward<T>", (blocks,), NORM, (
-        g, x, sums, norm, affine_gradient, dx, *integers(x.size // C, C, len(sums))), 16 * NORM + 12 * C)
+        g, x, sums, norm, affine_gradient, dx, *integers(x.size // C, C, source.slots)), 16 * NORM + 12 * C)
 
 
 def head_forward(program, source, w, b, pooled, logits):
@@ -40,8 +40,7 @@ def head_forward(program, source, w, b, pooled, logits):
     x, _, _, _, sums, affine, norm, moments = source[1:]
     (N, H, W, C), classes = x.shape, len(b)
     program.launch("ends.cu", "head_forward<T>", (N,), HEAD, (
-        x, sums, affine, norm, moments, w, b, pooled, logits, *integers(H * W, C, classes, 0 if sums is NULL else len(sums))),
-        16 * HEAD + 8 * C)
+        x, sums, affine, norm, moments, w, b, pooled, logits, *integers(H * W, C, classes, source.slots)), 16 * HEAD + 8 * C)
 
 
 def head_backward(program, dlogits, x, norm, w, pooled, g, dw, db):

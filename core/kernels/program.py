@@ -111,9 +111,13 @@ class Program:
                 if launch.waits:
                     self.wait(streams[launch.branch], streams[1 - launch.branch])
                 with streams[launch.branch]:
-                    self.kernels[launch.name](launch.grid, (launch.block,), launch.arguments, shared_mem=launch.shared)
+                    self.start(launch)
             if any(launch.branch == ASIDE for launch in launches):
                 self.wait(*streams)
+
+    def start(self, launch):
+        """One launch, on the current stream."""
+        self.kernels[launch.name](launch.grid, (launch.block,), launch.arguments, shared_mem=launch.shared)
 
     def wait(self, stream, other):
         """What goes to the stream from here on begins after what has gone to the other one."""

@@ -24,10 +24,18 @@ __global__ void cast(const Run* table, const float* theta, T* w) {
     for (int e = threadIdx.x; e < run.count; e += blockDim.x) w[run.w + e] = Number<T>::operand(theta[run.begin + e]);
 }
 
-__global__ void add_slots(const Run* table, const float* slots, float* gradient, int* bad, float inverse_scale) {
-    const Run run = table[blockIdx.x];
+// In thread 0 the sum of what all threads of the block have counted.
+__device__ __forceinline__ int total(int count) {
     DYNAMIC_SHARED(memory);                                                            // blockDim.x integers
     int* const counts = reinterpret_cast<int*>(memory);
+    counts[threadIdx.x] = count;
+    __syncthreads();
+    for (int t = 1; threadIdx.x == 0 && t < int(blockDim.x); t++) count += counts[t];
+    return count;
+}
+
+__global__ void add_slots(const Run* table, const float* slots, float* gradient, int* bad, float inverse_scale) {
+    const Run run = table[blockIdx.x];
     int count = 0;
     for (int e = threadIdx.x; e < run.count; e += blockDim.x) {
         const float* const first = slots + run.slots + e;
@@ -38,11 +46,8 @@ __global__ void add_slots(const Run* table, const float* slots, float* gradient,
         gradient[run.begin + e] = sum;
         count += !(fabsf(sum) <= 3.4028234e38f);
     }
-    counts[threadIdx.x] = count;
-    __syncthreads();
-    if (threadIdx.x) return;
-    for (int t = 1; t < int(blockDim.x); t++) count += counts[t];
-    bad[blockIdx.x] = count;
+    count = total(count);
+    if (threadIdx.x == 0) bad[blockIdx.x] = count;
 }
 
 template <typename T>
@@ -65,15 +70,11 @@ __global__ void advance(float* running, const float* moments, float rate, int si
     const int e = blockIdx.x * blockDim.x + threadIdx.x;
     if (e < size) running[e] = (1 - rate) * running[e] + rate * moments[e];
     if (blockIdx.x) return;
-    DYNAMIC_SHARED(memory);                                                            // blockDim.x integers
-    int* const counts = reinterpret_cast<int*>(memory);
     int count = 0;
 #pragma unroll 8
     for (int b = threadIdx.x; b < blocks; b += blockDim.x) count += bad[b];
-    counts[threadIdx.x] = count;
-    __syncthreads();
+    count = total(count);
     if (threadIdx.x) return;
-    for (int t = 1; t < int(blockDim.x); t++) count += counts[t];
     *not_finite = min(*not_finite + count, 1 << 30);        // no count so large that it turns negative
     state[0] += 1;
 }

@@ -251,24 +251,31 @@ static inline void ldmatrix_transposed(unsigned (&r)[4], const void* row) {
 
 struct Operands { unsigned a[4], b[2]; };
 
+// What lane 4 g + t of a warp needs of an mma: a of the lanes of its rows g and g + 8, b of those of its columns 2t and 2t + 1.
+struct Factors {
+    Operands rows[4], columns[2][4];
+    Factors(const unsigned (&a)[4], unsigned b0, unsigned b1) {
+        emulator::Exchange<Operands> lanes({{a[0], a[1], a[2], a[3]}, {b0, b1}});
+        const unsigned g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
+        for (unsigned lane = 0; lane < 4; lane++) {
+            rows[lane] = lanes.look(4 * g + lane);
+            for (unsigned j = 0; j < 2; j++) columns[j][lane] = lanes.look(4 * (2 * t + j) + lane);
+        }
+    }
+};
+
 // d (16, 8) += a (16, 16) b (16, 8).  Lane 4 g + t has d[g][2t], d[g][2t+1], d[g+8][2t], d[g+8][2t+1];
 // a: rows g, g+8, g, g+8; columns 2t, 2t+1 and in the last two words 8 more;  b: rows 2t, 2t+1, then 8 more; column g.
 static inline void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-    emulator::Exchange<Operands> lanes({{a[0], a[1], a[2], a[3]}, {b0, b1}});
-    const unsigned g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
-    Operands left[4], right[2][4];
-    for (unsigned lane = 0; lane < 4; lane++) {
-        left[lane] = lanes.look(4 * g + lane);
-        for (unsigned j = 0; j < 2; j++) right[j][lane] = lanes.look(4 * (2 * t + j) + lane);
-    }
+    const Factors factors(a, b0, b1);
 #pragma GCC unroll 16
     for (unsigned k = 0; k < 16; k++) {
         const unsigned lane = k % 8 / 2, shift = k % 2 * 16;
         const auto half = [&](unsigned word) { return half_to_float(static_cast<unsigned short>(word >> shift)); };
-        const float upper = half(left[lane].a[k / 8 * 2]), lower = half(left[lane].a[k / 8 * 2 + 1]);
+        const float upper = half(factors.rows[lane].a[k / 8 * 2]), lower = half(factors.rows[lane].a[k / 8 * 2 + 1]);
 #pragma GCC unroll 2
         for (unsigned j = 0; j < 2; j++) {
-            const float b = half(right[j][lane].b[k / 8]);
+            const float b = half(factors.columns[j][lane].b[k / 8]);
             d[j] += upper * b, d[2 + j] += lower * b;
         }
     }
@@ -279,20 +286,14 @@ static inline void mma_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, 
     for (unsigned word : {a[0], a[1], a[2], a[3], b0, b1})
         if (!emulator::exact && word & 0x1FFF && (word & 0x7F800000) != 0x7F800000)
             emulator::fail("an operand of mma that is not rounded to TF32");
-    emulator::Exchange<Operands> lanes({{a[0], a[1], a[2], a[3]}, {b0, b1}});
-    const unsigned g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
-    Operands left[4], right[2][4];
-    for (unsigned lane = 0; lane < 4; lane++) {
-        left[lane] = lanes.look(4 * g + lane);
-        for (unsigned j = 0; j < 2; j++) right[j][lane] = lanes.look(4 * (2 * t + j) + lane);
-    }
+    const Factors factors(a, b0, b1);
 #pragma GCC unroll 8
     for (unsigned k = 0; k < 8; k++) {
         const auto number = [](unsigned word) { return emulator::bits<float>(word); };
-        const float upper = number(left[k % 4].a[k / 4 * 2]), lower = number(left[k % 4].a[k / 4 * 2 + 1]);
+        const float upper = number(factors.rows[k % 4].a[k / 4 * 2]), lower = number(factors.rows[k % 4].a[k / 4 * 2 + 1]);
 #pragma GCC unroll 2
         for (unsigned j = 0; j < 2; j++) {
-            const float b = number(right[j][k % 4].b[k / 4]);
+            const float b = number(factors.columns[j][k % 4].b[k / 4]);
             d[j] += upper * b, d[2 + j] += lower * b;
         }
     }
