@@ -1,21 +1,23 @@
-"""The one command: a run, or what can be done before and after one. core/options.py says what can be asked for."""
+"""The one command: a run, or what can be done before and after one. core/run/options.py says what can be asked for."""
 import os
 import signal
 import sys
 import time
 from pathlib import Path
 
-from core import apply, rehearsal, state, sweep
 from core.errors import InputError, need
-from core.launch import speaks
-from core.options import configuration, parser
-from core.predict import predict
-from core.processors import available_processors
-from core.ranks import RankFailed
+from core.parallel.launch import speaks
+from core.parallel.processors import available_processors
+from core.parallel.ranks import RankFailed
 from core.report import console
-from core.report.folder import is_complete
-from core.resume import kept, stored
-from core.run import given_labels, read_data, run
+from core.run import dry_run, state, sweep
+from core.run.experiment import run
+from core.run.folder import is_complete
+from core.run.inputs import given_labels, read_data
+from core.run.options import configuration, parser
+from core.run.resume import kept, stored
+from core.use import apply
+from core.use.predict import predict
 
 
 def main(argv=None):
@@ -78,7 +80,7 @@ def check_main(args):
     """What a run would work on, take and need."""
     config = configuration(args)
     reading = read_data(config)
-    lines, possible = rehearsal.report(config, reading.data, given_labels(config, reading.data), reading)
+    lines, possible = dry_run.report(config, reading.data, given_labels(config, reading.data), reading)
     print("\n".join(lines))
     return 0 if possible else 2
 

@@ -18,10 +18,11 @@ import numpy as np
 
 from benchmarks.gpu_report import circumstances
 from core import backend, train
-from core.checkpoint import save_text
+from core.files import save_text
 from core.labels import SoftLabels, one_hot
 from core.recipes import RECIPES, Recipe
-from core.run import NETS, Config, as_task, given_labels, read_data
+from core.run.config import NETS, Config
+from core.run.inputs import as_task, given_labels, read_data
 from nets import preact_resnet
 from nets.preact_resnet import Architecture
 from nets.preact_resnet_gpu import GpuNet
@@ -65,7 +66,7 @@ def trained(config, xp, path, seed):
 def one(config, emulated, path, seed):
     """The same in a process of its own."""
     if emulated:
-        from tests.emulator import Emulator
+        from tests.lib.emulator import Emulator
         backend.cupy = Emulator()
     else:
         backend.use_gpu()

@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.flops import direct_flops, product_flops
 from benchmarks.peers import BATCH, DEFAULT, FAST, LAST, NETS, PEAK, READABLE, SGEMM
 from benchmarks.turns import Turn, wait_for_idle
-from core.processors import available_processors
+from core.parallel.processors import available_processors
 
 RESULTS = Path(__file__).parent / "results"
 

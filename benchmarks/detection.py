@@ -17,12 +17,15 @@ from pathlib import Path
 import numpy as np
 from cleanlab.filter import find_label_issues
 
-from core import folds, quality, train
-from core.checkpoint import save_text
+from core import quality, train
+from core.files import save_text
 from core.labels import SoftLabels, one_hot
-from core.launch import launch
-from core.resume import stored
-from core.run import NETS, as_task, baseline, given_labels, read_data
+from core.parallel.launch import launch
+from core.recipes import baseline
+from core.run import folds
+from core.run.config import NETS
+from core.run.inputs import as_task, given_labels, read_data
+from core.run.resume import stored
 from nets.preact_resnet import Architecture
 from nets.preact_resnet_fast import FastNet
 

@@ -20,7 +20,7 @@ from benchmarks.gpu_kernels_page import page
 from benchmarks.gpu_peers import PAD, RECIPE, Kernels
 from benchmarks.gpu_predicted import Work, bound, predicted, works
 from core import backend
-from core.data.batches import Images
+from core.batches import Images
 from core.errors import InputError
 from core.kernels.step import Step
 from nets.preact_resnet_launches import Network

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.peers import ALPHA, BETA, DECAY, LR, MOMENTUM
 from core import backend, train
-from core.data.batches import Images, augmented, batches, mean_image, mixed
+from core.batches import Images, augmented, batches, mean_image, mixed
 from core.labels import SoftLabels
 from core.objective import objective_backward, objective_forward
 from core.recipes import Recipe
@@ -265,5 +265,5 @@ class HostImages:
 
 
 def hash_of(epoch):
-    """What core.data.batches.draws mixes into the sample's number: the hash of seed and epoch."""
+    """What core.batches.draws mixes into the sample's number: the hash of seed and epoch."""
     return int(mixed(mixed(np.full(1, SEED, np.uint32)) ^ np.full(1, epoch, np.uint32))[0])

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 def parts(out, data, seconds):
     """{name: (seconds it may take, command)}, in the order in which they are run."""
     python = [sys.executable, "-m"]
-    kernels = [f"tests/test_kernels_{name}.py" for name in ("conv", "net", "program", "step")]
+    kernels = [f"tests/gpu/test_kernels_{name}.py" for name in ("conv", "net", "program", "step")]
     found = {
         "kernels": (240, [*python, "pytest", "-q", *kernels]),
         "tests": (300, [*python, "pytest", "-q", "-x", "--durations=10"]),

@@ -18,10 +18,10 @@ from benchmarks.operations import PICTURES
 from benchmarks.peers import BATCH, SMALL, numpy_steps
 from benchmarks.turns import Foreign, peak_megabytes, resident_megabytes, wait_for_idle
 from core import train
-from core.data.batches import Images
+from core.batches import Images
 from core.labels import SoftLabels, one_hot
-from core.launch import launch
-from core.processors import available_processors
+from core.parallel.launch import launch
+from core.parallel.processors import available_processors
 from core.recipes import RECIPES
 from nets.preact_resnet import Architecture
 from nets.preact_resnet_fast import FastNet

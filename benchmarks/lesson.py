@@ -20,10 +20,10 @@ from benchmarks.peers import BATCH, NETS, numpy_steps
 from benchmarks.stages import as_images, loops, stages
 from benchmarks.turns import Foreign, wait_for_idle
 from core.fast import workspace
-from core.launch import launch
 from core.layers import conv_forward
-from core.processors import available_processors
-from core.ranks import Serial, part_of
+from core.parallel.launch import launch
+from core.parallel.processors import available_processors
+from core.parallel.ranks import Serial, part_of
 from nets import preact_resnet, preact_resnet_fast
 
 SHAPE, K = (BATCH, 32, 32, 32), 32                                     # the paper's net has nine of these

@@ -17,12 +17,12 @@ from benchmarks.cpu import RESULTS, header
 from benchmarks.peers import BATCH, NETS
 from benchmarks.turns import Foreign
 from core import train
-from core.data.batches import Images
+from core.batches import Images
 from core.fast import norm, units, winograd
 from core.labels import SoftLabels, one_hot
-from core.launch import launch
 from core.optim import Flat
-from core.processors import available_processors
+from core.parallel.launch import launch
+from core.parallel.processors import available_processors
 from core.recipes import RECIPES
 from nets import preact_resnet_fast as fast
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from core.objective import objective_backward, objective_forward
 from core.optim import Flat, sgd_step
-from core.ranks import gathered, part_of
+from core.parallel.ranks import gathered, part_of
 from nets import preact_resnet
 from nets.preact_resnet import Architecture, block_plan, init
 from nets.preact_resnet_fast import FastNet

@@ -23,7 +23,7 @@ from PIL import Image
 from PIL import __version__ as pillow_version
 
 from core.data.own import load
-from core.processors import available_processors
+from core.parallel.processors import available_processors
 
 HERE = Path(__file__).parent
 CLASSES = 100

@@ -63,7 +63,7 @@ def terms(z, y, p, alpha, beta):
 
 
 def augmented(pixels, mean, i, hashed, pad):
-    """core.data.batches.augmented, the same bits, of the images i (B,), whose pixels (B, H, W, 3) uint8 have been gathered.
+    """core.batches.augmented, the same bits, of the images i (B,), whose pixels (B, H, W, 3) uint8 have been gathered.
 
     hashed: () int64, the hash of seed and epoch.
     """
@@ -81,7 +81,7 @@ def augmented(pixels, mean, i, hashed, pad):
 
 
 def mixed(h):
-    """core.data.batches.mixed, in the lower 32 of 64 bits."""
+    """core.batches.mixed, in the lower 32 of 64 bits."""
     h = (h ^ h >> 16) * 0x85EBCA6B & 0xFFFFFFFF
     h = (h ^ h >> 13) * 0xC2B2AE35 & 0xFFFFFFFF
     return h ^ h >> 16

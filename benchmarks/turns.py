@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.peers import BATCH, DEFAULT, FAST, LAST, NETS, PEAK, steps_of
-from core.launch import launch
+from core.parallel.launch import launch
 
 
 def contestant(kind, key, ranks, line):

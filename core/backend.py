@@ -18,7 +18,7 @@ INSTALL = f'{sys.executable} -m pip install "cupy-cuda12x[ctk]>=14.0.1,!=14.1.0"
 
 # How matrix products of float32 round on the GPU. tf32: their factors to 10 of 23 bits before they are multiplied, sums as ever.
 # It is what PyTorch does in its convolutions unless told otherwise, and the default of --gpu: without it the tensor cores
-# are idle. tests/test_precision.py holds the errors. Whoever calls use_gpu without saying anything gets float32.
+# are idle. tests/gpu/test_precision.py holds the errors. Whoever calls use_gpu without saying anything gets float32.
 PRECISIONS = ("tf32", "float32")
 
 

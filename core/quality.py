@@ -84,6 +84,12 @@ def estimated_errors(J):
     return float(wrong), float(wrong / max(J.sum(), 1))
 
 
+def correct(labels, truth):
+    """Fraction of the labels (N,) that are the true ones, among those whose truth is known (not -1)."""
+    known = () if truth is None else truth[truth >= 0]
+    return math.nan if len(known) == 0 else float((labels == truth).sum() / len(known))
+
+
 # ---- which labels are wrong ----------------------------------------------------------------------------------------
 
 def corrected(given, suggested, P, sure=0):

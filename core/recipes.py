@@ -79,3 +79,9 @@ def shortened(recipe, epochs):
     begin = max(1, round(recipe.begin * scale))
     return recipe._replace(epochs=epochs, begin=begin, K=min(recipe.K, begin), epochs2=max(1, round(recipe.epochs2 * scale)),
                            drops2=tuple(max(1, round(d * scale)) for d in recipe.drops2))
+
+
+def baseline(recipe):
+    """Plain cross-entropy in the same budget: as many epochs as both steps together, lr2 divided by 10 after each third."""
+    epochs = recipe.epochs + recipe.epochs2
+    return recipe._replace(epochs2=epochs, drops2=(epochs // 3, 2 * epochs // 3))

@@ -2,7 +2,7 @@
 
 Both are generators that yield a Record after every epoch. Printing, drawing and saving is their caller's business.
 
-If the training is shared by several ranks (core/ranks.py), each takes its part of every batch through the network; logits and
+If the training is shared by several ranks (core/parallel/ranks.py), each takes its part of every batch through the network; logits and
 gradients are put together, and everything else is done by all ranks alike. With one rank, `mine` is the whole batch.
 """
 import math
@@ -11,13 +11,13 @@ from functools import partial
 from typing import NamedTuple
 
 from core.backend import to_device, xp_of
-from core.data.batches import augmented, batches, plain
+from core.batches import augmented, batches, plain
 from core.errors import InputError
 from core.finite import all_finite, first_not_finite
 from core.labels import hard_update, hard_update_top, prior, soft_update
 from core.objective import objective_backward, objective_forward, softmax
 from core.optim import Flat, sgd_step, step_schedule, update_running
-from core.ranks import Serial, gathered, part_of
+from core.parallel.ranks import Serial, gathered, part_of
 
 
 class Model(NamedTuple):

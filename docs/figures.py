@@ -24,7 +24,8 @@ from core import train  # noqa: E402
 from core.labels import SoftLabels, one_hot  # noqa: E402
 from core.objective import xlogx  # noqa: E402
 from core.recipes import RECIPES  # noqa: E402
-from core.run import NETS, Config, as_task, given_labels, read_data  # noqa: E402
+from core.run.config import NETS, Config  # noqa: E402
+from core.run.inputs import as_task, given_labels, read_data  # noqa: E402
 from nets.preact_resnet import Architecture  # noqa: E402
 from nets.preact_resnet_fast import FastNet  # noqa: E402
 

@@ -10,7 +10,7 @@ import statistics
 
 from dask.distributed import Client, LocalCluster, as_completed
 
-from core.processors import available_processors
+from core.parallel.processors import available_processors
 from core.recipes import RECIPES, shortened
 from core.run import Config, run
 

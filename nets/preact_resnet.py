@@ -18,9 +18,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.layers import (batch_moments, batchnorm_backward, batchnorm_forward, batchnorm_inference, conv_backward,
-                         conv_forward, linear_backward, linear_forward, meanpool_backward, meanpool_forward,
-                         relu_backward, relu_forward)
+from core.layers import (
+    batch_moments,
+    batchnorm_backward,
+    batchnorm_forward,
+    batchnorm_inference,
+    conv_backward,
+    conv_forward,
+    linear_backward,
+    linear_forward,
+    meanpool_backward,
+    meanpool_forward,
+    relu_backward,
+    relu_forward,
+)
 
 
 class Architecture(NamedTuple):

@@ -1,4 +1,4 @@
-"""The network of nets/preact_resnet.py on the fast units of core/fast, on one or on several ranks (core/ranks.py).
+"""The network of nets/preact_resnet.py on the fast units of core/fast, on one or on several ranks (core/parallel/ranks.py).
 
 FastNet(comm) has the functions of that file, with the same arguments, names and shapes, and replaces it:
 
@@ -17,7 +17,7 @@ import numpy as np
 from core.fast.norm import NormBackward, norm_gradient, norm_of, norm_of_sums
 from core.fast.units import head_backward, head_forward, stem_backward, stem_forward, unit_backward, unit_forward
 from core.fast.workspace import Workspace
-from core.ranks import Serial
+from core.parallel.ranks import Serial
 from nets.preact_resnet import block_plan, init
 
 BLOCK_BYTES = 2**19     # of an activation of the first stage: as fast as 2**20 within 3 %, 1.2 times as fast as 2**18

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.arrays import LIBRARIES
-from tests.evidence import rows, worst
+from tests.lib.arrays import LIBRARIES
+from tests.lib.evidence import rows, worst
 
 HERE = Path(__file__).parent
 FIRST = ["test_gradcheck", "test_objective", "test_objective_float", "test_labels", "test_optim", "test_noise", "test_layers",
@@ -24,7 +24,7 @@ FIRST = ["test_gradcheck", "test_objective", "test_objective_float", "test_label
 
 def proofs():
     """The test files that leave evidence: first the checker, then those of the paper, then the others."""
-    found = [path for path in HERE.glob("test_*.py") if "tests.evidence import" in path.read_text(encoding="utf-8")]
+    found = [path for path in HERE.glob("*/test_*.py") if "tests.lib.evidence import" in path.read_text(encoding="utf-8")]
     return sorted(found, key=lambda path: (FIRST.index(path.stem) if path.stem in FIRST else len(FIRST), path.stem))
 
 

@@ -2,7 +2,7 @@
 from hypothesis import HealthCheck, settings
 from threadpoolctl import threadpool_limits
 
-from tests.arrays import xp  # noqa: F401   the fixture
+from tests.lib.arrays import xp  # noqa: F401   the fixture
 
 settings.register_profile("proofs", derandomize=True, deadline=None, max_examples=25, database=None,
                           suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import __version__ as pillow_version
 
-from core.checkpoint import atomic, disk_errors
 from core.data.images import VERSION
 from core.errors import InputError, need
+from core.files import atomic, disk_errors
 
 
 def place(folder, source, size):

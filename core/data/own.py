@@ -11,9 +11,9 @@ import numpy as np
 
 from core.data import DataSet, Split, stratified
 from core.data.cifar10_files import FILES, FOLDER
+from core.data.duplicates import about_classes, leaks, twins
 from core.data.source import read
 from core.data.truth import read_truth
-from core.data.twins import about_classes, leaks, twins
 from core.errors import need
 
 SIZES = (8, 512)                       # pixels to the side; 32 is what the networks and the recipes were made for

@@ -7,7 +7,7 @@ import os
 import unicodedata
 from pathlib import Path
 
-from core.data.labels import read_rows
+from core.data.label_files import read_rows
 from core.data.listing import Finding, Listing, alike, bad_name, class_name, printable
 from core.errors import InputError, need
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.data.labels import decode, is_array, read_array, read_rows
+from core.data.label_files import decode, is_array, read_array, read_rows
 from core.data.listing import class_name
 from core.data.table import columns, first_line, located
 from core.errors import InputError, need

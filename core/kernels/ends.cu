@@ -1,6 +1,6 @@
 // The two ends of the network.
 //
-//   gather           x = augmented(images, order[step * B + b], seed, epoch)   core/data/batches.py: the same bits, then rounded
+//   gather           x = augmented(images, order[step * B + b], seed, epoch)   core/batches.py: the same bits, then rounded
 //   enter            x = the images given                                      images (N, H, W, channels) float32
 //   head_forward     pooled (N, C) = mean over the pixels of max(x * norm[0] + norm[1], 0);  logits = pooled w + b
 //                    norm from sums, with its moments (norm.cuh); where sums is null, as given

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from core.data.batches import batches, mixed
+from core.batches import batches, mixed
 from core.finite import all_finite
 from core.kernels.program import integers
 from core.train import NotFinite

@@ -4,8 +4,8 @@ import sys
 
 from tqdm import tqdm
 
-from core.report.folder import summary
 from core.report.numbers import decimals, percent
+from core.report.results import summary
 
 TITLES = {"joint": "step 1: network and labels", "retrain": "step 2: fresh network", "cross-entropy": "plain cross-entropy"}
 

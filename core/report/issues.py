@@ -5,6 +5,7 @@
 
 N images, C classes, P (N, C) their probabilities.
 """
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -13,8 +14,8 @@ from urllib.parse import quote
 import numpy as np
 
 from core import quality
-from core.checkpoint import save_text
-from core.data.cells import csv_text
+from core.data.csv_cells import csv_text
+from core.files import save_text
 
 
 def save_issues(folder, classes, split, given, suggested, P):
@@ -77,3 +78,11 @@ def six_digits(numbers):
 def readable(text):
     """The text without what UTF-8 cannot express: names of files need not be text."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def run_identity(classes, index, given, suggested):
+    """A name for a run by which its decisions are known again: 12 hexadecimal digits of what they are about."""
+    digest = hashlib.sha256(json.dumps(list(classes)).encode())
+    for array in (index, given, suggested):
+        digest.update(np.ascontiguousarray(array, "<i8"))
+    return digest.hexdigest()[:12]

@@ -7,8 +7,8 @@ import json
 
 import numpy as np
 
-from core.checkpoint import save_text
 from core.errors import InputError
+from core.files import save_text
 from core.report.config import read_config
 
 BLOCK = 1 << 20                        # bytes that are read at a time

@@ -14,3 +14,8 @@ def decimals(fraction):
 
 
 unbroken = partial(percent, space="\u00a0")                  # for the page, whose lines may end at any other space
+
+
+def known(value):
+    """value, or None for nan: JSON has no nan."""
+    return None if isinstance(value, float) and math.isnan(value) else value

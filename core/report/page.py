@@ -12,10 +12,10 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from core.apply import identity
-from core.checkpoint import save_text
 from core.data.thumbnails import data_uris
+from core.files import save_text
 from core.report.charts import charts
+from core.report.issues import run_identity
 from core.report.numbers import unbroken
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -126,7 +126,7 @@ def name_of(page, row):
 def listed(page, rows, thumbs, elsewhere):
     """The columns of the review list; an image that the page has elsewhere is taken from there."""
     given, suggested = page.given[rows], page.suggested[rows]
-    return {"run": identity(page.classes, page.index, page.given, page.suggested), "classes": list(page.classes),
+    return {"run": run_identity(page.classes, page.index, page.given, page.suggested), "classes": list(page.classes),
             "index": page.index[rows].tolist(), "given": given.tolist(), "suggested": suggested.tolist(),
             "score": page.probs[rows, given].round(4).tolist(), "probability": page.probs[rows, suggested].round(4).tolist(),
             "truth": None if page.truth is None else page.truth[rows].tolist(),

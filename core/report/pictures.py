@@ -5,7 +5,7 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
-from core.checkpoint import atomic
+from core.files import atomic
 
 NAMES = {"joint": "step 1, joint", "retrain": "step 2, retrained", "cross-entropy": "plain cross-entropy"}
 BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#d55e00", "#009e73", "#cc3311", "#666666"      # told apart by the colour-blind too

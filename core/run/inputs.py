@@ -1,0 +1,63 @@
+"""What a run starts from: the data, the given labels, and both as the training wants them on its device."""
+import numpy as np
+
+from core import noise, train
+from core.batches import Images, mean_image
+from core.data import cifar10, digits, own
+from core.data.label_files import read_labels, read_matrix
+from core.errors import need
+from core.parallel.processors import available_processors
+from core.run import folds
+
+
+def read_data(config):
+    """Reading (core/data/own.py) of the data that the configuration names."""
+    if config.data == "digits":
+        reading = own.Reading(digits.load(config.seed, *config.digits))
+    elif own.is_cifar(config.data):
+        data = cifar10.load(config.data, config.seed, config.subset)
+        official = cifar10.is_official(config.data)
+        reading = own.Reading(data if official else data._replace(name=f"{data.name} (not the official pixels)"))
+    else:
+        reading = own.load(config.data, config.seed, config.size or 32, config.held_out or 0, config.test, config.truth,
+                           store=config.cache, jobs=config.ranks or available_processors())
+    data = reading.data
+    if config.noise not in ("none", "labels") and data.train.truth is None:        # labels that are made wrong on purpose are
+        data = data._replace(train=data.train._replace(truth=data.train.labels))   # taken to be true before
+    need(data.train.truth is None or config.noise in ("none", "labels") or (data.train.truth >= 0).all(),
+         f"--noise {config.noise} is made from the true labels of all images: give --truth for all, or leave --noise away")
+    prior = config.recipe.prior
+    need(isinstance(prior, str) or len(prior) == len(data.classes), f"--prior has {len(prior)} weights for {len(data.classes)} "
+         "classes: give one for each")
+    if config.folds:
+        folds.check(config.folds, len(data.train.labels))
+    data = data._replace(pad=data.pad * (config.augment in ("both", "crop")), flip=data.flip and config.augment in ("both", "flip"))
+    return reading._replace(data=data)
+
+
+def given_labels(config, data):
+    """The labels to work with (N,) int64: those of the data, of a file, or made from the true ones as the configuration says."""
+    truth, index, C, rate = data.train.truth, data.train.index, len(data.classes), config.rate
+    rng = np.random.default_rng([config.seed, *b"noise"])
+    return {
+        "none": lambda: data.train.labels.copy(),
+        "symmetric": lambda: noise.symmetric(truth, rate, C, rng),
+        "symmetric-others": lambda: noise.symmetric_others(truth, rate, C, rng),
+        "asymmetric": lambda: noise.asymmetric(truth, rate, config.class_map, rng),
+        "pair": lambda: noise.pair_flip(truth, rate, C, rng),
+        "matrix": lambda: noise.transition(truth, read_matrix(config.noise_file, C), rng),
+        "labels": lambda: read_labels(config.noise_file, data.classes, data.rows or len(index), index)[index],
+    }[config.noise]()
+
+
+def as_task(data, seed, xp):
+    """The splits as the training wants them, on the device."""
+    mean = mean_image(data.train.images)
+
+    def shown(split):
+        return Images(split.images, mean, data.pad, data.flip).on(xp)
+
+    truth = data.train.truth
+    truth = None if truth is None or (truth < 0).all() else xp.asarray(truth)
+    return train.Task(shown(data.train), (shown(data.validation), xp.asarray(data.validation.labels)),
+                      (shown(data.test), xp.asarray(data.test.labels)), truth, seed)

@@ -1,0 +1,158 @@
+"""The state of a run: all that an interrupted one needs to go on as if nothing had happened.
+
+    <step>.theta, .running, .velocity     flat buffers of the step's network, as in core/train.py
+    <step>.Y, .s, .ring, .epochs          its SoftLabels
+    about                                 as JSON: the records of all epochs, and `origin`: fingerprints of settings and data
+
+There is no state of a random generator: order, crops and flips are functions of (seed, epoch). Of a step that is over
+velocity and ring are not kept. The file is a sealed one (core/files.py): RUN/checkpoint.npz, and the one before it.
+"""
+import hashlib
+import json
+import time
+
+import numpy as np
+
+from core.backend import to_device, to_host, xp_of
+from core.errors import need
+from core.files import load_sealed, previous, recover, save_sealed
+from core.report.config import environment, read_config, settings
+from core.run import folder as run_folder
+from core.train import Record
+
+FORMAT = [2, *Record._fields]
+FILE = "checkpoint.npz"
+WHERE = ("gpu", "kernels", "ranks", "out", "force", "cache")            # say where and not what: they may change when a run goes on
+SHARE = 0.01             # of a run's time that its checkpoints may take, but for those at the end of each step
+
+
+class Progress:
+    """How far a run has come, and its checkpoint at `path`; without a path nothing is kept."""
+
+    def __init__(self, path, origin):
+        self.path, self.origin = path, origin
+        self.records, self.steps = [], {}                    # steps: {name: {array's name: array}}, on the host
+        self.next_save = 0.0
+
+    def load(self):
+        """Take over what the checkpoint holds, if there is one. InputError if it is that of another run."""
+        if not self.path.exists():
+            return
+        saved = load_sealed(self.path)
+        what_it_is = about(saved)
+        need(what_it_is["format"] == FORMAT, f"{self.path} was written by another version of this program: go on with that one")
+        for key, what in (("settings", "its config.json is"), ("data", "the data or the given labels are")):
+            need(what_it_is[key] == self.origin[key], f"{self.path.parent} cannot go on: {what} not the same as when it began; "
+                 "put back what was there, or begin anew")
+        self.records = [Record(*values) for values in what_it_is["records"]]
+        for name in saved.keys() - {"about"}:
+            step, _, key = name.rpartition(".")
+            self.steps.setdefault(step, {})[key] = saved[name]
+
+    def restore(self, step, model, labels):
+        """Bring model and labels to where the step was when it was saved, if it was."""
+        saved = self.steps.get(step, {})
+        for name, array in saved.items():
+            held = arrays_of(model, labels)[name]
+            need(held.shape == array.shape and held.dtype == array.dtype, f"{self.path} is of another network: begin anew")
+            if name == "epochs":
+                labels.epochs = int(array)
+            elif name in ("Y", "s"):
+                setattr(labels, name, to_device(array, xp_of(labels.Y)))
+            else:
+                held[...] = to_device(array, xp_of(held))
+
+    def completed(self, step, model, labels, record, last):
+        """An epoch is over; a checkpoint is written at the end of a step, and else if the last one has cost little enough."""
+        self.records.append(record)
+        if self.path is None or not (last or time.monotonic() >= self.next_save):
+            return
+        start = time.monotonic()
+        self.steps[step] = {name: to_host(array) for name, array in arrays_of(model, labels).items()
+                            if not (last and name in ("velocity", "ring"))}
+        text = json.dumps({"format": FORMAT, **self.origin, "records": self.records})
+        arrays = {f"{step}.{name}": array for step, named in self.steps.items() for name, array in named.items()}
+        save_sealed(self.path, {**arrays, "about": np.frombuffer(text.encode(), np.uint8)})
+        self.next_save = time.monotonic() + (time.monotonic() - start) / SHARE
+
+
+def opened(folder, config, data, given, comm, resume):
+    """(Progress to start from, lines to say) on every rank: of a run that begins, or with `resume` of the one in the folder.
+
+    Rank 0 holds the folder's lock. Without a folder the run leaves nothing behind.
+    """
+    first, notes = comm.rank == 0, []
+    origin = {"settings": fingerprint(identity(config)), "data": fingerprint_of_data(data, given), "ranks": comm.size}
+    progress = Progress(folder and folder / FILE, origin)
+    if resume:
+        if first and recover(progress.path):
+            notes += ["note     the newest checkpoint was damaged: the one before it is used"]
+        comm.barrier()
+        progress.load()
+        notes += [f"resumed  {how_far(progress.records)}", *(changes(folder, config) if first else [])]
+    elif first and folder:
+        run_folder.check_free(folder, config)                # once more: another run may have begun in the meantime
+    if first and folder and progress.records:
+        run_folder.go_on(folder, progress.records)
+    elif first and folder:
+        notes += run_folder.begin(folder, config._replace(ranks=comm.size))
+    return progress, notes
+
+
+def identity(config):
+    """The settings that decide what is computed."""
+    return {name: value for name, value in settings(config).items() if name not in WHERE}
+
+
+def changes(folder, config):
+    """A line that names what is not as it was when the run in the folder began, if anything: it may change the last bits."""
+    began, before = read_config(folder)
+    changed = [name for name, value in environment().items() if value != before.get(name)]
+    changed += ["--kernels"] * (began.get("kernels") != config.kernels)
+    return [f"note     not as when the run began: {', '.join(changed)}; the last bits may differ"] if changed else []
+
+
+def remove(folder):
+    """Of a run that is complete no checkpoint has to be kept."""
+    for path in (folder / FILE, previous(folder / FILE)):
+        path.unlink(missing_ok=True)
+
+
+def how_far(records):
+    """The last of the records in words."""
+    if not records:
+        return "at its beginning"
+    step, epoch, *_ = records[-1]
+    fold, _, step = step.rpartition(".")
+    names = {"joint": "step 1", "retrain": "step 2", "cross-entropy": "the comparison"}
+    return f"after epoch {epoch} of {names.get(step, step)}" + (f" in fold {fold.removeprefix('fold')}" if fold else "")
+
+
+def fingerprint(*values):
+    """The SHA-256 of arrays and of whatever JSON can express, in hexadecimal digits."""
+    sha = hashlib.sha256()
+    for value in values:
+        if isinstance(value, np.ndarray):
+            sha.update(f"{value.dtype.str} {value.shape}".encode())
+            for start in range(0, len(value), 4096):         # a part at a time: there may be more than fits twice
+                sha.update(value[start:start + 4096].tobytes())
+        else:
+            sha.update(json.dumps(value, sort_keys=True).encode())
+    return sha.hexdigest()
+
+
+def fingerprint_of_data(data, given):
+    """That of everything which a run learns from and is measured by."""
+    arrays = (array for split in (data.train, data.validation, data.test) for array in (split.images, split.labels, split.truth))
+    return fingerprint(data.classes, given, data.train.index, *arrays)
+
+
+def about(saved):
+    """What the arrays of a checkpoint are about."""
+    return json.loads(saved["about"].tobytes())
+
+
+def arrays_of(model, labels):
+    """The arrays that make up the state of one step."""
+    return {"theta": model.theta.buffer, "running": model.running.buffer, "velocity": model.velocity,
+            "Y": labels.Y, "s": labels.s, "ring": labels.ring, "epochs": np.array(labels.epochs)}

@@ -1,0 +1,117 @@
+"""Many runs at once: seeds, noise rates, settings.
+
+A sweep is a text file with one run a line, written as on the command line:
+
+    # three seeds of two noise rates
+    --noise symmetric --rate 0.5 --seed 0
+    --noise symmetric --rate 0.5 --seed 1
+
+Each run has a folder of its own in the sweep's folder, named after its line. Runs that are complete there are not run again, and one
+that was interrupted goes on from its checkpoint, so that the same command goes on with a sweep where it stopped, and runs what was
+added to it.
+"""
+import json
+import os
+import re
+import shlex
+import statistics
+from pathlib import Path
+
+from joblib import Parallel, delayed
+
+from core.errors import InputError
+from core.parallel.processors import available_processors
+from core.report.console import aligned
+from core.report.numbers import percent
+from core.run.experiment import run
+from core.run.resume import can_go_on
+
+
+def read(path, configure):
+    """[(line, Config)] of a sweep file; configure(arguments) makes the Config of one line. InputError names the line."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as a text file of runs ({error})") from None
+    found = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            arguments = shlex.split(line, comments=True, posix=os.name != "nt")      # where paths have backslashes
+            if arguments:
+                found.append((" ".join(arguments), configure(arguments)))
+        except (InputError, ValueError) as error:
+            raise InputError(f"{path}, line {number}: {error}") from None
+        except SystemExit:             # argparse has said what is wrong
+            raise InputError(f"{path}, line {number}: see above") from None
+    if not found:
+        raise InputError(f"{path} names no run: write the options of one run on each line")
+    names = [folder_name(line) for line, _ in found]
+    for line, _ in found:
+        if names.count(folder_name(line)) > 1:
+            raise InputError(f"{path}: two runs would write to one folder, {folder_name(line)}: give every run one line of its own")
+    return found
+
+
+def sweep(runs, out, jobs=None):
+    """Run what is not complete yet, `jobs` at a time (None: one for each processor): (the table of all as text, errors).
+
+    runs: [(line, Config)]. Each run is a single process: side by side they keep all processors busy without waiting for each other.
+    """
+    jobs = jobs or available_processors()
+    folders = [Path(out, folder_name(line)) for line, _ in runs]
+    todo = [config._replace(out=str(folder), ranks=1 if config.gpu is None else None, force=True)
+            for (_, config), folder in zip(runs, folders) if outcome_in(folder) is None]
+    errors = [error for error in Parallel(n_jobs=jobs, verbose=5 if todo else 0)(delayed(attempt)(c) for c in todo) if error]
+    return table(runs, folders), errors
+
+
+def attempt(config):
+    """Run it; an error is returned as a line, so that it does not end the other runs."""
+    try:
+        run(config, resume=can_go_on(config))
+    except InputError as error:
+        return f"{config.out}: {error}"
+    except Exception as error:         # out of memory, or a fault of the program: the others can still be had
+        return f"{config.out}: {type(error).__name__}: {error}"
+
+
+def outcome_in(folder):
+    """The summary of a complete run, or None."""
+    try:
+        return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def folder_name(line):
+    """A name for the folder of a run: its options, without what file names cannot hold."""
+    return re.sub(r"[^\w.]+", "-", line).strip("-.")[:200] or "default"
+
+
+def table(runs, folders):
+    """One row a run, and below one for each group of runs that differ in their seed alone: mean and standard deviation."""
+    rows, groups = [("run", "correct labels", "corrected", "test, step 1", "test, step 2")], {}
+    for (line, config), folder in zip(runs, folders):
+        if outcome := outcome_in(folder):
+            found = outcome["initial"], outcome["recovery"], outcome["joint"]["test"], outcome["retrain"]["test"]
+            rows.append((line, *map(percent, found)))
+            groups.setdefault(repr(config._replace(seed=0, out=None)), []).append((line, found))
+        else:
+            rows.append((line, "failed", "", "", ""))
+    for group in groups.values():
+        if len(group) > 1:
+            (line, *_), found = zip(*group)
+            rows.append((f"{without_seed(line)}: {len(group)} seeds".lstrip(": "), *map(mean_and_deviation, zip(*found))))
+    return "\n".join(aligned(rows))
+
+
+def without_seed(line):
+    """The line of a run, its --seed taken out."""
+    return re.sub(r"(^|\s)--se\w*[\s=]\S+", "", line).strip()
+
+
+def mean_and_deviation(fractions):
+    """0.961, 0.967 -> 96.4 ± 0.4 %, and a dash where one is not known (None); deviation: of one run, with n - 1."""
+    if None in fractions:
+        return percent(None)
+    return f"{100 * statistics.mean(fractions):.1f} ± {100 * statistics.stdev(fractions):.1f} %"

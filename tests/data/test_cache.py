@@ -1,0 +1,148 @@
+"""core/data/cache.py: stored images are used while nothing has changed, and never when anything has."""
+import os
+
+import numpy as np
+import pytest
+
+from core.data import cache, images, own, source
+from core.errors import InputError
+from core.files import disk_errors
+from tests.lib.own_data import kinds, write_folder, write_image, write_table
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_folder(tmp_path / "data")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The names of the files that were decoded."""
+    names = []
+
+    def decode(paths, size, jobs):
+        names.extend(os.path.basename(path) for path in paths)
+        return images.decode(paths, size, jobs)
+    monkeypatch.setattr(source, "decode", decode)
+    return names
+
+
+def load(root, store, **options):
+    return own.load(root, store=store, size=8, **options)
+
+
+def test_images_are_decoded_once(root, store, decoded):
+    first, second = load(root, store), load(root, store)
+    assert len(decoded) == 6 and first.notes == second.notes == []
+    assert (first.data.train.images == second.data.train.images).all() and (first.shapes == second.shapes).all()
+    assert [path.suffix for path in store.iterdir()] == [".npz"]
+
+
+def touch(root):
+    os.utime(root / "cat" / "0.png", ns=(0, 12345))
+
+
+def rewrite(root):
+    stat = (root / "cat" / "0.png").stat()
+    (root / "cat" / "0.png").write_bytes((root / "cat" / "0.png").read_bytes()[:-1] + b"x")
+    os.utime(root / "cat" / "0.png", ns=(stat.st_atime_ns, stat.st_mtime_ns))      # only the change of the entry tells
+
+
+def rename(root):
+    os.rename(root / "cat" / "0.png", root / "cat" / "00.png")
+
+
+def add(root):
+    write_image(root / "dog" / "9.png")
+
+
+@pytest.mark.parametrize("change", [touch, rewrite, rename, add])
+def test_any_change_of_a_file_is_noticed(root, store, decoded, change):
+    load(root, store)
+    change(root)
+    load(root, store)
+    assert len(decoded) >= 12 and len(list(store.iterdir())) == 1
+
+
+def test_labels_are_never_stored(root, store, decoded):
+    table = write_table(root / "t.csv", ["cat/0.png,a", "cat/1.png,b"])
+    assert load(table, store).data.train.labels.tolist() == [0, 1]
+    write_table(table, ["cat/0.png,b", "cat/1.png,a"])
+    assert load(table, store).data.train.labels.tolist() == [1, 0] and len(decoded) == 2
+
+
+def test_another_size_version_or_place_is_another_file(root, store, decoded, monkeypatch, tmp_path):
+    load(root, store)
+    own.load(root, store=store, size=9)
+    os.rename(root, tmp_path / "moved")
+    load(tmp_path / "moved", store)
+    monkeypatch.setattr(cache, "VERSION", images.VERSION + 1)
+    load(tmp_path / "moved", store)
+    assert len(decoded) == 24 and len(list(store.iterdir())) == 3
+
+
+def test_what_could_not_be_read_is_tried_again_and_nothing_else(root, store, decoded):
+    (root / "cat" / "bad.png").write_bytes(b"")
+    load(root, store)
+    again = load(root, store)
+    assert decoded[7:] == ["bad.png"] and kinds(again.findings)["unreadable"] == ["cat/bad.png"]
+
+
+@pytest.mark.parametrize("part", np.linspace(0, 0.999, 12))
+def test_a_flipped_bit_is_noticed_or_harmless(root, store, decoded, part):
+    expected = load(root, store).data.train.images
+    file, = store.iterdir()
+    raw = bytearray(file.read_bytes())
+    raw[int(part * len(raw))] ^= 4
+    file.write_bytes(raw)
+    assert (load(root, store).data.train.images == expected).all()
+
+
+@pytest.mark.parametrize("raw", [b"", b"PK", b"\x93NUMPY" + bytes(99), bytes(500)])
+def test_a_damaged_file_is_told_and_replaced(root, store, decoded, raw):
+    load(root, store)
+    file, = store.iterdir()
+    file.write_bytes(raw)
+    note, = load(root, store).notes
+    assert note == f"the stored images in {file} are damaged: the images were decoded again"
+    assert load(root, store).notes == [] and len(decoded) == 12
+
+
+def test_a_file_that_is_cut_off_or_of_another_shape_is_told(root, store, decoded):
+    load(root, store)
+    file, = store.iterdir()
+    with np.load(file) as stored:
+        arrays = dict(stored)
+    file.write_bytes(file.read_bytes()[:-100])
+    assert "are damaged" in load(root, store).notes[0]
+    np.savez(file, **arrays | {"images": arrays["images"][1:]})
+    assert "are damaged" in load(root, store).notes[0]
+
+
+def test_without_a_place_to_store_the_run_goes_on(root, store, monkeypatch):
+    store.write_text("a file in the way")
+    note, = load(root, store).notes
+    assert note.startswith(f"decoded images are not stored: cannot write {store}") and "--cache" in note
+
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(np, "savez", full)
+    note, = load(root, store.with_name("other")).notes
+    assert "the disk is full" in note and "--cache" in note and list(store.with_name("other").iterdir()) == []
+
+
+def test_nothing_is_ever_written_into_the_data(root):
+    before = sorted(root.rglob("*"))
+    note, = load(root, root / "cache").notes
+    assert note == f"decoded images are not stored, since {root / 'cache'} is inside the data: choose another folder with --cache"
+    assert sorted(root.rglob("*")) == before
+
+
+def test_disk_errors_name_the_option_that_helps_here():
+    with pytest.raises(InputError, match="--out"), disk_errors("x"):       # else the words that source.py replaces are others
+        raise OSError(28, "No space left on device")

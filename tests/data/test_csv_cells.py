@@ -1,0 +1,38 @@
+"""core/data/csv_cells.py: no cell is a formula, and every text comes back."""
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.data.csv_cells import csv_text, guarded, plain
+
+NASTY = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "'=1", "''=1", "'", "''", "'a", "", "a", "a=1", '"=1"',
+         " =1", '=HYPERLINK("http://x","y")', "a,b", 'a"b', "a\nb"]
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_nasty_texts_come_back_and_are_no_formulas(text):
+    assert plain(guarded(text)) == text
+    assert guarded(text)[:1] not in ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d")
+
+
+@given(st.text(alphabet="'=+-@\t\r\n\uff0ba,\" ", max_size=6))
+def test_every_text_comes_back(text):
+    assert plain(guarded(text)) == text
+
+
+def test_only_what_needs_it_is_changed():
+    assert [guarded(text) for text in ("cat", "a=b", "'tis", "2", "")] == ["cat", "a=b", "'tis", "2", ""]
+    assert [plain(cell) for cell in ("cat", "'tis", "'", "=1")] == ["cat", "'tis", "'", "=1"]      # and files of other programs
+
+
+def test_a_table_is_read_back_by_any_reader_of_csv():
+    rows = list(csv.reader(io.StringIO(csv_text([["index", "text"], *enumerate(NASTY)]), newline="")))
+    assert rows[0] == ["index", "text"] and [int(i) for i, _ in rows[1:]] == list(range(len(NASTY)))
+    assert [plain(cell) for _, cell in rows[1:]] == NASTY
+
+
+def test_negative_numbers_stay_numbers():
+    assert csv_text([[-1, -0.5]]) == "-1,-0.5\r\n"

@@ -1,0 +1,72 @@
+"""Every reader against anything: damaged files, odd tables, odd trees. `python -m tests.lib.fuzzing` does more of the first."""
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from core.data import DataSet
+from core.data.own import load
+from core.errors import InputError
+from tests.lib.fuzzing import Readers, fuzz
+from tests.lib.own_data import picture, write_image
+
+CELLS = some.text(max_size=12) | some.sampled_from(["path", "label", "cat/0.png", "dog/0.png", "cat", "", "-1", "0", "../x", "/",
+                                                    '"', "=1"])
+NAMES = some.text(some.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=8).filter(
+    lambda name: name.strip(".") and len(name.encode()) < 200)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("fuzzing")
+
+
+def outcome(path, **options):
+    """A data set or None for one sentence; everything else passes through."""
+    try:
+        return load(path, size=8, **options).data
+    except InputError as error:
+        assert "\n" not in str(error)
+
+
+def test_damaged_files_give_data_or_one_sentence(folder):
+    outcomes, held = fuzz(300, 1, folder)
+    assert sum(outcomes.values()) == 300 and {kind for kind, _ in outcomes} == set(Readers(folder).kinds) and held < 1 << 30
+    assert len({outcome for _, outcome in outcomes}) == 2
+
+
+def test_the_fuzzer_finds_a_reader_that_raises(folder, monkeypatch):
+    monkeypatch.setattr("tests.lib.fuzzing.decode_piece", lambda paths, size: 1 / 0)
+    with pytest.raises(AssertionError, match="case 1 of seed 0, .*: ZeroDivisionError"):
+        fuzz(6, 0, folder)
+
+
+@given(some.lists(some.lists(CELLS, max_size=4), max_size=6), some.sampled_from(",;\t"), some.booleans())
+def test_any_table(folder, rows, delimiter, headed):
+    for number, name in enumerate(("cat", "dog")):
+        if not (folder / name / "0.png").exists():
+            write_image(folder / name / "0.png", picture(number))
+    lines = [delimiter.join(row) for row in rows]
+    (folder / "t.csv").write_text("\n".join([f"path{delimiter}label"] * headed + lines), encoding="utf-8", errors="replace")
+    data = outcome(folder / "t.csv")
+    assert data is None or isinstance(data, DataSet) and len(data.classes) >= 2
+
+
+@given(some.dictionaries(NAMES, some.lists(NAMES, max_size=3), max_size=4))
+def test_any_names_of_folders_and_files(tmp_path_factory, tree):
+    root = tmp_path_factory.mktemp("tree")
+    for name, files in tree.items():
+        for file in files:
+            write_image(root / name / f"{file}.png", picture(len(file), 4, 4))
+    data = outcome(root, held_out=0.3)
+    if data is not None:
+        assert set(data.train.labels) == set(range(len(data.classes))) and list(data.classes) == sorted(data.classes)
+        assert all((root / path).is_file() for path in [*data.train.paths, *data.validation.paths])
+
+
+@given(some.binary(max_size=60), some.sampled_from([".csv", ".npy", ".txt"]))
+def test_any_file_of_true_labels(folder, raw, suffix):
+    for number, name in enumerate(("cat/0.png", "dog/0.png")):
+        write_image(folder / "pets" / name, picture(number))
+    (folder / f"truth{suffix}").write_bytes(raw)
+    data = outcome(folder / "pets", truth=folder / f"truth{suffix}")
+    assert data is None or (data.train.truth >= 0).any()

@@ -1,0 +1,156 @@
+"""core/data/own.py: folders and tables of images -> data sets."""
+import os
+
+import numpy as np
+import pytest
+
+from core.data import own
+from core.data.images import decode_one
+from core.data.own import is_cifar, load
+from core.errors import InputError
+from tests.lib.own_data import kinds, picture, write_folder, write_image, write_table
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_folder(tmp_path / "pets", ("dog", "cat", "émeu"), images=4)
+
+
+def complaint(path, **options):
+    with pytest.raises(InputError) as error:
+        load(path, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_folder_becomes_a_data_set(root):
+    data, findings, notes, shapes, seconds = load(root, size=12)
+    assert data.name == "pets" and data.classes == ("cat", "dog", "émeu") and findings == notes == []
+    assert data.pad == 1 and data.flip and data.rows == 12 and seconds > 0
+    assert data.train.labels.tolist() == np.repeat([0, 1, 2], 4).tolist() and data.train.labels.dtype == np.int64
+    assert data.train.index.tolist() == list(range(12)) and data.train.truth is None
+    assert data.train.paths[:5].tolist() == ["cat/0.png", "cat/1.png", "cat/2.png", "cat/3.png", "dog/0.png"]
+    assert all((image == decode_one(root / path, 12)[0]).all() for image, path in zip(data.train.images, data.train.paths))
+    assert data.validation.images.shape == data.test.images.shape == (0, 12, 12, 3) and (shapes == (12, 10)).all()
+
+
+def test_a_table_says_the_same_in_its_own_order(root):
+    found = load(write_table(root / "t.csv", ["émeu/1.png,b,x", "cat/1.png,a,y", "dog/1.png,b,"], "path,label,note")).data
+    assert found.classes == ("a", "b") and found.train.labels.tolist() == [1, 0, 1] and found.name == "t"
+    assert found.train.paths.tolist() == ["émeu/1.png", "cat/1.png", "dog/1.png"]
+
+
+def test_an_image_that_cannot_be_read_leaves_the_rows_of_the_others_alone(root):
+    whole = load(root).data.train
+    (root / "cat" / "1.png").write_bytes(b"")
+    (root / "émeu" / "0.png").write_bytes((root / "émeu" / "0.png").read_bytes()[:200])
+    data, findings, *_ = load(root)
+    assert data.train.index.tolist() == [0, 2, 3, 4, 5, 6, 7, 9, 10, 11] and data.rows == 12
+    assert (data.train.images == whole.images[data.train.index]).all()
+    assert (data.train.paths == whole.paths[data.train.index]).all()
+    assert (data.train.labels == whole.labels[data.train.index]).all()
+    assert kinds(findings) == {"unreadable": ["cat/1.png", "émeu/0.png"]} and all(finding.detail for finding in findings)
+
+
+def test_a_part_is_held_out_of_every_class(root):
+    data = load(root, held_out=0.5, seed=3).data
+    assert np.bincount(data.train.labels).tolist() == np.bincount(data.validation.labels).tolist() == [2, 2, 2]
+    assert sorted([*data.train.index, *data.validation.index]) == list(range(12))
+    again, other = load(root, held_out=0.5, seed=3).data, load(root, held_out=0.5, seed=4).data
+    assert (again.validation.index == data.validation.index).all() and (other.validation.index != data.validation.index).any()
+
+
+def test_no_class_is_held_out_whole(tmp_path):
+    root = write_folder(tmp_path / "data", ("a", "b"), images=9)
+    write_folder(root, ("c", "d", "e"), images=1)
+    for seed in range(10):
+        data, findings, *_ = load(root, held_out=0.9, seed=seed)
+        assert set(data.train.labels) == set(range(5)) and len(data.validation.labels) == 16
+    assert kinds(findings)["single"] == ["c", "d", "e"]
+
+
+def test_another_folder_is_the_test_set(root, tmp_path):
+    write_folder(tmp_path / "test", ("cat", "émeu"), images=1)
+    write_image(tmp_path / "test" / "émeu" / "new.png", picture(77))
+    data, findings, *_ = load(root, test=tmp_path / "test")
+    assert data.test.labels.tolist() == [0, 2, 2] and data.test.paths.tolist() == ["cat/0.png", "émeu/0.png", "émeu/new.png"]
+    assert findings == [("leaked", "dog/0.png", "is cat/0.png of the test set"),
+                        ("leaked", "cat/0.png", "is émeu/0.png of the test set")]
+
+
+def test_the_same_image_is_found_whatever_its_file(tmp_path):
+    root = write_folder(tmp_path / "data", images=2)
+    write_image(root / "cat" / "copy.bmp", picture(0))
+    write_image(root / "dog" / "copy.tif", picture(1001))
+    write_image(root / "dog" / "wrong.webp", picture(1), lossless=True)
+    for i in range(4):
+        write_image(root / "dog" / f"many{i}.png", picture(1000))
+    assert load(root).findings == [
+        ("repeated", "cat/0.png", "and cat/copy.bmp"), ("contradiction", "cat/1.png (cat)", "and dog/wrong.webp (dog)"),
+        ("repeated", "dog/0.png", "and dog/many0.png, dog/many1.png, dog/many2.png, 1 more"),
+        ("repeated", "dog/1.png", "and dog/copy.tif")]
+
+
+def test_a_class_of_which_nothing_can_be_read_is_no_class(root):
+    for file in (root / "dog").iterdir():
+        file.write_bytes(b"")
+    data, findings, *_ = load(root)
+    assert data.classes == ("cat", "émeu") and kinds(findings)["empty"] == ["dog"]
+
+
+def test_as_many_classes_as_images(tmp_path):
+    root = write_folder(tmp_path / "data", [f"class {i:03d}" for i in range(300)], images=1)
+    data, findings, *_ = load(root, size=8)
+    assert len(data.classes) == 300 and (data.train.labels == np.arange(300)).all()
+    assert len(kinds(findings)["single"]) == 300
+
+
+@pytest.mark.parametrize("options, fault", [
+    ({"size": 7}, "--size 7: choose 8 to 512 pixels"), ({"size": 513}, "--size 513: choose 8 to 512 pixels"),
+    ({"held_out": 1.0}, "--held-out 1.0: give the part of the images that is held out, from 0 to less than 1"),
+    ({"held_out": -0.1}, "--held-out -0.1: give"), ({"held_out": float("nan")}, "--held-out nan: give"),
+    ({"held_out": 0.01}, "--held-out 0.01 of 12 images of 3 classes leaves none to hold out: give more, or 0")])
+def test_options_that_cannot_be_meant(root, options, fault):
+    assert complaint(root, **options).startswith(fault)
+
+
+def test_data_that_cannot_be_used(root, tmp_path):
+    assert complaint(tmp_path / "none") == f"{tmp_path / 'none'} does not exist: check the path"
+    (tmp_path / "a.zip").write_bytes(b"PK")
+    assert complaint(tmp_path / "a.zip").endswith("a.zip is neither a folder of images nor a .csv table: unpack or convert it")
+    (tmp_path / "empty").mkdir()
+    assert " has no images: give a folder with a folder of images for each class, or a .csv" in complaint(tmp_path / "empty")
+    assert " has no images: " in complaint(write_table(tmp_path / "t.csv", []))
+    write_folder(tmp_path / "one", ("cat",))
+    assert complaint(tmp_path / "one").endswith("one has images of one class only, 'cat': give at least two")
+    for name in ("1.png", "2.png"):
+        (tmp_path / "bad" / name[0]).mkdir(parents=True)
+        (tmp_path / "bad" / name[0] / name).write_bytes(b"")
+    assert complaint(tmp_path / "bad").endswith("bad: none of its 2 images can be read, for example 1/1.png: "
+                                                "not an image of a known kind, or its beginning is damaged")
+
+
+def test_a_test_set_with_other_classes(root, tmp_path):
+    write_folder(tmp_path / "test", ("cat", "Dog", "emu"))
+    assert complaint(root, test=tmp_path / "test").endswith(
+        "test has classes that the training images do not have, 'Dog', 'emu': name them alike, or leave them away")
+
+
+@pytest.mark.parametrize("path", ["a\0b", "x" * 5000])
+def test_a_path_that_no_file_can_have(path):
+    assert "check the path" in complaint(path)
+
+
+def test_what_is_cifar_10(root, tmp_path):
+    assert not is_cifar(root) and not is_cifar(tmp_path / "none") and not is_cifar(root / "t.csv")
+    assert is_cifar("cifar-10-python.tar.gz") and is_cifar("x.TGZ")
+    for folder in ("cifar-10-batches-py", "a/cifar-10-batches-py", "b"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "b" / "data_batch_3").write_bytes(b"")
+    assert all(is_cifar(tmp_path / name) for name in ("cifar-10-batches-py", "a", "b"))
+
+
+def test_the_users_files_are_left_alone(root, tmp_path):
+    before = {path: os.stat(path).st_mtime_ns for path in [root, *root.rglob("*")]}
+    own.load(root, held_out=0.2, store=tmp_path / "store")
+    assert {path: os.stat(path).st_mtime_ns for path in [root, *root.rglob("*")]} == before

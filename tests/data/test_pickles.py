@@ -1,0 +1,117 @@
+"""core/data/pickles.py: reads what Python 2 and 3 write about arrays, runs nothing, and answers any bytes with InputError."""
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+from core.data.pickles import Recorded, field, uint8_rows, unpickle
+from core.errors import InputError
+from tests.lib.official_cifar10 import call, opcodes, python2, python3
+
+PIXELS = np.arange(18, dtype=np.uint8).reshape(3, 6) * 15                      # above 127 too
+
+
+class Payload:
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+def test_the_python_2_writer_of_these_tests_is_understood_by_numpy():
+    assert (pickle.loads(python2({"data": PIXELS}), encoding="bytes")[b"data"] == PIXELS).all()
+
+
+@pytest.mark.parametrize("dump", [python2, python3, lambda value: pickle.dumps(value, protocol=4)])
+def test_reads_arrays_and_plain_data(dump):
+    value = {"data": PIXELS, "labels": [0, 7, 9], "names": ["a", "b"]}
+    content = unpickle(dump(value), "file")
+    np.testing.assert_array_equal(uint8_rows(field(content, "data"), 6), PIXELS)
+    assert field(content, "labels") == [0, 7, 9] and field(content, "absent") is None
+
+
+def test_reads_arrays_in_column_order():
+    value = unpickle(python3(np.asfortranarray(PIXELS)), "file")
+    np.testing.assert_array_equal(uint8_rows(value, 6), PIXELS)
+
+
+@pytest.mark.parametrize("value", [PIXELS[0], PIXELS[:, :5].copy(), PIXELS.astype(np.int8), PIXELS.astype(np.uint16),
+                                   PIXELS.astype(object), PIXELS > 9, PIXELS[None], [1, 2], None, "text", {}])
+def test_other_values_are_no_rows(value):
+    assert uint8_rows(unpickle(python3(value), "file"), 6) is None
+
+
+@pytest.mark.parametrize("shape, raw", [((3, 6), bytes(17)), ((0, 6), b""), ((-3, 6), b""), ((3, -6), b""),
+                                        ((3, 6), None), ((3, 6), [0] * 18), ((2, 6), bytes(18)),
+                                        (3, bytes(18)), (("3", 6), bytes(18))])
+def test_bytes_that_do_not_fill_the_shape_are_no_rows(shape, raw):
+    value = Recorded()
+    value.__setstate__((1, shape, Recorded("u1"), False, raw))
+    assert uint8_rows(value, 6) is None
+
+
+def test_letters_that_are_no_bytes_are_not_replaced():
+    value = Recorded()
+    value.__setstate__((1, (1, 6), Recorded("u1"), False, Recorded("abc\u20acde", "latin1")))
+    assert uint8_rows(value, 6) is None
+
+
+@pytest.mark.parametrize("protocol", range(5))
+def test_a_payload_is_named_and_not_run(tmp_path, protocol):
+    proof = tmp_path / "ran"
+    with pytest.raises(InputError, match=r"^batch 1 asks to run '(posix|nt)\.system'.*was not run.*download$"):
+        unpickle(pickle.dumps({"data": Payload(f"echo > {proof}")}, protocol), "batch 1")
+    assert not proof.exists()
+
+
+@pytest.mark.parametrize("raw", [
+    b"\x80\x02" + call("builtins", "eval", opcodes("1/0")) + b".",
+    b"\x80\x02" + call("__builtin__", "eval", opcodes("1/0")) + b".",
+    b"\x80\x02" + call("numpy", "load", opcodes("x")) + b".",
+    b"\x80\x02" + call("numpy.core.multiarray", "scalar", opcodes("x")) + b".",
+    b"\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93.",                         # a path of attributes
+    b"(S'echo'\nios\nsystem\n.",                                                 # INST
+    b"(cos\nsystem\nS'echo'\no.",                                                # OBJ
+], ids=["eval", "eval of Python 2", "numpy.load", "scalar", "attribute", "INST", "OBJ"])
+def test_globals_that_no_array_needs_are_refused(raw):
+    with pytest.raises(InputError, match="asks to run"):
+        unpickle(raw, "file")
+
+
+@pytest.mark.parametrize("raw", [
+    b"", b".", b"text", b"\x80\x02U\x01xQ.", b"\x80\x02Px\n.", b"\x80\x02}(U\x01au.", b"\x80\x02N",
+    b"\x80\x02T\xff\xff\xff\x7fshort.",                                         # a string of 2 GB
+    b"\x80\x02\x8d" + b"\xff" * 7 + b"\x00short.",                              # and of 2^56 bytes
+    b"\x80\x02Nr\xff\xff\xff\xff.",                                              # memo entry 2^32 - 1: a table of 64 GB
+    b"\x80\x02Np4294967295\n.",
+    b"\x80\x02cnumpy\nndarray\n}b.",                                             # sets the state of a class
+    b"\x80\x02" + call("numpy", "ndarray") + b")b" + b"(" * 100 + b".",
+], ids=repr)
+def test_damage_is_an_input_error(raw):
+    with pytest.raises(InputError, match="^batch 2 is truncated or damaged: download it again$"):
+        unpickle(raw, "batch 2")
+
+
+@pytest.mark.parametrize("dump", [python2, python3])
+def test_every_truncation_is_an_input_error(dump):
+    raw = dump({"data": PIXELS, "labels": [0, 7, 9]})
+    for length in range(len(raw)):
+        with pytest.raises(InputError, match="truncated or damaged|asks to run"):
+            unpickle(raw[:length], "file")
+
+
+@pytest.mark.parametrize("dump", [python2, python3])
+def test_any_change_of_bytes_gives_a_value_or_an_input_error(dump):
+    raw, rng = dump({"data": PIXELS, "labels": [0, 7, 9]}), np.random.default_rng(0)
+    outcomes = set()
+    for _ in range(1000):
+        changed = np.frombuffer(raw, np.uint8).copy()
+        changed[rng.integers(len(raw), size=rng.integers(1, 4))] = rng.integers(256)
+        try:
+            rows = uint8_rows(field(unpickle(changed.tobytes(), "file"), "data"), 6)
+            outcomes.add("refused" if rows is None else rows.shape)
+        except InputError:
+            outcomes.add("error")
+    assert {"error", "refused", (3, 6)} <= outcomes <= {"error", "refused", (3, 6), (1, 6), (2, 6)}

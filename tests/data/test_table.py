@@ -1,0 +1,104 @@
+"""core/data/table.py: images named by a table, as spreadsheets of all countries and systems write it."""
+import os
+import unicodedata
+
+import pytest
+
+from core.data.csv_cells import csv_text
+from core.data.table import read_table
+from core.errors import InputError
+from tests.lib.own_data import kinds, write_image, write_table
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("1.png", "sub/2.png", "a,b;c.png"):
+        write_image(tmp_path / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("text", [
+    "path,label\n1.png,cat\nsub/2.png,dog\n", "label,path\ncat,1.png\ndog,sub/2.png",
+    "\ufeffPath;Label\r\n1.png;cat\r\nsub/2.png;dog\r\n",
+    "path\tlabel\n1.png\tcat\nsub/2.png\tdog\n", "\n\n path , label , note \n1.png,cat,\n\nsub/2.png,dog,x\n",
+    '"path","label"\n"1.png","cat"\n"./sub//2.png"," dog "\n', "path,label\n1.png,cat\nsub\\2.png,dog\n",
+    "id,label,path\n7,cat,1.png\n8,dog,sub/2.png"])
+def test_reads_a_table(folder, text):
+    (folder / "t.csv").write_text(text, encoding="utf-8", newline="")
+    found = read_table(folder / "t.csv")
+    assert found.paths == ["1.png", "sub/2.png"] and found.labels == ["cat", "dog"]
+    assert found.index == [0, 1] and found.rows == 2 and found.findings == [] and found.root == folder
+
+
+def test_the_order_of_the_lines_is_kept_and_cells_may_hold_any_delimiter(folder):
+    found = read_table(write_table(folder / "t.csv", ['sub/2.png,"x;y"', '"a,b;c.png","u,v"', "1.png,x"]))
+    assert found.paths == ["sub/2.png", "a,b;c.png", "1.png"] and found.labels == ["x;y", "u,v", "x"]
+
+
+def test_paths_may_be_absolute_or_lead_out_since_somebody_wrote_them_down(folder, tmp_path):
+    (folder / "lists").mkdir()
+    found = read_table(write_table(folder / "lists" / "t.csv", [f"{folder}/1.png,a", "../sub/2.png,b"]))
+    assert found.paths == [f"{folder}/1.png", "../sub/2.png"]
+
+
+def test_accents_may_be_spelt_in_both_ways(folder):
+    for form, other in (("NFC", "NFD"), ("NFD", "NFC")):
+        name = unicodedata.normalize(form, f"é{form}.png")
+        write_image(folder / name)
+        found = read_table(write_table(folder / "t.csv", [unicodedata.normalize(other, f"{name},é")]))
+        assert found.paths == [name] and found.labels == ["é"]
+
+
+def test_lines_that_cannot_be_used_are_left_out_and_the_others_keep_their_numbers(folder):
+    (folder / "sub" / "d.png").mkdir()
+    lines = ["none.png,cat", "1.png,", ",dog", "sub/d.png,dog", '1.png,"a\tb"', "sub/2.png,dog", "1.png,cat"]
+    found = read_table(write_table(folder / "t.csv", lines))
+    assert found.paths == ["sub/2.png", "1.png"] and found.index == [5, 6] and found.rows == 7
+    assert kinds(found.findings) == {"missing": ["none.png", "sub/d.png"], "unlabelled": ["1.png", ""],
+                                     "name": ["1.png: a\\u0009b"]}
+
+
+def test_a_file_named_twice_counts_once(folder):
+    lines = ["1.png,cat", "./1.png,cat", "sub/2.png,cat", "sub/../sub/2.png,dog"]
+    found = read_table(write_table(folder / "t.csv", lines))
+    assert found.paths == ["1.png", "sub/2.png"] and found.labels == ["cat", "cat"]
+    assert found.findings == [("repeated", "1.png", "lines 2 and 3"),
+                              ("contradiction", "sub/2.png", "cat in line 4, which counts; dog in line 5")]
+
+
+def test_cells_that_were_kept_from_being_formulas_come_back(folder):
+    write_image(folder / "=1+1.png")
+    rows = csv_text([["path", "label"], ["=1+1.png", "-cat"], ["1.png", "'s"]])
+    (folder / "t.csv").write_text(rows, encoding="utf-8")
+    found = read_table(folder / "t.csv")
+    assert "'=1+1.png,'-cat" in rows and found.paths == ["=1+1.png", "1.png"] and found.labels == ["-cat", "'s"]
+
+
+def test_classes_that_differ_in_case_are_reported(folder):
+    assert kinds(read_table(write_table(folder / "t.csv", ["1.png,cat", "sub/2.png,Cat"])).findings) == {"alike": ["Cat"]}
+
+
+@pytest.mark.parametrize("text, fault", [
+    ("", " does not begin with a line that names the columns path and label: add it"), ("1.png,cat\n", " does not begin with"),
+    ("path,class\n1.png,cat\n", " does not begin with"), ("path label\n1.png cat\n", " does not begin with"),
+    ("path,label,path\n1.png,cat,1.png\n", " does not begin with"), ("pa\0th,label\n", ""),
+    ("path,label\n1.png,cat\nsub/2.png\n", ", line 3 has 1 columns and the header 2: correct it"),
+    ("path,label\n1.png,cat,x\n", ", line 2 has 3 columns and the header 2"),
+    ('path,label\n"1.png,cat\n', ", line 2: unexpected end of data"),
+    ("path,label\n" + "x" * 200_000, ", line 2: field larger than field limit"),
+    ("path,label\n\udcff.png,a", " is not text in UTF-8")])
+def test_tables_that_cannot_be_used(folder, text, fault):
+    (folder / "t.csv").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError) as error:
+        read_table(folder / "t.csv")
+    assert str(error.value).startswith(f"{folder / 't.csv'}{fault}") and "\n" not in str(error.value)
+
+
+def test_a_table_that_cannot_be_opened(folder, monkeypatch):
+    path = write_table(folder / "t.csv", ["1.png,a"])
+
+    def refuse(*arguments, **options):
+        raise PermissionError(13, os.strerror(13))
+    monkeypatch.setattr("core.data.table.open", refuse, raising=False)
+    with pytest.raises(InputError, match="t.csv cannot be read, Permission denied: check its permissions"):
+        read_table(path)

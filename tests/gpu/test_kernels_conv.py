@@ -1,0 +1,230 @@
+"""conv.cu and wgrad.cu are the convolution of core/layers.py, forward and backward, whatever its size."""
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from core.kernels.convolution import BLOCKS, batch, conv, given, gradient, plain, wgrad, wgrad_parts
+from core.kernels.program import NULL, Program
+from core.layers import BATCHNORM_EPS, conv_backward, conv_forward
+from tests.lib.emulator import Emulator, devices, filled, in_every_order, poisoned
+
+on_every_device = pytest.mark.parametrize("xp", devices())
+
+
+class Layer(NamedTuple):
+    """A convolution of N images H x W with C channels to K, filter R x R; and what else its kernels are asked for."""
+    number: str
+    R: int
+    C: int
+    K: int
+    stride: int
+    N: int
+    H: int
+    W: int
+    extras: bool
+
+
+LAYERS = {
+    "one tile and its halo": Layer("half", 3, 16, 32, 1, 2, 9, 11, True),
+    "wide, odd": Layer("half", 3, 32, 32, 1, 1, 11, 33, True),
+    "stride 2": Layer("half", 3, 32, 64, 2, 3, 13, 10, True),
+    "projection, stride 2": Layer("half", 1, 32, 64, 2, 1, 12, 23, False),
+    "two images in a tile, odd": Layer("half", 3, 128, 64, 1, 3, 5, 8, True),
+    "one pixel": Layer("half", 3, 16, 16, 1, 1, 1, 1, False),
+    "TF32": Layer("float", 3, 32, 64, 1, 2, 9, 12, True),
+    "TF32, stride 2": Layer("float", 3, 64, 32, 2, 1, 13, 14, False),
+    "TF32, projection": Layer("float", 1, 16, 32, 1, 2, 7, 5, True),
+}
+
+
+class Trial:
+    """One layer with random arrays; its launches are written down in the program."""
+
+    def __init__(self, xp, layer, kernels):
+        number, R, C, K, stride, N, H, W, extras = layer
+        h, v = -(-H // stride), -(-W // stride)
+        self.layer, self.rng, self.program = layer, np.random.default_rng(R * C + K + H), Program(xp, number, kernels)
+        self.arrays = {"x": self.draw(N, H, W, C), "dy": self.draw(N, h, v, K), "residual": self.draw(N, h, v, K),
+                       "more": self.draw(N, H, W, C), "w": self.draw(R, R, C, K, scale=1 / np.sqrt(R * R * C)),
+                       "y": self.draw(N, h, v, K), "affine": self.rng.standard_normal((2, C)).astype(np.float32),
+                       "norm": self.rng.standard_normal((4, K)).astype(np.float32)}
+        self.arrays["sums"] = slots(self.arrays["x"], self.arrays["x"])
+        self.arrays["dy_sums"] = slots(self.arrays["dy"], self.arrays["y"])
+        x, dy, residual, more, w, y, affine, norm, sums, dy_sums = (filled(xp, a) for a in self.arrays.values())
+        self.out, self.out_given, self.dx, self.kept = (poisoned(xp, a.shape, x.dtype) for a in (dy, dy, x, dy))
+        self.norm, self.moments, self.daffine = (poisoned(xp, shape, np.float32) for shape in ((4, C), (2, C), (2, K)))
+        parts = -(-wgrad_parts(self.program, R, C, K, stride, N, h, v) // 2)                # so that a block has two chunks
+        self.slots = poisoned(xp, (parts, R, R, C, K), np.float32)
+        with self.program.section("forward"):
+            source = batch(x, sums, affine, self.norm, self.moments) if extras else plain(x)
+            self.sums = conv(self.program, source, w, self.out, stride, added=residual if extras else NULL)
+        with self.program.section("given"):
+            conv(self.program, given(x, self.norm), w, self.out_given, stride, added=residual, sums=False)
+        with self.program.section("dgrad"):
+            source = gradient(dy, dy_sums, y, norm, residual, self.kept, self.daffine) if extras else plain(dy)
+            self.dsums = conv(self.program, source, w, self.dx, 1, stride, True, *([more, x, self.norm] if extras else []))
+        with self.program.section("wgrad"):
+            wgrad(self.program, [(x, self.norm if extras else NULL, dy, self.slots)], stride)
+
+    def draw(self, *shape, scale=1):
+        """Random numbers that the tensor cores take as they are: with 10-bit mantissas."""
+        numbers = (scale * self.rng.standard_normal(shape)).astype(np.float16)
+        return numbers.astype(self.program.dtype)
+
+    def exact_norm(self):
+        """(norm, moments) in float64."""
+        x, (gamma, beta) = self.arrays["x"].astype(float), self.arrays["affine"].astype(float)
+        mean, var, M = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2)), x.size // x.shape[-1]
+        a = gamma / np.sqrt(var + BATCHNORM_EPS)
+        return np.array([a, beta - mean * a, mean, a / gamma]), np.array([mean, var * M / max(M - 1, 1)])
+
+    def exact_gradient(self):
+        """(dx, (dgamma, dbeta)) in float64 of the normalisation behind which dy is, dx with what came round."""
+        g, y, round, (a, _, mean, inv_std) = (self.arrays[name].astype(float) for name in ("dy", "y", "residual", "norm"))
+        y_hat = (y - mean) * inv_std
+        dgamma, dbeta, M = (g * y_hat).sum(axis=(0, 1, 2)), g.sum(axis=(0, 1, 2)), g.size // g.shape[-1]
+        return a * (g - (dbeta + y_hat * dgamma) / M) + round, np.array([dgamma, dbeta])
+
+    def exact(self, norm, kept):
+        """(y, g, dw) in float64 from the same numbers, norm and kept among them; operands rounded as the tensor cores need it."""
+        x, dy, residual, more, w, *_ = (a.astype(float) for a in self.arrays.values())
+        if not self.layer.extras:
+            y, saved = conv_forward(x, w, self.layer.stride)
+            return y, *conv_backward(dy, saved)
+        z = (x * norm[0].astype(float) + norm[1]).astype(np.float32)
+        y, saved = conv_forward(rounded(np.maximum(z, 0), self.layer.number), w, self.layer.stride)
+        dx, _ = conv_backward(rounded(kept.astype(np.float32), self.layer.number), saved)
+        return y + residual, np.where(z > 0, dx + more, 0), conv_backward(dy, saved)[1]
+
+
+def slots(y, other):
+    """(3, 2, C): the sums of y and of y * other over the pixels, in three parts."""
+    terms = np.stack([y.astype(float), y.astype(float) * other], axis=3).reshape(-1, 2, y.shape[-1])
+    return np.array([part.sum(axis=0) for part in np.array_split(terms, 3)], np.float32)
+
+
+def rounded(a, number):
+    """float32 to a 10-bit mantissa: as float16, ties to even, or as TF32, ties away from zero."""
+    if number == "half":
+        return a.astype(np.float16).astype(float)
+    return ((a.view(np.uint32) + 0x1000) & 0xFFFFE000).view(np.float32).astype(float)
+
+
+@cache
+def trials(xp):
+    """All layers, compiled together."""
+    kernels = {}
+    made = {name: Trial(xp, layer, kernels) for name, layer in LAYERS.items()}
+    for number in ("half", "float"):
+        everything = Program(xp, number, kernels)
+        everything.sections = {name: [launch for section in trial.program.sections.values() for launch in section]
+                               for name, trial in made.items()}
+        everything.compile()
+    return made
+
+
+def assert_stored(found, exact, number):
+    """Every number is the exact one, rounded to what it is stored as; the sums of products in float32.
+
+    The tensor cores of an A100 cut off what lies behind the last bit of the largest of five numbers added: up to 2.4e-6 here.
+    """
+    tolerance = 5e-6 * np.abs(exact).max() + (2**-11 * np.abs(exact) if number == "half" else 0)
+    assert (np.abs(found - exact) <= tolerance).all()
+
+
+def assert_near(found, exact, tolerance):
+    assert (np.abs(found - exact) <= tolerance * np.abs(exact).max(axis=1, keepdims=True)).all()
+
+
+def assert_sums(sums, y, other):
+    """The tiles' sums of y as stored, and of y * other."""
+    for found, terms in zip(sums.astype(float).sum(axis=0), (y, y * other), strict=True):
+        assert (np.abs(found - terms.sum(axis=(0, 1, 2))) <= 1e-5 * np.abs(terms).sum(axis=(0, 1, 2))).all()
+
+
+@on_every_device
+@pytest.mark.parametrize("name", LAYERS)
+def test_forward(xp, name):
+    trial = trials(xp)[name]
+    left = [trial.norm, trial.moments] if trial.layer.extras else []
+    out, sums, *left = in_every_order(xp, lambda: trial.program.run("forward"), [trial.out, trial.sums, *left])
+    assert_stored(out, trial.exact(xp.asnumpy(trial.norm), xp.asnumpy(trial.kept))[0], trial.layer.number)
+    assert_sums(sums, out.astype(float), out)
+    if left:
+        for found, exact in zip(left, trial.exact_norm(), strict=True):
+            assert_near(found, exact, 1e-5)
+
+
+@on_every_device
+@pytest.mark.parametrize("name", [name for name, layer in LAYERS.items() if layer.extras])
+def test_with_a_norm_that_is_given_it_is_the_same(xp, name):
+    trial = trials(xp)[name]
+    trial.program.run("forward")
+    out, = in_every_order(xp, lambda: trial.program.run("given"), [trial.out_given])
+    assert np.array_equal(out, xp.asnumpy(trial.out))
+
+
+@on_every_device
+@pytest.mark.parametrize("name", LAYERS)
+def test_gradient_with_respect_to_x(xp, name):
+    trial = trials(xp)[name]
+    trial.program.run("forward")                                                 # makes the norm that the gate needs
+    left = [trial.kept, trial.daffine] if trial.layer.extras else []
+    g, sums, *left = in_every_order(xp, lambda: trial.program.run("dgrad"), [trial.dx, trial.dsums, *left])
+    assert_stored(g, trial.exact(xp.asnumpy(trial.norm), xp.asnumpy(trial.kept))[1], trial.layer.number)
+    assert_sums(sums, g.astype(float), trial.arrays["x"] if trial.layer.extras else g)
+    if left:
+        dx, exact = trial.exact_gradient()
+        assert_stored(left[0], dx, trial.layer.number)
+        assert_near(left[1], exact, 1e-5)
+
+
+@on_every_device
+@pytest.mark.parametrize("name", LAYERS)
+def test_gradient_with_respect_to_w(xp, name):
+    trial = trials(xp)[name]
+    trial.program.run("forward")
+    slots, = in_every_order(xp, lambda: trial.program.run("wgrad"), [trial.slots])
+    dw = trial.exact(xp.asnumpy(trial.norm), trial.arrays["dy"])[2]
+    assert np.abs(slots.astype(float).sum(axis=0) - dw).max() <= 5e-6 * np.abs(dw).max()
+
+
+@on_every_device
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("name", ["one tile and its halo", "TF32"])
+def test_sizes_at_random(xp, name, seed):
+    rng, known = np.random.default_rng(seed), trials(xp)[name]
+    size = dict(N=int(rng.integers(1, 5)), H=int(rng.integers(1, 20)), W=int(rng.integers(1, 12)))   # of the same kernels
+    trial = Trial(xp, known.layer._replace(**size), known.program.kernels)
+    trial.program.compile()
+    trial.program.run("forward", "dgrad", "wgrad")
+    found = [xp.asnumpy(a) for a in (trial.out, trial.dx, trial.slots)]
+    y, g, dw = trial.exact(xp.asnumpy(trial.norm), xp.asnumpy(trial.kept))
+    assert_stored(found[0], y, trial.layer.number)
+    assert_stored(found[1], g, trial.layer.number)
+    assert np.abs(found[2].astype(float).sum(axis=0) - dw).max() <= 5e-6 * np.abs(dw).max()
+
+
+@on_every_device
+def test_layers_of_one_launch_have_the_bits_of_a_launch_of_their_own(xp):
+    trial = trials(xp)["one tile and its halo"]
+    program, (parts, *shape) = Program(xp, "half", trial.program.kernels), trial.slots.shape
+    x, dy, more, other = (filled(xp, trial.arrays[name]) for name in ("x", "dy", "more", "residual"))
+    operands = (x, filled(xp, trial.arrays["norm"]), dy), (more, NULL, other)
+    together, alone = ([(*three, poisoned(xp, (parts, *shape), np.float32)) for three in operands] for _ in range(2))
+    with program.section("wgrad"):
+        for layers in (together, alone[:1], alone[1:]):
+            wgrad(program, layers)
+    program.compile()
+    results = [slots for *_, slots in together + alone]
+    a, b, own_a, own_b = in_every_order(xp, lambda: program.run("wgrad"), results)
+    assert np.array_equal(a, own_a) and np.array_equal(b, own_b) and not np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("width, size, layers", [(32, 32, 6), (32, 32, 4), (64, 16, 6), (64, 16, 3), (128, 8, 6), (128, 8, 3)])
+def test_the_layers_of_a_launch_together_fill_a_large_gpu_and_not_more(width, size, layers):
+    parts = wgrad_parts(Program(Emulator(), "half", {}), 3, width, width, 1, 128, size, size, layers)
+    blocks = parts * layers * (width // 32)**2
+    assert 0.7 * BLOCKS <= blocks <= BLOCKS

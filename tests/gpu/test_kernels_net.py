@@ -1,0 +1,143 @@
+"""The network on the kernels is the readable one: exactly in its logic, within the rounding of its numbers in its results."""
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from core.errors import InputError
+from core.kernels import convolution
+from core.layers import conv_backward, conv_forward
+from nets import preact_resnet as plain
+from nets.preact_resnet import Architecture
+from nets.preact_resnet_gpu import GpuNet, net_for
+from tests.cpu.test_preact_resnet_fast import errors, everything, problem
+from tests.gpu.test_kernels_compile import SHARED, launches
+from tests.gpu.test_kernels_conv import rounded
+from tests.lib.arrays import using
+from tests.lib.emulator import COMPILER, Emulator, devices
+
+CASES = {                                          # architecture, images, H, W
+    "two stages, odd": (Architecture(classes=7, widths=(16, 32), blocks=(2, 1)), 3, 9, 10),
+    "the paper's widths": (Architecture(blocks=(1, 1, 1)), 2, 8, 8),
+    "more layers of a shape than one launch takes": (Architecture(classes=3, widths=(16,), blocks=(4,)), 2, 5, 8),
+    "one image, one channel": (Architecture(classes=3, widths=(32,), blocks=(1,), channels=1), 1, 5, 26),
+}
+emulated = pytest.mark.skipif(COMPILER is None, reason="no g++ that could compile the kernels")
+
+
+def as_float32(arrays):
+    """Everything of a problem in float32."""
+    return [{name: a.astype(np.float32) for name, a in x.items()} if isinstance(x, dict) else x.astype(np.float32) for x in arrays]
+
+
+def on_kernels(xp, net, arch, given):
+    """`everything` on the device xp, as float64 on the host."""
+    moved = [{name: xp.asarray(a) for name, a in x.items()} if isinstance(x, dict) else xp.asarray(x) for x in as_float32(given)]
+    with using(xp):
+        return {name: xp.asnumpy(a).astype(float) for name, a in everything(net, arch, *moved).items()}
+
+
+@emulated
+@pytest.mark.parametrize("case", CASES)
+def test_without_rounding_of_operands_it_equals_the_readable_network(case):
+    arch, *shape = CASES[case]
+    given, xp = problem(arch, *shape), Emulator(exact=True)
+    found = on_kernels(xp, GpuNet(xp, "float"), arch, given)
+    assert max(errors(found, everything(plain, arch, *given)).values()) < 5e-6
+    xp.check_guards()
+
+
+@emulated
+@pytest.mark.parametrize("shared", SHARED)
+def test_the_very_kernels_of_the_paper_s_network_equal_it_too(monkeypatch, shared):
+    monkeypatch.setattr(convolution, "ADDED_UP", 1024)      # as few as for a large batch
+    arch = Architecture(blocks=(1, 1, 1))                   # further blocks and more images are more of the same launches
+    given, xp = problem(arch, 2, 32, 32), Emulator(exact=True, shared=shared)
+    net = GpuNet(xp, "float")
+    found = on_kernels(xp, net, arch, given)
+    assert max(errors(found, everything(plain, arch, *given)).values()) < 5e-6
+    xp.check_guards()
+    left = {launch.name for launch in launches("float", shared)} - net.kernels.keys()
+    assert left == {"gather<float>", "objective", "sgd<float>", "advance"}               # those of tests/gpu/test_kernels_step.py
+
+
+@emulated
+def test_the_order_of_threads_and_blocks_changes_no_bit():
+    arch, *shape = CASES["two stages, odd"]
+    given, xp, found = problem(arch, *shape), Emulator(exact=True), []
+    net = GpuNet(xp, "float")
+    for xp.order in range(4):
+        found.append(on_kernels(xp, net, arch, given))
+    assert all(np.array_equal(other[name], a) for other in found[1:] for name, a in found[0].items())
+
+
+@pytest.fixture
+def rounding(monkeypatch):
+    """The readable network with the operands of its convolutions rounded to TF32."""
+    def tf32(x):
+        return rounded(x.astype(np.float32), "float")
+
+    def backward(dout, cache):
+        return conv_backward(tf32(dout), cache)
+    monkeypatch.setattr(plain, "conv_forward", lambda x, w, stride=1: conv_forward(tf32(x), tf32(w), stride))
+    monkeypatch.setattr(plain, "conv_backward", backward)
+
+
+def norm_error(found, expected):
+    """The largest error of an array, in units of its norm."""
+    return max(np.linalg.norm(found[name] - a) / np.linalg.norm(a) for name, a in expected.items())
+
+
+@pytest.mark.parametrize("xp", devices())
+@pytest.mark.parametrize("case", CASES)
+def test_in_tf32_it_is_the_readable_network_with_rounded_operands(xp, case, rounding):
+    arch, *shape = CASES[case]
+    given = problem(arch, *shape)
+    found = on_kernels(xp, GpuNet(xp, "float"), arch, given)
+    assert norm_error(found, everything(plain, arch, *given)) < 2e-3         # some numbers on an edge are rounded the other way
+
+
+@pytest.mark.parametrize("xp", devices())
+@pytest.mark.parametrize("case", CASES)
+def test_stored_in_16_bits_it_stays_near_the_readable_network(xp, case):
+    arch, *shape = CASES[case]
+    given = problem(arch, *shape)
+    found, expected = on_kernels(xp, GpuNet(xp, "half"), arch, given), everything(plain, arch, *given)
+    for name in ("logits", "predict"):
+        assert np.linalg.norm(found[name] - expected[name]) < 3e-3 * np.linalg.norm(expected[name])
+    names = [name for name in expected if name.startswith("d ")]
+    g, exact = (np.concatenate([arrays[name].ravel() for name in names]) for arrays in (found, expected))
+    assert np.linalg.norm(g - exact) < 0.2 * np.linalg.norm(exact)           # where a ReLU's argument is near 0, its gradient jumps
+
+
+@pytest.mark.parametrize("xp", devices())                                   # on a GPU single instructions keep NaN, or do not
+@pytest.mark.parametrize("number", ["half", "float"])
+def test_what_is_not_finite_does_not_vanish(xp, number):
+    arch, *shape = CASES["one image, one channel"]
+    theta, running, x, dlogits = problem(arch, *shape)
+    x[0, 2, 3, 0] = np.nan
+    with np.errstate(invalid="ignore"):
+        found = on_kernels(xp, GpuNet(xp, number), arch, (theta, running, x, dlogits))
+    convolutions = [found[f"d {name}"] for name, w in theta.items() if w.ndim == 4]
+    assert all(np.isnan(dw).any() for dw in convolutions)
+    assert np.isnan(found["logits"]).all() and np.isnan(found["predict"]).all()
+
+
+@emulated
+def test_predictions_need_only_the_memory_of_a_few_blocks():
+    arch, xp = Architecture(widths=(16,), blocks=(4,)), Emulator()
+    network = GpuNet(xp).network(arch, (1, 8, 8, 3), inference=True)
+    assert sorted(name for name, _ in network.activations) == ["conv", "conv1", "conv2", "projection"]
+
+
+def test_other_networks_are_left_to_the_readable_one(monkeypatch):
+    said = []
+    for arch in (Architecture(widths=(16, 24)), Architecture(channels=17), Architecture(widths=(128, 128), blocks=(1, 1))):
+        assert net_for(Emulator(), arch, said.append) is plain
+        with pytest.raises(InputError, match="they are made for widths"):
+            GpuNet(Emulator()).network(arch, (1, 8, 8, arch.channels), inference=False)
+    old = Emulator()
+    monkeypatch.setattr(old.cuda, "Device", lambda: SimpleNamespace(compute_capability="75"))
+    assert net_for(old, Architecture(), said.append) is plain
+    assert isinstance(net_for(Emulator(), Architecture(), said.append), GpuNet)
+    assert [text[:17] for text in said] == ["kernels  not used"] * 4 and "8.0, this GPU has 7.5" in said[3]

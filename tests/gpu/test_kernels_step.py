@@ -1,0 +1,193 @@
+"""A step as a graph is a step of core/train.py: batch, objective, SGD, recording, epoch after epoch."""
+import numpy as np
+import pytest
+
+from core import train
+from core.backend import to_host
+from core.batches import augmented, batches
+from core.kernels.step import SECTIONS, Step
+from core.labels import SoftLabels, one_hot
+from core.objective import objective_backward, objective_forward, softmax
+from nets import preact_resnet as plain
+from nets.preact_resnet import Architecture
+from nets.preact_resnet_gpu import GpuNet
+from tests.lib.arrays import using
+from tests.lib.emulator import COMPILER, Emulator, devices, in_every_order
+from tests.paper.test_train import RECIPE, begin, same, state
+
+emulated = pytest.mark.skipif(COMPILER is None, reason="no g++ that could compile the kernels")
+ARCH = Architecture(classes=3, widths=(16,), blocks=(1,))
+
+
+def small(net, xp=np):
+    """(model, task, labels) of the small problem of test_train, with a network that the kernels can do."""
+    _, task, labels = begin(xp)
+    return train.fresh_model(net, ARCH, np.random.default_rng(0), xp), task, labels
+
+
+def epochs(net, model, task, labels, numbers, recipe=RECIPE, lr=0.05, alpha=1.2, beta=0.8, xp=np):
+    """The means of these epochs."""
+    p, found = xp.asarray([0.2, 0.3, 0.5], np.float32), []
+    for epoch in numbers:
+        found.append(getattr(net, "train_epoch", train.train_epoch)(model, task, labels, p, alpha, beta, lr, recipe, epoch))
+        labels.end_epoch()
+    return np.array(found)
+
+
+@pytest.mark.parametrize("xp", devices(exact=True))
+def test_an_epoch_of_graphs_is_an_epoch_of_the_readable_training(xp):
+    net, results = GpuNet(xp, "float"), []
+    for chosen, library in (plain, np), (net, xp):
+        with using(library):
+            model, task, labels = small(chosen, library)
+            means = epochs(chosen, model, task, labels, [0, 1], lr=0.01, xp=library)     # 20 samples in batches of 8: 3 steps, then 2
+            results.append([means, *state(model), to_host(labels.ring)])
+    exact = isinstance(xp, Emulator)                                             # a GPU rounds operands to TF32
+    for expected, found in zip(*results, strict=True):
+        assert np.abs(found - expected).max() < (2e-5 if exact else 0.02) * np.abs(expected).max()
+    if exact:
+        xp.check_guards()
+
+
+@pytest.mark.parametrize("xp", devices())
+def test_the_graph_gives_the_bits_of_its_launches_in_every_order_that_it_allows(xp, monkeypatch):
+    net, results = GpuNet(xp, "half"), []
+    for order, run in [*((order, Step.run) for order in range(4)), (0, lambda step: step.program.run(*SECTIONS))]:
+        monkeypatch.setattr(Step, "run", run)
+        xp.order = order                                                          # a GPU has an order of its own
+        with using(xp):
+            model, task, labels = small(net, xp)
+            epochs(net, model, task, labels, [0], xp=xp)
+            results.append([*state(model), to_host(labels.ring)])
+    xp.order = 0
+    assert all(same(results[0], other) for other in results[1:])
+
+
+@emulated
+def test_two_trainings_have_the_same_bits_and_a_resumed_one_too():
+    net, results = GpuNet(Emulator(), "half"), []
+    for parts in ([0, 1, 2], [0, 1, 2]), ([0], [1, 2]):
+        model, task, labels = small(net)
+        epochs(net, model, task, labels, parts[0])
+        if len(parts[0]) == 1:
+            net = GpuNet(net.xp, "half")                                          # nothing of the first epoch's graph is left
+            model = model._replace(net=net)
+            epochs(net, model, task, labels, parts[1])
+        results.append([*state(model), labels.ring])
+    assert same(*results)
+
+
+@emulated
+def test_the_second_training_uses_the_graph_of_the_first():
+    net = GpuNet(Emulator(), "half")
+    first, second = small(net), small(net)
+    epochs(net, *first, [0])
+    step = net.step[1]
+    task = second[1]._replace(train=first[1].train)
+    epochs(net, second[0], task, second[2], [0], alpha=0, beta=0, lr=0.1)
+    assert net.step[1] is step
+    epochs(net, second[0], task, second[2], [1], recipe=RECIPE._replace(decay=0))
+    assert net.step[1] is not step
+
+
+@pytest.fixture(scope="module", params=[pytest.param(None, marks=emulated)], ids=["emulator"])
+def step():
+    """The Step of a small problem, its epoch begun."""
+    net = GpuNet(Emulator(), "float")
+    model, task, labels = small(net)
+    epochs(net, model, task, labels, [0])
+    return net.step[1], model, task, labels
+
+
+def begun(step, epoch):
+    """(step, the samples of its batches, how many are of the running pass) at the beginning of an epoch."""
+    step, model, task, labels = step
+    step.begin(model, task.seed, labels, np.full(3, 1 / 3, np.float32), (0.1, 1.2, 0.8), epoch)
+    return step, list(batches(len(labels.Y), RECIPE.batch, task.seed, epoch))
+
+
+def test_the_batch_is_gathered_cropped_and_mirrored_as_by_numpy(step):
+    seed = step[2].seed
+    for epoch in (0, 3):
+        step_, found = begun(step, epoch)
+        for k, (i, _) in enumerate(found):
+            step_.state[0] = k
+            step_.network.x[...] = np.nan
+            step_.program.run("gather")
+            x = step_.network.x
+            assert np.array_equal(x[..., :3], augmented(step[2].train, i, seed, epoch)) and not x[..., 3:].any()
+
+
+@pytest.mark.parametrize("size", [1, 100, 1e4])
+def test_objective_gradient_and_predictions(step, size):
+    step_, found = begun(step, 1)
+    rng = np.random.default_rng(int(size))
+    for k, (i, n) in enumerate(found):
+        z = (size * rng.standard_normal(step_.network.logits.shape)).astype(np.float32)
+        step_.network.logits[...], step_.sums[...] = z, 0
+        step_.state[0] = k
+        step_.ring[...] = 0
+        dz, _ = in_every_order(step_.program.xp, lambda: step_.program.run("objective"), [step_.network.dlogits, step_.log_s])
+        labels = SoftLabels(step_.Y, 1)
+        L, saved = objective_forward(z.astype(float), step_.Y[i].astype(float), step_.p.astype(float), 1.2, 0.8)
+        accuracy = (z.argmax(axis=1) == step_.Y[i].argmax(axis=1)).mean()
+        labels.record(i, softmax(z), n)
+        scale = step_.network.scale
+        np.testing.assert_allclose(dz, scale * objective_backward(1, saved), atol=1e-6 * scale, rtol=1e-4)
+        np.testing.assert_allclose(step_.ring, labels.ring[0], atol=1e-6)
+        np.testing.assert_allclose(step_.sums / 4, [*L, accuracy], rtol=2e-5, atol=2e-6)
+
+
+def test_of_a_sample_that_is_twice_in_a_batch_the_later_prediction_counts(step):
+    step_, _ = begun(step, 0)
+    B = RECIPE.batch
+    step_.state[...] = [0, 1, 5, 0]                                               # one step, 5 samples of the running pass
+    step_.order[:B] = [3, 9, 1, 4, 6, 9, 2, 3]
+    step_.network.logits[...] = np.random.default_rng(0).standard_normal((B, 3))
+    for step_.program.xp.order in range(4):
+        step_.ring[...] = 0
+        step_.program.run("objective")
+        s = softmax(step_.network.logits)
+        np.testing.assert_allclose(step_.ring[[9, 3, 4]], s[[5, 7, 3]], atol=1e-6)
+    step_.program.xp.order = 0
+
+
+@pytest.mark.parametrize("xp", devices())
+@pytest.mark.parametrize("number, message", [("half", "no longer finite in epoch 1|did not fit into 16 bits"),
+                                             ("float", "no longer finite in epoch 1")])
+def test_a_training_that_leaves_the_numbers_ends_in_one_sentence(xp, number, message):
+    net = GpuNet(xp, number)
+    with using(xp), np.errstate(all="ignore"), pytest.raises(train.NotFinite, match=message):
+        epochs(net, *small(net, xp), [0], lr=1e30, xp=xp)
+
+
+@pytest.mark.parametrize("xp", devices())
+def test_gradients_that_do_not_fit_are_counted(xp):
+    net = GpuNet(xp, "half")
+    with using(xp), np.errstate(all="ignore"), pytest.raises(train.NotFinite, match="numbers of the gradients in epoch 1 did not fit"):
+        model, task, labels = small(net, xp)
+        model.theta.views["linear.w"][...] *= 1e9
+        epochs(net, model, task, labels, [0], xp=xp)
+
+
+@emulated
+def test_parameters_that_only_the_last_step_made_infinite_are_noticed(step):
+    step_, model, task, labels = step
+    saved = [buffer.copy() for buffer in model.buffers()]
+    model.velocity[0] = np.inf                           # as if the step had: the gradients and the loss are finite with lr 0
+    step_.run = lambda: None
+    try:
+        with pytest.raises(train.NotFinite, match="no longer finite in epoch 3"):
+            step_.train_epoch(model, task, labels, np.full(3, 1 / 3, np.float32), 1.2, 0.8, 0.1, 2)
+    finally:
+        del step_.run
+        for buffer, array in zip(model.buffers(), saved, strict=True):
+            buffer[...] = array
+
+
+def test_labels_that_are_one_hot_leave_the_entropy_of_y_out(step):
+    step_, found = begun(step, 0)
+    step_.Y[...] = one_hot(np.arange(len(step_.Y)) % 3, 3)
+    step_.network.logits[...], step_.sums[...] = 0, 0
+    step_.program.run("objective")
+    np.testing.assert_allclose(step_.sums[1], np.log(3), rtol=1e-6)

@@ -1,0 +1,204 @@
+"""Damaged files by the thousand: every reader gives data or one sentence, never another exception, in bounded time and memory.
+
+    python -m tests.lib.fuzzing [CASES] [SEED]        10,000 cases by default; prints what came out
+
+Files of every kind are made by the libraries that own them; then bytes are changed, cut out, doubled, replaced by numbers that
+headers like (0, 1, -1, 2^31), and parts of other files are put in.
+"""
+import io
+import resource
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from core.data import cache, cifar10
+from core.data.images import decode_piece
+from core.data.label_files import read_labels, read_matrix
+from core.data.own import load
+from core.data.pickles import unpickle
+from core.errors import InputError
+from tests.lib.official_cifar10 import contents, python2, python3
+from tests.lib.own_data import picture, write_image
+
+NUMBERS = [n.to_bytes(size, order, signed=True) for size in (1, 2, 4, 8) for order in ("little", "big")
+           for n in (0, 1, -1, (1 << 8 * size - 1) - 1, -(1 << 8 * size - 1))]
+SLOW, LARGE = 5, 2 << 30               # seconds of a case, bytes of the process: what is not allowed
+
+
+# ---- whole files ---------------------------------------------------------------------------------------------------
+
+def image_files():
+    """{name: bytes} of images of all kinds and modes."""
+    colour, found = Image.fromarray(picture(0, 24, 20)), {}
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "a description"
+    kinds = [("jpg", {}), ("jpg", {"progressive": True, "exif": exif}), ("png", {"exif": exif}), ("bmp", {}), ("gif", {}),
+             ("ppm", {}), ("tif", {}), ("tif", {"compression": "tiff_lzw"}), ("tif", {"compression": "jpeg"}),
+             ("tif", {"compression": "tiff_deflate"}), ("webp", {}), ("webp", {"lossless": True}),
+             ("gif", {"save_all": True, "append_images": [colour.rotate(90)]})]
+    modes = [("png", "P"), ("png", "RGBA"), ("png", "LA"), ("png", "1"), ("png", "I;16"), ("tif", "F"), ("tif", "CMYK"),
+             ("jpg", "CMYK"), ("jpg", "L"), ("tif", "I"), ("tif", "1"), ("webp", "RGBA"), ("tif", "P")]
+    for number, (suffix, image, options) in enumerate([(suffix, colour, options) for suffix, options in kinds] + [
+            (suffix, colour.convert("L").convert("I").convert(mode) if mode == "I;16" else colour.convert(mode), {})
+            for suffix, mode in modes]):
+        file = io.BytesIO()
+        image.save(file, {"jpg": "JPEG", "tif": "TIFF", "ppm": "PPM"}.get(suffix, suffix.upper()), **options)
+        found[f"{number}.{suffix}"] = file.getvalue()
+    return found
+
+
+def array_files():
+    """{name: bytes} of .npy files."""
+    found = {}
+    for number, array in enumerate([np.arange(4), np.eye(2), np.array([0, 1, -1, 1], ">i4"), np.zeros((2, 2), np.float16)]):
+        file = io.BytesIO()
+        np.save(file, array)
+        found[f"{number}.npy"] = file.getvalue()
+    return found
+
+
+TEXTS = {"table.csv": "path,label\ncat/0.png,cat\ndog/0.png,dog\ncat/1.png,cat\ndog/1.png,dog\n",
+         "quoted.csv": '\ufeff"path";"label";"note"\r\n"cat/0.png";"a;b";"x ""y"""\r\n"dog\\0.png";"é";\r\n',
+         "labels.csv": "index,label\n0,cat\n1,dog\n3,cat\n2,dog\n", "labels.txt": "0\n1\n1\n0\n", "matrix.csv": "0.5,0.5\n0,1\n"}
+
+
+def pickle_files():
+    """{name: bytes} of batches and class names as CIFAR-10 has them."""
+    files = contents(rows=3)
+    return {f"{name}.{protocol.__name__}": protocol(files[name])
+            for name in ("data_batch_1", "batches.meta") for protocol in (python2, python3)}
+
+
+# ---- damage --------------------------------------------------------------------------------------------------------
+
+def damaged(raw, others, rng):
+    """The bytes after a few random changes."""
+    raw = bytearray(raw)
+    for _ in range(rng.geometric(0.6)):
+        at, n = int(rng.integers(len(raw) + 1)), int(min(rng.geometric(0.1), 64))
+        other = others[rng.integers(len(others))]
+        start = int(rng.integers(len(other) + 1))
+        change = [lambda: raw.__setitem__(slice(at, at + 1), bytes([rng.integers(256)])),
+                  lambda: raw.__setitem__(slice(at, at + n), b""),
+                  lambda: raw.__setitem__(slice(at, at), raw[at:at + n]),
+                  lambda: raw.__setitem__(slice(at, len(raw)), b""),
+                  lambda: raw.__setitem__(slice(at, at + n), bytes(n)),
+                  lambda: raw.__setitem__(slice(at, at + n), other[start:start + n]),
+                  lambda: raw.__setitem__(slice(0, 0), other[:n])]
+        change += [lambda: overwrite(raw, rng, NUMBERS[rng.integers(len(NUMBERS))])] * 4       # what readers trust most
+        change[rng.integers(len(change))]()
+    return bytes(raw)
+
+
+def overwrite(raw, rng, number):
+    """One of the numbers in a place near the beginning, where headers are."""
+    at = int(min(rng.geometric(0.02), max(len(raw) - 1, 0)))
+    raw[at:at + len(number)] = number
+
+
+# ---- the readers ---------------------------------------------------------------------------------------------------
+
+class Readers:
+    """One function for each reader: given a folder for its files, a name and damaged bytes, it does what a run would do."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.images = {name: write_image(self.folder / "data" / name, picture(k)).read_bytes()
+                       for k, name in enumerate(("cat/0.png", "dog/0.png", "cat/1.png", "dog/1.png"))}
+        self.kinds = {"folder": (image_files(), self.as_folder), "image": (image_files(), self.as_image),
+                      "table": ({name: TEXTS[name].encode() for name in ("table.csv", "quoted.csv")}, self.as_table),
+                      "labels": ({name: text.encode() for name, text in TEXTS.items()} | array_files(), self.as_labels),
+                      "pickle": (pickle_files(), self.as_pickle), "store": (self.store(), self.as_store)}
+        self.others = [raw for files, _ in self.kinds.values() for raw in files.values()]
+
+    def store(self):
+        load(self.folder / "data", size=8, store=self.folder / "store")
+        file, = (self.folder / "store").iterdir()
+        return {file.name: file.read_bytes()}
+
+    def place(self, name, raw):
+        path = self.folder / "data" / name
+        path.write_bytes(raw)
+        return path
+
+    def as_folder(self, name, raw):
+        path = self.place(f"cat/x{name}", raw)
+        try:
+            return load(self.folder / "data", size=8)
+        finally:
+            path.unlink()
+
+    def as_image(self, name, raw):
+        path = self.place(name, raw)
+        (why,) = decode_piece([path], 16)[2]
+        path.unlink()
+        if why:
+            raise InputError(why)
+
+    def as_table(self, name, raw):
+        return load(self.place(name, raw).rename(self.folder / "data" / "t.csv"), size=8)
+
+    def as_labels(self, name, raw):
+        path, sentences = self.place(name, raw), []
+        for read in (lambda: load(self.folder / "data", size=8, truth=path), lambda: read_matrix(path, 2),
+                     lambda: read_labels(path, ("cat", "dog"), 4)):
+            try:
+                read()
+            except InputError as error:
+                sentences.append(error)
+        if len(sentences) == 3:
+            raise sentences[0]
+
+    def as_pickle(self, name, raw):
+        read = cifar10.class_names if name.startswith("batches.meta") else cifar10.batch
+        return read(unpickle(raw, name), name)
+
+    def as_store(self, name, raw):
+        (self.folder / "store" / name).write_bytes(raw)
+        file = self.folder / "store" / name
+        return cache.load(file, cache.fingerprint(self.folder / "data", sorted(self.images), 8), (4, 8, 8, 3))
+
+
+def fuzz(cases, seed, folder):
+    """{(reader, outcome): number of cases}. Raises AssertionError, which names the case, for everything that is not allowed."""
+    readers, outcomes = Readers(folder), Counter()
+    for case in range(cases):
+        rng = np.random.default_rng([seed, case])
+        kind = list(readers.kinds)[case % len(readers.kinds)]
+        files, read = readers.kinds[kind]
+        name = list(files)[rng.integers(len(files))]
+        raw, start = damaged(files[name], readers.others, rng), time.perf_counter()
+        try:
+            read(name, raw)
+            outcome = "read"
+        except InputError as error:
+            outcome = "one sentence"
+            assert "\n" not in str(error) and len(str(error)) < 1000, f"case {case} of seed {seed}, {name}: {error}"
+        except Exception as error:
+            raise AssertionError(f"case {case} of seed {seed}, {name}: {type(error).__name__}: {error}") from error
+        assert time.perf_counter() - start < SLOW, f"case {case} of seed {seed}, {name}: {time.perf_counter() - start:.1f} s"
+        outcomes[kind, outcome] += 1
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    assert held < LARGE, f"{held:,} bytes of memory"
+    return outcomes, held
+
+
+def main():
+    cases, seed = (int(word) for word in (sys.argv[1:] + ["10000", "0"][len(sys.argv) - 1:]))
+    warnings.simplefilter("error")
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        outcomes, held = fuzz(cases, seed, folder)
+    for (kind, outcome), n in sorted(outcomes.items()):
+        print(f"{kind:8} {outcome:13} {n:7}")
+    print(f"{cases} cases of seed {seed} in {time.perf_counter() - start:.0f} s, at most {held / 1e6:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""A run of a tenth of a second with all that a run has, and what its folder holds, for comparison."""
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from core.files import newest
+from core.recipes import Recipe
+from core.report import results
+from core.run import Config, experiment, run, state
+from core.run import config as run_config
+from core.run import folder as run_folder
+
+RECIPE = Recipe(lr=0.05, alpha=1.2, beta=0.8, epochs=3, begin=2, K=2, lr2=0.05, epochs2=2, drops2=(1,), batch=16, prior="given",
+                update="hard-9")
+EPOCHS = 3 + 2 + 5                       # step 1, step 2, the comparison
+VARYING = ("seconds", "out", "log.jsonl", "config.json", "model.safetensors")        # or the checksum of a file that varies
+
+
+@pytest.fixture(scope="module")
+def tiny_runs():
+    """A net of one block, the data drawn once, no pictures, no waiting for the disk, and a checkpoint after every epoch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(run_config.NETS, "tiny", {"widths": (4,), "blocks": (1,)})
+        reading = experiment.read_data(tiny("-"))
+        patch.setattr(experiment, "read_data", lambda config: reading)
+        patch.setattr(results.pictures, "draw_all", lambda *args: None)
+        patch.setattr(run_folder, "environment", dict)
+        patch.setattr(state, "environment", dict)
+        patch.setattr(os, "fsync", lambda file: None)        # which only matters when the power fails
+        patch.setattr(state, "SHARE", float("inf"))
+        yield
+
+
+def tiny(out, ranks=1, **changes):
+    """Its Config."""
+    return Config(RECIPE, digits=(40, 10, 10), net="tiny", compare=True, ranks=ranks, out=str(out), **changes)
+
+
+def stopped(config, epochs, resume=False):
+    """Run it, but only until so many more epochs are over."""
+    done = []
+
+    def watch(records, _, step):
+        for record in until_then(records):
+            done.append(record)
+            yield record
+
+    def until_then(records):
+        while len(done) < epochs:
+            if (record := next(records, None)) is None:
+                return
+            yield record
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(config, watch, resume=resume)
+
+
+def contents(folder):
+    """{name: bytes} of a run folder, without times and without the folder's own name."""
+    found = {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.name != ".lock"}
+    if "log.jsonl" in found:
+        found["log.jsonl"] = [without_times(json.loads(line)) for line in found["log.jsonl"].splitlines()]
+    for name in {"summary.json", "config.json", "manifest.json"} & found.keys():
+        found[name] = without_times(json.loads(found[name]))
+    if "model.safetensors" in found:                         # its library writes the metadata in any order
+        raw = found["model.safetensors"]
+        length = 8 + int.from_bytes(raw[:8], "little")
+        found["model.safetensors"] = json.loads(raw[8:length]), raw[length:]
+    return found
+
+
+def without_times(value):
+    """JSON without what depends on clock and place."""
+    if not isinstance(value, dict):
+        return value
+    return {key: without_times(item) for key, item in value.items() if key not in VARYING}
+
+
+def saved_state(folder):
+    """{name: bytes} of the arrays in the newest checkpoint of a folder, and the records without their times."""
+    arrays = state.load_sealed(newest(Path(folder, state.FILE)))
+    records = [record[:-1] for record in state.about(arrays)["records"]]
+    return {name: array.tobytes() for name, array in arrays.items() if name != "about"}, records

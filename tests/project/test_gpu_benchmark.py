@@ -1,0 +1,111 @@
+"""benchmarks/gpu.py on a small problem: what it counts, that its PyTorch is the same training, and that it survives its peers."""
+import sys
+
+import numpy as np
+import pytest
+
+from benchmarks import gpu, gpu_session
+from benchmarks.ceilings import least_bytes
+from benchmarks.flops import direct_flops
+from benchmarks.gpu_peers import Kernels, Ours, Problem
+from core import backend
+from nets.preact_resnet import Architecture
+from tests.lib.emulator import COMPILER, Emulator
+
+TINY = Problem(Architecture(widths=(4, 6), blocks=(2, 1)), 8, 40, 16)
+
+
+def test_arithmetic_and_bytes_of_a_step_of_the_papers_network_are_those_counted_by_hand():
+    pixels, widths = (1024, 256, 64), (32, 64, 128)
+    same = sum(9 * p * 9 * c * c for p, c in zip(pixels, widths))               # nine convolutions of a stage, and the first:
+    first = 1024 * 9 * 32 * 32 + 256 * 9 * 32 * 64 + 64 * 9 * 64 * 128
+    projections = 1024 * 32 * 32 + 256 * 32 * 64 + 64 * 64 * 128
+    stem = 1024 * 9 * 3 * 32                                                    # the images need no gradient
+    assert direct_flops(Architecture(), 32, 128) == 128 * 2 * (3 * (same + first + projections + 128 * 10) + 2 * stem)
+    assert round(direct_flops(Architecture(), 32, 128) / 1e9, 1) == 212.2
+    T = [p * c for p, c in zip(pixels, widths)]                                 # numbers in an activation
+    between = 19 * T[0] + T[0] + 18 * T[1] + T[1] + T[0] + 18 * T[2] + T[2] + T[1]
+    assert least_bytes(Architecture(), 32, 128, 4) == 128 * 4 * (3 * between + 3 * T[0] + 2 * 1024 * 3)
+
+
+def test_pytorch_sees_the_same_images_and_takes_the_same_steps():
+    torch = pytest.importorskip("torch")
+    from benchmarks.gpu_peers import Torch, hash_of
+    from core.batches import augmented
+    ours, theirs = Ours(TINY), Torch(TINY, "cpu")
+    theirs.hashed.fill_(hash_of(0))
+    i = np.arange(40)
+    x = theirs.twin.augmented(theirs.pixels, theirs.mean, torch.from_numpy(i), theirs.hashed, 4)
+    assert np.array_equal(x.permute(0, 2, 3, 1).numpy(), augmented(ours.task.train, i, 0, 0))
+    (found, found_32), (expected, expected_32) = theirs.checked(), ours.checked()
+    assert gpu.deviation(found, expected) < 1e-12 and gpu.deviation(found_32, expected_32) < 1e-4
+    ours.run(7)                                                                 # over the end of the second epoch
+    theirs.run(7)
+    assert np.allclose(theirs.sums.numpy(), ours.sums, rtol=1e-3, atol=1e-3)
+    remembered = theirs.ring[1].numpy()
+    seen = remembered.any(axis=1)                                               # the others came in the batch before the epoch
+    assert seen.sum() >= 30 and np.allclose(remembered[seen], ours.labels.ring[1][seen], rtol=0, atol=1e-3)
+
+
+def test_the_fast_path_takes_the_same_steps_as_the_readable_one():
+    sums = []
+    for fast in (False, True):
+        peer = Ours(TINY, fast=fast)
+        peer.run(5)
+        sums.append(peer.sums)
+    assert np.allclose(*sums, rtol=1e-4)
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no g++ that could compile the kernels")
+def test_the_kernels_take_the_same_steps_as_the_readable_path(monkeypatch):
+    monkeypatch.setattr(backend, "use_gpu", lambda *_: Emulator(exact=True))
+    problem = TINY._replace(arch=Architecture(widths=(16,), blocks=(1,)))
+    readable, kernels = Ours(problem), Kernels(problem, number="float")
+    (expected, _), found = readable.checked(), kernels.checked()
+    assert gpu.deviation(found[0], expected) < 1e-12 and gpu.deviation(found[1], expected) < 1e-4
+    readable.run(7)                                                             # over the end of the second epoch
+    kernels.run(3)
+    kernels.run(4)
+    assert kernels.epoch == 2 and kernels.labels.epochs == 2
+    assert np.allclose(kernels.step.network.parameters.theta, readable.model.theta.buffer, rtol=0, atol=1e-3)
+    assert np.allclose(kernels.labels.ring[:2], readable.labels.ring[:2], rtol=0, atol=1e-3)
+    assert np.allclose(kernels.step.ring, readable.labels.ring[2], rtol=0, atol=1e-3)
+
+
+def test_a_peer_that_fails_is_told_and_does_not_end_the_others(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(gpu, "SMALL", TINY)
+    monkeypatch.setitem(gpu.CPU, "broken", (Ours, dict(gpu=99), "float32"))
+    monkeypatch.setattr(gpu, "ceilings", ceilings)
+    out = tmp_path / "page.md"
+    status = gpu.main(["--cpu", "--peers", "broken", "ours, fast path", "--rounds", "2", "--steps", "2", "--warm", "1",
+                       "--out", str(out)])
+    page = out.read_text(encoding="utf-8")
+    assert status == 0 and page.strip() == capfd.readouterr().out.split(" ...\n")[-1].strip()
+    assert "| broken | failed: InputError: --gpu" in page
+    row = next(line for line in page.splitlines() if line.startswith("| ours, fast path |"))
+    low, high = (float(word) for word in row.split("[")[1].split("]")[0].split(" .. "))
+    assert 0 < low <= float(row.split("**")[1]) <= high and "python -m benchmarks.gpu --cpu --peers broken" in page
+    assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+def ceilings(on_gpu):
+    """In the place of measured ones."""
+    return {"copy": 1e10, "float32": 1e11}
+
+
+def test_a_session_runs_every_part_and_keeps_its_log(tmp_path, monkeypatch, capsys):
+    scripts = {"good": (60, "print('fine')"), "bad": (60, "import nothing_of_that_name"),
+               "slow": (2, "import time; print('begun', flush=True); time.sleep(60)")}
+    commands = {name: (limit, [sys.executable, "-c", script]) for name, (limit, script) in scripts.items()}
+    monkeypatch.setattr(gpu_session, "parts", lambda *_: commands)
+    assert gpu_session.main([str(tmp_path / "logs")]) == 1
+    said = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [(words[0], words[3]) for words in said] == [("good", "ok"), ("bad", "failed"), ("slow", "failed")]
+    assert "fine" in (tmp_path / "logs" / "1-good.log").read_text() and "begun" in (tmp_path / "logs" / "3-slow.log").read_text()
+    assert gpu_session.main([str(tmp_path / "logs"), "--only", "good"]) == 0
+
+
+def test_the_commands_of_a_session_exist(tmp_path):
+    found = gpu_session.parts(tmp_path, "cifar-10-batches-py", 540)
+    assert list(found) == ["kernels", "tests", "launches", "evidence", "bench", "demo", "demo-kernels", "sn-70", "an-40"]
+    assert all(limit <= 560 for limit, _ in found.values())

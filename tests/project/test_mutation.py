@@ -1,0 +1,67 @@
+"""A short sample of `python -m tests.mutation`, and its list of errors, which has to follow the files."""
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.mutation import mutants
+from tests.mutation.mutants import BY_RULE, all_mutants, by_rule, planted, source_of
+from tests.mutation.planted import EQUIVALENT, PLANTED, TESTS
+from tests.mutation.trials import file_of
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("file", PLANTED)
+def test_every_fragment_occurs_once_and_every_mutant_is_another_program(file):
+    original = ast.unparse(ast.parse(source_of(file)))
+    assert len(list(planted(file))) == len(PLANTED[file]) == len({mutant.source for mutant in planted(file)})
+    for mutant in all_mutants([file]):                                      # ValueError for fragments and lines that are gone
+        assert ast.unparse(ast.parse(mutant.source)) != original, mutant.change
+
+
+def test_a_fragment_or_an_equivalent_line_that_is_gone_is_an_error(monkeypatch):
+    monkeypatch.setitem(PLANTED, "core/noise.py", [("twice", "noisy = labels.copy()", "noisy = labels")])
+    with pytest.raises(ValueError, match="has this 3 times and not once"):
+        list(planted("core/noise.py"))
+    monkeypatch.setitem(PLANTED, "core/noise.py", [])
+    monkeypatch.setitem(EQUIVALENT, "core/noise.py", {"return gone": "there is no such line"})
+    with pytest.raises(ValueError, match="no mutant of core/noise.py is called .*return gone"):
+        list(all_mutants(["core/noise.py"]))
+
+
+def test_every_file_has_its_tests():
+    assert TESTS.keys() == PLANTED.keys() >= EQUIVALENT.keys() and set(BY_RULE) <= PLANTED.keys()
+    assert [name for names in TESTS.values() for name in names if not (ROOT / file_of(name)).exists()] == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the trials are forked processes")
+def test_a_copy_of_the_project_holds_all_that_its_tests_import(tmp_path):
+    copied = "import sys, pathlib, tests.mutation.trials; tests.mutation.trials.Copy(pathlib.Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", copied, tmp_path], cwd=ROOT, check=True, timeout=600)
+    imported = "; ".join("import " + file_of(name)[:-3].replace("/", ".") for names in TESTS.values() for name in names)
+    done = subprocess.run([sys.executable, "-c", imported], cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_rules_make_each_change_of_their_kinds(monkeypatch):
+    program = '"""-1 + 1"""\ndef f(a, axis=1):\n    a += 1.5\n    if not a < 2 and a.sum(axis=1):\n        a[-1] = a * True\n' \
+              '    return f"{a + 1}"\n'
+    monkeypatch.setattr(mutants, "source_of", lambda file: program)
+    made = {mutant.name for mutant in by_rule("file")}
+    assert made == {
+        "def f(a, axis=2):", "a -= 1.5", "a += 2.5", "without a += 1.5", "if a < 2 and a.sum(axis=1):",
+        "if not a <= 2 and a.sum(axis=1):", "if not a < 3 and a.sum(axis=1):", "if not a < 2 or a.sum(axis=1):",
+        "if not a < 2 and a.sum(axis=0):", "if not a < 2 and a.sum(axis=2):",
+        "without if not a < 2 and a.sum(axis=1): a[-1] = a * True", "a[1] = a * True", "a[0] = a * True", "a[-1] = a / True",
+        "a[-1] = a * False", "without a[-1] = a * True"}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the trials are forked processes")
+def test_the_first_planted_error_of_every_file_of_the_mathematics_is_noticed():
+    command = [sys.executable, "-m", "tests.mutation", "--short"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0 and f"{len(BY_RULE)} of {len(BY_RULE)} mutants killed" in done.stdout, done.stdout + done.stderr

@@ -1,0 +1,203 @@
+"""The tables and the manifest of a run folder: what they say, that they come back, and that no spreadsheet runs anything in them."""
+import csv
+import hashlib
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from core import quality
+from core.data import DataSet, Split
+from core.data.csv_cells import plain
+from core.data.label_files import read_labels
+from core.data.table import read_table
+from core.errors import InputError
+from core.recipes import RECIPES
+from core.report import console, issues, manifest
+from core.report import results
+from core.run import Config, folder
+from nets import preact_resnet
+
+N, CLASSES = 40, ("-1", "=dog", "a,b", "'+c", "plain")
+
+
+def example(paths=None, truth=True, seed=0):
+    """A data set with given labels (N,) and probabilities P (N, C)."""
+    rng = np.random.default_rng(seed)
+    true, P = rng.integers(0, 5, N), rng.random((N, 5)).astype(np.float32) ** 3 + 1e-6
+    given = np.where(rng.random(N) < 0.4, rng.integers(0, 5, N), true)
+    known = np.where(np.arange(N) % 7 == 0, -1, true) if truth else None
+    train = Split(rng.integers(0, 256, (N, 8, 8, 3), np.uint8), given, rng.permutation(N), known, paths)
+    empty = train.take(slice(0))
+    return DataSet("example", CLASSES, train, empty, empty, pad=1, flip=False), given, P / P.sum(axis=1, keepdims=True)
+
+
+def lines_of(path):
+    """The rows of a table as dictionaries of the texts that were written."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return [{name: plain(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
+
+
+def test_the_list_of_suspicious_labels(tmp_path):
+    paths = np.array([f"@{c}/=1+{i},é\".png" for i, c in enumerate("abcde" * 8)])
+    data, given, P = example(paths)
+    corrected = P.argmax(axis=1)
+    issues.save_issues(tmp_path, CLASSES, data.train, given, corrected, P)
+    lines = lines_of(tmp_path / "label_issues.csv")
+    assert sorted(int(line["index"]) for line in lines) == sorted(data.train.index)
+    scores = [float(line["label_score"]) for line in lines]
+    assert scores == sorted(scores)
+    place = {row: i for i, row in enumerate(data.train.index)}
+    for line in lines:
+        i = place[int(line["index"])]
+        k, j = given[i], corrected[i]
+        truth = data.train.truth[i]
+        assert (line["path"], line["given_label"], line["suggested_label"]) == (paths[i], CLASSES[k], CLASSES[j])
+        assert line["true_label"] == (CLASSES[truth] if truth >= 0 else "")
+        assert line["is_label_issue"] == str(k != j)
+        assert float(line["label_score"]) == float(line["p_given"]) == pytest.approx(P[i, k], rel=1e-5)
+        assert float(line["p_suggested"]) == pytest.approx(P[i, j], rel=1e-5)
+        assert float(line["margin"]) == pytest.approx(P[i, k] - max(np.delete(P[i], k)), rel=1e-4, abs=1e-5)
+
+
+def test_columns_of_what_is_not_known_are_not_there(tmp_path):
+    data, given, P = example(truth=False)
+    issues.save_issues(tmp_path, CLASSES, data.train, given, given, P)
+    head = (tmp_path / "label_issues.csv").read_text().splitlines()[0]
+    assert head == "index,given_label,suggested_label,is_label_issue,label_score,p_given,p_suggested,margin"
+
+
+def test_no_cell_is_a_formula(tmp_path):
+    data, given, P = example(np.array([f"{start}cmd|' /C calc'!A{i}" for i, start in enumerate("=+-@\t" * 8)]))
+    issues.save_issues(tmp_path, CLASSES, data.train, given, given, P)
+    issues.save_corrected(tmp_path, CLASSES, data.train, given, "")
+    for name in ("label_issues.csv", "corrected_labels.csv"):
+        with open(tmp_path / name, newline="") as file:
+            for cell in (cell for row in csv.reader(file) for cell in row):
+                try:
+                    float(cell)
+                except ValueError:
+                    assert cell[:1] not in tuple("=+-@\t\r\n"), cell
+
+
+def test_corrected_labels_by_index_are_read_back(tmp_path):
+    data, _, P = example()
+    classes = ("cat", "dog", "bird", "a,b", "plain")
+    corrected = P.argmax(axis=1)
+    issues.save_corrected(tmp_path, classes, data.train, corrected, "")
+    labels = read_labels(tmp_path / "corrected_labels.csv", classes, N)
+    assert (labels[data.train.index] == corrected).all()
+
+
+@pytest.mark.parametrize("table", [False, True])
+def test_corrected_labels_by_path_are_read_back_from_anywhere(tmp_path, monkeypatch, table):
+    root = tmp_path / "photos, all"
+    paths = np.array([f"c{i % 3}/@{i} é.png" for i in range(N)])
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+    data, _, P = example(paths)
+    classes, corrected = ("cat", "dog", "bird", "a,b", "plain"), P.argmax(axis=1)
+    (tmp_path / "run").mkdir()
+    monkeypatch.chdir(tmp_path)
+    source = root / "labels.csv" if table else root.relative_to(tmp_path)
+    issues.save_corrected(tmp_path / "run", classes, data.train, corrected, source)
+    monkeypatch.chdir("/")
+    listing = read_table(tmp_path / "run" / "corrected_labels.csv")
+    assert listing.findings == [] and listing.labels == [classes[c] for c in corrected]
+    assert listing.paths == [(root / path).as_posix() for path in paths]
+
+
+def test_a_name_that_is_no_text_spoils_no_table(tmp_path):
+    data, given, P = example(np.array(["a\udcff.png"] * N))
+    issues.save_issues(tmp_path, CLASSES, data.train, given, given, P)
+    issues.save_corrected(tmp_path, CLASSES, data.train, given, "")
+    assert "a\\udcff.png" in (tmp_path / "label_issues.csv").read_text(encoding="utf-8")
+
+
+# ---- the whole folder ----------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def finished(tmp_path, monkeypatch):
+    """The folder of a run of which nothing but the training is left out, and its result."""
+    monkeypatch.setattr(results.pictures, "draw_all", lambda *args: None)
+    data, given, P = example()
+    soft = np.eye(5, dtype=np.float32)[P.argmax(axis=1)]                        # as a hard update leaves them
+    config = Config(RECIPES["digits"]._replace(update="hard"))
+    theta, running = preact_resnet.init(preact_resnet.Architecture(5, (4, 5), (1, 2)), np.random.default_rng(0))
+    result = SimpleNamespace(records=[], classes=CLASSES, images=data.train.images, index=data.train.index, paths=None, given=given,
+                             soft=soft, truth=data.train.truth, suggested=P.argmax(axis=1), corrected=P.argmax(axis=1),
+                             weights={**theta, **running}, pred_probs=P, initial=0.5, recovery=0.6)
+    folder.begin(tmp_path, config)
+    results.save_labels(tmp_path, data, given, soft, P, config)
+    results.finish(tmp_path, result, config, "example")
+    return tmp_path, result
+
+
+def test_the_arrays_are_what_other_programs_expect(finished):
+    out, result = finished
+    P, given = np.load(out / "pred_probs.npy"), np.load(out / "given_labels.npy")
+    assert P.dtype == np.float32 and (P == result.pred_probs).all() and given.dtype == np.int64
+    assert (np.load(out / "soft_labels.npy") == result.soft).all()
+    assert (out / "classes.txt").read_text().splitlines() == list(CLASSES)
+    assert (np.load(out / "noise_matrix.npy") == quality.noise_matrix(quality.confident_joint(P, given))).all()
+    assert not np.load(out / "given_is_wrong.npy")[np.load(out / "true_labels.npy") < 0].any()
+
+
+def test_the_manifest_describes_every_file(finished):
+    out, _ = finished
+    content = json.loads((out / "manifest.json").read_text())
+    files = content["files"]
+    assert set(files) == {path.name for path in out.iterdir()} - {"manifest.json", "summary.json"}
+    for name, about in files.items():
+        raw = (out / name).read_bytes()
+        assert about["what"] and about["bytes"] == len(raw) and about["sha256"] == hashlib.sha256(raw).hexdigest(), name
+    assert (files["pred_probs.npy"]["shape"], files["pred_probs.npy"]["dtype"]) == ([N, 5], "float32")
+    assert content["settings"]["recipe"]["update"] == "hard" and content["environment"]["numpy"] == np.__version__
+    assert content["definitions"]["pred_probs"].startswith("NOT out-of-sample: mean over the last 5 epochs")
+    assert "out-of-sample: 5 trainings" in manifest.probabilities({**content["settings"], "folds": 5})
+
+
+def test_a_file_that_has_changed_is_told_by_its_checksum(finished):
+    out, _ = finished
+    path = manifest.checked(out, "model.safetensors")
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match="model.safetensors is damaged, its checksum"):
+        manifest.checked(out, "model.safetensors")
+    path.unlink()
+    with pytest.raises(InputError, match="cannot be read"):
+        manifest.checked(out, "model.safetensors")
+    for text in ("", "[]", "{}"):
+        (out / "manifest.json").write_text(text)
+        with pytest.raises(InputError, match="no manifest.json that knows model.safetensors"):
+            manifest.checked(out, "model.safetensors")
+
+
+def test_the_summary_says_how_well_wrong_labels_were_found(finished):
+    out, result = finished
+    found, known = json.loads((out / "summary.json").read_text()), result.truth >= 0
+    P, given = result.pred_probs, result.given
+    expected = quality.detection((given != result.truth)[known], (P.argmax(axis=1) != given)[known],
+                                 quality.self_confidence(P, given)[known])
+    assert found["detection"] == pytest.approx(expected._asdict())
+    assert found["estimated_rate"] == pytest.approx(quality.estimated_errors(quality.confident_joint(P, given))[1])
+    text = console.table(result)
+    assert f"AUROC {expected.auroc:.3f}, average precision {expected.average_precision:.3f}" in text
+    assert f"precision {100 * expected.precision:.1f} %, recall {100 * expected.recall:.1f} %" in text
+
+
+def test_without_a_truth_only_the_estimate_is_told(finished):
+    _, result = finished
+    result.truth, result.initial, result.recovery = None, float("nan"), float("nan")
+    outcome = results.summary(result)
+    assert "detection" not in outcome and 0 <= outcome["estimated_rate"] <= 1
+    assert "own estimate" in console.table(result) and "AUROC" not in console.table(result)
+
+
+def test_without_a_truth_the_table_tells_what_is_doubted_and_what_was_corrected():
+    result = SimpleNamespace(given=np.array([0, 0, 1, 1]), suggested=np.array([1, 0, 0, 0]), corrected=np.array([1, 0, 1, 1]),
+                             recovery=float("nan"))
+    assert console.label_line(result) == "labels: 3 of 4 are suspicious, 1 were corrected (the true ones are not known)"

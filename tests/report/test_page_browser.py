@@ -1,0 +1,211 @@
+"""report.html in a browser: drawn, filtered, decided by click and by key, kept, exported and imported."""
+import numpy as np
+import pytest
+
+from core.report import page
+from core.use.apply import read_decisions, read_run
+from tests.lib.browser import chromium, tab
+from tests.lib.pages import NASTY, page_of, records, save_run
+
+REMOVED = -1
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def made():
+    return page_of(600, wrong=.5, records=records(), begin=4)
+
+
+@pytest.fixture(scope="module")
+def html(made, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    page.write(path, made)
+    return path
+
+
+def ranked(made):
+    """Rows in the order of the list."""
+    rows, score = np.flatnonzero(made.given != made.suggested), made.probs[np.arange(len(made.given)), made.given]
+    return rows[np.argsort(score[rows], kind="stable")].tolist()
+
+
+def cards(view):
+    """The texts of the cards that are drawn."""
+    return view.eval_on_selector_all("#list > .card", "cards => cards.map(card => card.textContent)")
+
+
+def press(view, keys):
+    for key in keys.split():
+        view.keyboard.press(key)
+
+
+def until(view, condition):
+    """Wait for what a script does a moment later. (Playwright's own way needs eval, which the page forbids.)"""
+    for _ in range(100):
+        if view.evaluate(condition):
+            return
+        view.wait_for_timeout(50)
+    raise AssertionError(condition)
+
+
+def exported(view, tmp_path):
+    with view.expect_download() as download:
+        view.click("#export")
+    path = tmp_path / "decisions.csv"
+    download.value.save_as(path)
+    return path
+
+
+def test_the_page_is_drawn_with_all_names_as_text(browser, html, made):
+    with tab(browser, html) as view:
+        rows, count = ranked(made), view.locator("#list > .card").count()
+        assert 60 <= count < len(rows), "a part of the list at first"
+        for row, text in zip(rows[:5], cards(view)):
+            assert made.paths[row] in text and NASTY[made.suggested[row]] in text
+        assert view.inner_text("#status") == f"{len(rows)} images match."
+        assert view.locator("#desk").is_visible() and view.locator("#list img").first.evaluate("image => image.naturalWidth") == 8
+        view.locator("#more").scroll_into_view_if_needed()
+        until(view, f"document.querySelectorAll('#list > .card').length > {count}")
+
+
+def test_the_list_is_filtered_and_ordered(browser, html, made):
+    score, certainty = (made.probs[np.arange(600), labels] for labels in (made.given, made.suggested))
+    with tab(browser, html) as view:
+        view.select_option("[name=given]", "2")
+        view.fill("[name=high]", "0.05")
+        rows = [row for row in ranked(made) if made.given[row] == 2 and score[row].round(4) <= .05]
+        assert view.inner_text("#status") == f"{len(rows)} images match."
+        view.select_option("[name=order]", "-probability")
+        first = max(rows, key=lambda row: certainty[row].round(4))
+        assert made.paths[first] in cards(view)[0]
+        view.click("#all")
+        until(view, f"document.querySelector('#status').innerText === '{len(ranked(made))} images match.'")
+
+
+def test_a_cell_of_the_matrix_leads_to_its_images(browser, html, made):
+    number = int(((made.given == 1) & (made.suggested == 4)).sum())
+    with tab(browser, html) as view:
+        view.click(".matrix a[data-given='1'][data-suggested='4']")
+        assert view.locator("#list > .card").count() == number and view.input_value("[name=suggested]") == "4"
+        assert view.evaluate("document.activeElement.className") == "card"
+
+
+def test_decisions_by_key_are_kept_exported_and_understood(browser, html, made, tmp_path):
+    rows = ranked(made)
+    with tab(browser, html) as view:
+        view.focus(".card")
+        press(view, "a r x 4 ArrowLeft ArrowRight a u ArrowRight x")           # the fifth: accepted, then undone
+        before = cards(view)[:6]
+        view.reload()
+        assert cards(view)[:6] == before and view.inner_text("#progress") == f"5 of {len(rows)} decided"
+        path = exported(view, tmp_path)
+        view.select_option("[name=state]", "decided")
+        assert view.locator("#list > .card").count() == 5
+    expected = {rows[0]: made.suggested[rows[0]], rows[1]: made.given[rows[1]], rows[2]: REMOVED, rows[3]: 4, rows[5]: REMOVED}
+    assert read_decisions(path, read_run(save_run(tmp_path / "run", made._replace(classes=made.classes)))) == expected
+
+
+def test_decisions_by_click_and_by_the_chooser(browser, html, made, tmp_path):
+    with tab(browser, html) as view:
+        card = view.locator(".card").first
+        card.get_by_text("accept", exact=True).click()
+        assert card.get_attribute("data-decision") == "accept"
+        assert card.locator("[data-do=accept]").get_attribute("aria-pressed") == "true"
+        card.get_by_text("class…", exact=True).click()
+        other = next(c for c in range(len(NASTY)) if c not in (made.given[ranked(made)[0]], made.suggested[ranked(made)[0]]))
+        view.fill("dialog input", NASTY[other][:4].upper())
+        view.keyboard.press("Enter")
+        assert not view.locator("dialog").is_visible() and f"changed to {NASTY[other]}" in card.inner_text()
+        view.keyboard.press("c")
+        view.keyboard.press("Escape")
+        assert card.get_attribute("data-decision") == "change" and view.evaluate("document.activeElement.className") == "card"
+        view.click("#undo")
+        view.click("#undo")
+        assert card.get_attribute("data-decision") is None and view.locator("#undo").is_disabled()
+
+
+def test_all_that_match_at_once_and_undone_at_once(browser, html, made):
+    with tab(browser, html) as view:
+        view.select_option("[name=suggested]", "0")
+        number = sum(made.suggested[row] == 0 for row in ranked(made))
+        view.click("[data-bulk=accept]")
+        assert view.inner_text("#progress").startswith(f"{number} of") and view.locator("[data-bulk=accept]").is_disabled()
+        view.click("#clear")
+        assert view.inner_text("#progress").startswith("0 of")
+        view.click("#undo")
+        assert view.inner_text("#progress").startswith(f"{number} of")
+        view.click("#undo")
+        assert view.inner_text("#progress").startswith("0 of")
+
+
+def test_a_file_goes_on_where_it_was_exported_and_another_runs_is_refused(browser, html, made, tmp_path):
+    with tab(browser, html) as view:
+        view.click("[data-bulk=accept]")
+        path = exported(view, tmp_path)
+        number = view.inner_text("#progress")
+    with tab(browser, html) as view:
+        assert view.inner_text("#progress").startswith("0 of"), "another browser"
+        view.set_input_files("#import", path)
+        until(view, f"document.querySelector('#progress').innerText === '{number}'")
+        assert exported(view, tmp_path).read_text(encoding="utf-8") == path.read_text(encoding="utf-8")
+        for text, fault in (("a,b\n", "its first line"), ("index,path,decision,label,run\n1,,accept,,0123\n", "another run"),
+                            ("index,path,decision,label\n1,,maybe,\n", "no known decision"),
+                            (f"index,path,decision,label\n{made.index[0]},,change,ghost\n", "ghost is no class")):
+            (tmp_path / "bad.csv").write_text(text)
+            view.set_input_files("#import", tmp_path / "bad.csv")
+            until(view, f"document.querySelector('#status').innerText.includes('{fault}')")
+            assert view.inner_text("#progress") == number
+
+
+def test_two_runs_keep_their_decisions_apart(browser, html, made, tmp_path):
+    other = tmp_path / "other.html"
+    page.write(other, made._replace(index=made.index + 1))
+    with tab(browser, html) as view:
+        view.click("[data-bulk=accept]")
+        view.goto(other.as_uri())
+        assert view.inner_text("#progress").startswith("0 of")
+
+
+def test_a_browser_that_keeps_nothing_says_so(browser, html):
+    with tab(browser, html) as view:
+        view.add_init_script("Storage.prototype.getItem = Storage.prototype.setItem = () => { throw Error('no'); }")
+        view.reload()
+        view.focus(".card")
+        view.keyboard.press("a")
+        assert "keeps no decisions" in view.inner_text("#status") and view.inner_text("#progress").startswith("1 of")
+
+
+def test_the_tab_key_goes_through_the_page_and_reaches_its_end(browser, html):
+    with tab(browser, html) as view:
+        view.click("[data-bulk=reject]")
+        view.evaluate("document.activeElement.blur()")
+        view.reload()
+        seen = []
+        while (not seen or seen[-1][0] != "main") and len(seen) < 300:          # the export button is the last of all
+            view.keyboard.press("Tab")
+            seen.append(view.evaluate("[document.activeElement.className, getComputedStyle(document.activeElement).outlineStyle]"))
+        names = [name for name, _ in seen]
+        assert names[0] == "skip" and names[-1] == "main" and names.count("card") == 1, "one stop for the whole list"
+        assert {outline for _, outline in seen} == {"solid"}, "one sees where one is"
+
+
+def test_without_scripts_the_summary_and_the_pairs_are_there(browser, html):
+    with tab(browser, html, java_script_enabled=False) as view:
+        assert view.locator(".facts").is_visible() and view.locator(".pair img").first.is_visible()
+        assert view.locator("noscript").is_visible() and not view.locator("#desk").is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_nothing_sticks_out_and_fingers_find_the_buttons(browser, html, scheme):
+    with tab(browser, html, viewport={"width": 360, "height": 740}, has_touch=True, color_scheme=scheme) as view:
+        assert view.evaluate("document.documentElement.scrollWidth") <= 360
+        sizes = view.eval_on_selector_all("#desk button, #desk select, .button",
+                                          "all => all.filter(e => e.offsetParent).map(e => e.offsetHeight)")
+        assert min(sizes) >= 44
+        dark = view.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 27)"
+        assert dark == (scheme == "dark")

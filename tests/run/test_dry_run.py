@@ -1,0 +1,174 @@
+"""core/run/dry_run.py and core/report/findings.py: what --check says before a run, and how true its estimates are."""
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from core.data import Split, digits
+from core.data.listing import KINDS, Finding
+from core.data.own import Reading, load
+from core.recipes import RECIPES, shortened
+from core.report.findings import MANY, class_table, stored_sizes, told
+from core.run import Config, dry_run, experiment, run
+from core.run import config as run_config
+from nets.preact_resnet_gpu import GpuNet
+from tests.lib.emulator import COMPILER, Emulator
+from tests.lib.own_data import picture, write_folder, write_image
+
+RECIPE = shortened(RECIPES["digits"], 10)._replace(batch=8)
+
+
+@pytest.fixture
+def reading(tmp_path):
+    root = write_folder(tmp_path / "pets", ("cat", "dog"), images=20)
+    (root / "cat" / "broken.png").write_bytes(b"")
+    write_image(root / "dog" / "twin.png", picture(0))
+    return load(root, size=8, held_out=0.2)
+
+
+def report(reading, **options):
+    config = Config(RECIPE, data="pets", noise="none", rate=None, ranks=1)._replace(**options)
+    return dry_run.report(config, reading.data, reading.data.train.labels, reading)
+
+
+def test_everything_is_told(reading):
+    lines, possible = report(reading)
+    text = "\n".join(lines)
+    assert possible and lines[0] == "pets: 33 training, 8 validation, 0 test images, 2 classes"
+    assert "class  number  training  validation" in text and "all are 10 x 12 pixels; shown to the network as 8 x 8" in text
+    assert "     1  images that cannot be read, left out\n          cat/broken.png: not an image" in text
+    assert "at least one of them is wrong\n          cat/0.png (cat): and dog/twin.png (dog)" in text
+    assert "an epoch on 1 process, " in text and "for all 14 epochs" in text
+    assert f"predictions of {RECIPE.K} epochs" in text
+
+
+def test_notes_are_told(reading):
+    assert "one note" in report(reading._replace(notes=["one note"]))[0]
+
+
+@pytest.mark.parametrize("with_reading", [False, True])
+def test_data_that_were_not_read_from_files_are_rehearsed_too(with_reading):
+    data = digits.load(0, 40, 10, 10)
+    lines, possible = dry_run.report(Config(RECIPE, ranks=1), data, data.train.labels, *[Reading(data)] * with_reading)
+    assert possible and lines[0] == "digits: 40 training, 10 validation, 10 test images, 10 classes"
+
+
+def test_the_time_of_comparison_and_folds_is_counted(reading):
+    def line(**options):
+        return dry_run.time_lines(Config(RECIPE._replace(epochs=4, epochs2=2), **options), reading.data, tried)[0]
+
+    tried = dry_run.Trial(1, 1, 0, 1)                        # 33 images to learn from and 8 to look at: 41 s an epoch
+    assert "about 41 s an epoch" in line() and line().endswith(f"{dry_run.duration(6 * 41)} for all 6 epochs")
+    assert line(compare=True).endswith(f"{dry_run.duration(12 * 41)} for all 12 epochs")
+    folds = sum(6 * (33 - n) for n in (11, 11, 11))            # each without a third of the images
+    assert line(folds=3).endswith(f"{dry_run.duration(6 * 41 + folds)} for all 6 epochs and those of 3 folds")
+
+
+def test_the_ring_is_counted_to_the_byte(reading):
+    found = dry_run.memory_lines(Config(RECIPE._replace(K=5), ranks=1), reading.data, dry_run.Trial(1, 1, 0, 1))[0][0]
+    assert f"predictions of 5 epochs {dry_run.size(5 * 33 * 2 * 4)}," in found
+
+
+def test_the_memory_of_folds_is_counted_as_a_run_takes_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(run_config.NETS, "tiny", {"widths": (4,), "blocks": (1,)})
+    for name in ("save_labels", "save_probabilities", "finish"):                 # files that are not what is measured
+        monkeypatch.setattr(experiment.results, name, lambda *args: None)
+    monkeypatch.setattr(experiment.train, "predictions", lambda model, images: np.ones((len(images.pixels), 600), np.float32))
+    data = digits.load(0, 600, 10, 10)._replace(classes=tuple(map(str, range(600))))      # labels larger than the network
+    config = Config(RECIPE._replace(epochs=2, epochs2=1, begin=1, K=2, batch=64), net="tiny", ranks=1, noise="none", rate=None)
+    monkeypatch.setattr(experiment, "read_data", lambda config: Reading(data))
+    without, found = peak(config, tmp_path / "0"), peak(config._replace(folds=4), tmp_path / "4")
+    assert sum(dry_run.fold_memory(data.train, 6 * 4 * 600 * 600, 600, 4)) == pytest.approx(found - without, rel=0.1)
+    line, = dry_run.memory_lines(config._replace(folds=4), data, dry_run.Trial(1, 1, 0, 2))[0]
+    assert ", a fold 7 MB, " in line and line.endswith(", all but the images in each of 2 processes")
+
+
+def peak(config, out):
+    """Bytes held at most during a run."""
+    tracemalloc.start()
+    try:
+        run(config._replace(out=str(out)))
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_too_little_memory_is_impossible(reading, monkeypatch):
+    monkeypatch.setattr(dry_run, "free", lambda: 0)
+    data, tried = reading.data, dry_run.Trial(1, 1, 10**8, 2)
+    lines, possible = dry_run.memory_lines(Config(RECIPE._replace(K=10**9, epochs=10**9)), data, tried)
+    assert not possible and lines[1] == ("This machine has 100 MB for it, which is not enough: choose a smaller --size, --K or "
+                                         "--batch, or fewer --ranks")
+    assert dry_run.memory_lines(Config(RECIPE._replace(K=10**9), gpu=0), data, tried)[1]
+    assert dry_run.memory_lines(Config(RECIPE), data, tried._replace(held=0))[1]      # where the system does not say
+
+
+def test_memory_is_what_the_system_and_the_container_leave(tmp_path):
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:  4000 kB\nMemAvailable:  3000 kB\nHugePages_Total:  0\n")
+    assert dry_run.free(meminfo, tmp_path) == 3_072_000 and dry_run.free(tmp_path / "no", tmp_path) == float("inf")
+    (tmp_path / "memory.current").write_text("500000\n")
+    for limit, expected in (("max", 3_072_000), ("2500000", 2_000_000)):
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+        assert dry_run.free(meminfo, tmp_path) == expected
+
+
+def test_the_estimated_time_is_about_the_time_that_a_run_takes():
+    recipe = shortened(RECIPES["digits"], 2)._replace(batch=64)
+    config = Config(recipe, digits=(640, 100, 200), ranks=1)
+    data = digits.load(0, *config.digits)
+    tried = min((dry_run.trial(config, data, data.train.labels) for _ in range(3)), key=lambda tried: tried.training)
+    took = min(record.seconds for record in run(config).records if record.step == "joint")
+    assert 1 / 3 < (tried.training * 640 + tried.looking * 300) / took < 3
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no g++ that could compile the kernels")
+@pytest.mark.parametrize("widths, used", [((16,), True), ((24,), False)])
+def test_with_kernels_the_network_that_is_measured_is_the_one_on_the_kernels_or_it_says_why_not(monkeypatch, widths, used):
+    met = []
+    monkeypatch.setitem(run_config.NETS, "tiny", {"widths": widths, "blocks": (1,)})
+    monkeypatch.setattr(dry_run.backend, "use_gpu", lambda *_: Emulator())
+    monkeypatch.setattr(GpuNet, "step_for", lambda net, *args, made=GpuNet.step_for: met.append(net.number) or made(net, *args))
+    config = Config(RECIPE._replace(batch=4), net="tiny", gpu=0, kernels="float", digits=(8, 4, 4))
+    data = digits.load(0, 8, 4, 4)
+    lines, possible = dry_run.report(config, data, data.train.labels)
+    assert possible and met == ["float"] * 2 * used and any(line.startswith("kernels  not used: ") for line in lines) != used
+    assert any(line.startswith("time     about") and "an epoch on GPU 0" in line for line in lines)
+
+
+def test_findings_are_told_by_kind_with_a_few_examples():
+    findings = [*(Finding("hidden", f"f{i}") for i in range(7)), Finding("contradiction", "a\nb", "c"), *[Finding("other", "x")] * 5]
+    assert told(findings) == [
+        f"     1  {KINDS['contradiction']}", "          a\\u000ab: c", f"     5  {KINDS['other']}", *["          x"] * 5,
+        f"     7  {KINDS['hidden']}", *[f"          f{i}" for i in range(5)], "          and 2 more"]
+    assert told([]) == []
+
+
+def data_of(labels, C):
+    labels = np.array(labels)
+    part = Split(np.zeros((len(labels), 8, 8, 3), np.uint8), labels, np.arange(len(labels)))
+    return digits.DataSet("d", tuple(f"c{c}" for c in range(C)), part, part.take(slice(0)), part, 1, True)
+
+
+def test_many_classes_are_shortened_and_uneven_ones_said():
+    table = class_table(data_of(np.arange(500), 500))
+    assert len(table) == MANY + 3 and table[2].split() == ["c0", "0", "1", "1"] and table[-1].split() == ["c499", "499", "1", "1"]
+    assert table[2 + MANY // 2].split() == ["..."]
+    assert class_table(data_of([0] * 30 + [1] * 3 + [2] * 3, 3))[-1].startswith("the classes are uneven (3 to 30 images)")
+    assert class_table(data_of([0] * 30 + [1] * 30 + [2] * 3, 3))[-1].startswith("the classes are uneven (3 to 30 images)")
+    assert "uneven" not in class_table(data_of([0] * 29 + [1] * 3 + [2] * 3, 3))[-1]
+
+
+@pytest.mark.parametrize("prior, advice", [("uniform", ": if they really are, say so with --prior given"),
+                                           ("given", "if they are not, say so with --prior uniform"), ((1, 2), "images)")])
+def test_the_advice_on_uneven_classes_is_not_what_is_done_already(prior, advice):
+    assert class_table(data_of([0] * 30 + [1] * 3 + [2] * 3, 3), prior)[-1].endswith(advice)
+
+
+def test_sizes_time_and_bytes_in_words():
+    assert stored_sizes(np.array([[30, 40], [30, 40]])) == "all are 40 x 30 pixels"
+    assert stored_sizes(np.array([[30, 40], [50, 20], [90, 80]])) == "3 sizes, the short side 20 to 80 pixels, in the median 30"
+    assert [dry_run.duration(s) for s in (0.0123, 3.46, 59, 61, 3500, 7500)] == [
+        "0.012 s", "3.5 s", "59 s", "1 min", "58 min", "2 h 5 min"]
+    assert [dry_run.size(n) for n in (0, 1234, 123_456, 5_600_000, 1.23e9, 2.5e11)] == [
+        "0 kB", "1.2 kB", "123 kB", "5.6 MB", "1.2 GB", "250 GB"]

@@ -1,0 +1,62 @@
+"""A run that replaces another by --force: what of the old one goes, what stays and is told, and what is never replaced."""
+import os
+
+import pytest
+
+from core.errors import InputError
+from core.run import run
+from tests.lib.tiny_run import contents, tiny, tiny_runs  # noqa: F401   the fixture
+
+pytestmark = pytest.mark.usefixtures("tiny_runs")
+OF_A_PERSON = {"cleaned_labels.csv", "decisions.csv", "notes.txt"}
+PHOTOS = {"data": "photos"}             # which is not read before the refusal
+
+
+@pytest.fixture
+def old(tmp_path):
+    """The folder of a run with what came after it."""
+    run(tiny(tmp_path / "run"))
+    for name in ("predictions.csv", *OF_A_PERSON):
+        (tmp_path / "run" / name).write_text("of the old run")
+    return tmp_path / "run"
+
+
+def test_what_a_program_made_of_the_old_run_goes_and_what_a_person_decided_stays(old, tmp_path):
+    heard = []
+    run(tiny(old, force=True, seed=1), say=heard.append)
+    run(tiny(tmp_path / "new", seed=1))
+    found, expected = contents(old), contents(tmp_path / "new")
+    assert {name: found.pop(name) for name in OF_A_PERSON} == dict.fromkeys(OF_A_PERSON, b"of the old run")
+    assert found.keys() == expected.keys() and found["soft_labels.npy"] == expected["soft_labels.npy"]
+    assert "\n".join(heard).count(f"{old / 'cleaned_labels.csv'} stays: it follows from decisions on the run") == 1
+
+
+def test_nothing_is_told_of_a_run_that_was_not_there_or_had_no_decisions(old, tmp_path):
+    heard = []
+    (old / "cleaned_labels.csv").unlink()
+    run(tiny(old, force=True), say=heard.append)
+    run(tiny(tmp_path / "new"), say=heard.append)
+    assert "stays" not in "\n".join(heard)
+
+
+def test_predictions_that_belong_to_no_run_stay(tmp_path):
+    (tmp_path / "predictions.csv").write_text("mine")
+    run(tiny(tmp_path, force=True))
+    assert (tmp_path / "predictions.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize("setting, name, others", [
+    ("data", "corrected_labels.csv", {}), ("test", "label_issues.csv", PHOTOS), ("truth", "suggested_labels.npy", PHOTOS),
+    ("noise_file", "corrected_labels.npy", {"noise": "labels", "rate": None})])
+def test_what_the_run_is_to_learn_from_is_not_replaced_by_it(old, monkeypatch, setting, name, others):
+    before = contents(old)
+    monkeypatch.chdir(old.parent)
+    config = tiny(old, force=True)._replace(**{setting: os.path.join("run", name)}, **others)
+    with pytest.raises(InputError, match=f"^run/{name} is what the run needs and is never replaced: choose another folder"):
+        run(config)
+    assert contents(old) == before
+
+
+def test_labels_that_a_person_decided_on_are_data_of_the_run_that_replaces_theirs(old):
+    run(tiny(old, force=True)._replace(data=str(old / "cleaned_labels.csv")))
+    assert (old / "cleaned_labels.csv").read_text() == "of the old run"

@@ -1,0 +1,71 @@
+"""Ctrl-C and SIGTERM end a run at a clean point, and say what was kept and what to type to go on."""
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.lib.tiny_run import contents
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = ["--quick", "--epochs", "4", "--seed", "3"]
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals and terminals")
+
+
+def demo(*arguments, **places):
+    return subprocess.Popen([sys.executable, ROOT / "demo.py", *map(str, arguments)], cwd=ROOT, **places)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The contents of an uninterrupted run on two ranks."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    assert demo(*OPTIONS, "--ranks", 2, "--out", out, stdout=subprocess.DEVNULL).wait(120) == 0
+    return contents(out)
+
+
+def wait_for(path):
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("ranks, number, terminal",
+                         [(1, signal.SIGINT, False), (2, signal.SIGINT, True), (2, signal.SIGTERM, False)])
+def test_a_run_ended_by_a_signal_says_how_to_go_on_and_does(whole, tmp_path, ranks, number, terminal):
+    out = tmp_path / "run"
+    ours, theirs = os.openpty() if terminal else os.pipe()
+    process = demo(*OPTIONS, "--ranks", ranks, "--out", out, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    wait_for(out / "checkpoint.npz")
+    os.killpg(process.pid, number)                           # all ranks get it, as from a terminal or a cluster
+    said = read_all(ours)
+    assert process.wait(30) == 130 and "Traceback" not in said, said
+    assert "interrupted; the run is kept as it was after epoch" in said and f"python demo.py --resume {out}" in said, said
+    assert not list(out.glob(".*.part"))
+
+    if ranks == 1:
+        return
+    again = demo("--resume", out, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    said, errors = again.communicate(timeout=120)
+    assert again.returncode == 0 and errors == "" and "resumed  after epoch" in said, said + errors
+    assert contents(out) == whole
+
+
+def read_all(file):
+    """What is written to the other end of a pipe or terminal until that is closed."""
+    pieces = []
+    while True:
+        try:
+            pieces.append(os.read(file, 1 << 16))
+        except OSError:                                      # how a terminal says it
+            break
+        if not pieces[-1]:
+            break
+    os.close(file)
+    return b"".join(pieces).decode()

@@ -1,0 +1,96 @@
+"""Many runs from one file: each once, whatever interrupts the sweep."""
+import json
+
+import numpy as np
+import pytest
+
+import demo
+from core.errors import InputError
+from core.run import config as run_config
+from core.run import options, sweep
+
+TINY = "--quick --epochs 1"
+
+
+def test_a_sweep_runs_every_line_once_and_only_what_is_missing(tmp_path, capsys):
+    file = tmp_path / "sweep.txt"
+    file.write_text(f"# two seeds\n{TINY} --seed 0\n\n{TINY} --seed 1   # the second\n")
+    arguments = ["--sweep", str(file), "--out", str(tmp_path / "out"), "--jobs", "2"]
+    assert demo.main(arguments) == 0
+    folders = sorted((tmp_path / "out").iterdir())
+    assert [folder.name for folder in folders] == ["quick-epochs-1-seed-0", "quick-epochs-1-seed-1"]
+    table = capsys.readouterr().out
+    for folder in folders:
+        outcome = json.loads((folder / "summary.json").read_text())
+        assert sweep.percent(outcome["recovery"]) in table
+        corrected, true = np.load(folder / "corrected_labels.npy"), np.load(folder / "true_labels.npy")
+        assert outcome["recovery"] == pytest.approx((corrected == true).mean())
+
+    kept = (folders[0] / "log.jsonl").read_text()
+    (folders[0] / "log.jsonl").write_text("not run again")
+    (folders[1] / "summary.json").unlink()                      # as if the second had been interrupted
+    assert demo.main(arguments) == 0
+    assert (folders[0] / "log.jsonl").read_text() == "not run again" and kept
+    assert (folders[1] / "summary.json").exists()
+    assert capsys.readouterr().out.splitlines()[:4] == table.splitlines()[:4], "the same seeds, the same table"
+
+
+def test_runs_that_differ_in_their_seed_alone_are_summed_up(tmp_path):
+    def outcome(recovery, test):
+        return {"initial": 0.5, "recovery": recovery, "joint": {"test": test}, "retrain": {"test": 0.25}}
+
+    lines = {"--rate 0.2 --seed 1": outcome(0.961, None), "--rate 0.3": outcome(0.7, 0.7), "--seed=2 --rate 0.2": outcome(0.967, 0.9),
+             "--rate 0.2": outcome(0.97, 0.9), "--seed 7": outcome(0.6, 0.5), "--se 8": outcome(0.8, 0.7),
+             "--rate 0.3 --seed 4": None}
+    for line, found in lines.items():
+        (tmp_path / sweep.folder_name(line)).mkdir()
+        (tmp_path / sweep.folder_name(line) / "summary.json").write_text(json.dumps(found))
+    runs = [(line, options.configuration(options.parser().parse_args(line.split()))) for line in lines]
+    rows = sweep.table(runs, [tmp_path / sweep.folder_name(line) for line in lines]).splitlines()[2 + len(lines):]
+    cells = [[cell.strip() for cell in row.split("  ") if cell.strip()] for row in rows]
+    assert cells == [["--rate 0.2: 3 seeds", "50.0 ± 0.0 %", "96.6 ± 0.5 %", "-", "25.0 ± 0.0 %"],
+                     ["2 seeds", "50.0 ± 0.0 %", "70.0 ± 14.1 %", "60.0 ± 14.1 %", "25.0 ± 0.0 %"]]
+
+
+def test_a_run_that_fails_does_not_end_the_others(tmp_path, capsys):
+    file = tmp_path / "sweep.txt"
+    file.write_text(f"{TINY} --noise labels --noise-file no-such.npy\n{TINY}\n")
+    assert demo.main(["--sweep", str(file), "--out", str(tmp_path / "out"), "--jobs", "1"]) == 2
+    out, err = capsys.readouterr()
+    assert "failed" in out and "no-such.npy" in err and "%" in out
+
+
+@pytest.mark.parametrize("text, words", [("", "names no run"), ("# nothing\n", "names no run"), ("--rate 2\n", "line 1: --rate 2"),
+                                         ("--seed 1\n--sedd 2\n", "line 2"), ("--out 'x\n", "line 1"),
+                                         ("--seed 1\n--seed 1\n", "one folder")])
+def test_a_line_that_cannot_be_run_is_named(tmp_path, text, words):
+    file = tmp_path / "sweep.txt"
+    file.write_text(text)
+    with pytest.raises(InputError, match=words):
+        sweep.read(file, lambda arguments: options.configuration(options.parser().parse_args(arguments)))
+
+
+def test_a_missing_sweep_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="no-such.txt"):
+        sweep.read(tmp_path / "no-such.txt", None)
+
+
+@pytest.mark.parametrize("arguments", [["--seed", "1"], ["--epochs", "2", "--gpu"], ["--quick"]])
+def test_options_of_a_run_beside_a_sweep_are_refused(tmp_path, capsys, arguments):
+    file = tmp_path / "sweep.txt"
+    file.write_text(TINY)
+    assert demo.main(["--sweep", str(file), *arguments]) == 2
+    assert f"{arguments[0]}" in capsys.readouterr().err
+    file.write_text(f"{TINY} --out {tmp_path}/x")
+    assert demo.main(["--sweep", str(file), "--out", str(tmp_path / "out")]) == 2
+    assert "are not for the lines of a sweep" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line, ranks", [("--quick", 1), ("--quick --gpu", None)])
+def test_every_run_has_one_process_and_the_gpu_none_of_the_cpus(tmp_path, monkeypatch, line, ranks):
+    """The settings that a sweep makes pass the check of every run."""
+    started = []
+    monkeypatch.setattr(sweep, "run", lambda config, resume: (run_config.check(config), started.append(config)))
+    config = options.configuration(options.parser().parse_args(line.split()))
+    _, errors = sweep.sweep([(line, config)], tmp_path, jobs=1)
+    assert errors == [] and [c.ranks for c in started] == [ranks]
