@@ -20,6 +20,7 @@ from benchmarks.gpu_report import circumstances
 from core import backend, train
 from core.files import save_text
 from core.labels import SoftLabels, one_hot
+from core.model import fresh_model
 from core.recipes import RECIPES, Recipe
 from core.run.config import NETS, Config
 from core.run.inputs import as_task, given_labels, read_data
@@ -51,16 +52,17 @@ def trained(config, xp, path, seed):
     given = one_hot(xp.asarray(given_labels(config, data)), len(data.classes))
 
     def model(step):
-        fresh = train.fresh_model(net, arch, np.random.default_rng([seed, step]), xp)
+        fresh = fresh_model(net, arch, np.random.default_rng([seed, step]), xp)
         if path == "nudged":
             fresh.theta.buffer[...] = fresh.theta.buffer.astype(np.float16)
         return fresh
 
     labels, records = SoftLabels(given, recipe.K), []
-    for record in train.joint_optimization(model(1), task, labels, recipe):
+    theta_epoch = getattr(net, "theta_epoch", train.theta_epoch)
+    for record in train.joint_optimization(model(1), task, labels, recipe, theta_epoch=theta_epoch):
         print(path, seed, *(f"{name} {getattr(record, name):.4f}" for name in ("epoch", "loss", "recovery", "test")), flush=True)
         records.append(record)
-    return records + list(train.retrain(model(2), task, SoftLabels(labels.Y, 1), recipe))
+    return records + list(train.retrain(model(2), task, SoftLabels(labels.Y, 1), recipe, theta_epoch=theta_epoch))
 
 
 def one(config, emulated, path, seed):

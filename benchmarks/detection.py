@@ -20,6 +20,7 @@ from cleanlab.filter import find_label_issues
 from core import quality, train
 from core.files import save_text
 from core.labels import SoftLabels, one_hot
+from core.model import fresh_model
 from core.parallel.launch import launch
 from core.recipes import baseline
 from core.run import folds
@@ -35,7 +36,7 @@ def plain_training(config, data, epochs, comm):
     recipe = baseline(config.recipe)
     recipe = recipe._replace(epochs2=epochs, drops2=(epochs // 3, 2 * epochs // 3))
     given, classes = given_labels(config, data), len(data.classes)
-    model = train.fresh_model(FastNet(comm), Architecture(classes=classes, **NETS[config.net]), np.random.default_rng(config.seed), np,
+    model = fresh_model(FastNet(comm), Architecture(classes=classes, **NETS[config.net]), np.random.default_rng(config.seed), np,
                               comm)
     labels, losses = SoftLabels(one_hot(given, classes), 1), []
     for _ in train.retrain(model, as_task(data, config.seed, np), labels, recipe):

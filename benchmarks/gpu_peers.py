@@ -16,7 +16,8 @@ from benchmarks.peers import ALPHA, BETA, DECAY, LR, MOMENTUM
 from core import backend, train
 from core.batches import Images, augmented, batches, mean_image, mixed
 from core.labels import SoftLabels
-from core.objective import objective_backward, objective_forward
+from core.model import Task, fresh_model
+from core.objective import Objective, objective_backward, objective_forward
 from core.recipes import Recipe
 from nets import preact_resnet
 from nets.preact_resnet import Architecture, init
@@ -49,8 +50,8 @@ class Ours:
         self.xp = np if gpu is None else backend.use_gpu(gpu, precision)
         self.problem, self.net = problem, FastNet() if fast else preact_resnet
         theta, pixels, mean, Y, p = problem.arrays()
-        self.task = train.Task(Images(pixels, mean, PAD, True).on(self.xp), None, None, None, SEED)
-        self.model = train.fresh_model(self.net, problem.arch, np.random.default_rng(SEED), self.xp)
+        self.task = Task(Images(pixels, mean, PAD, True).on(self.xp), None, None, None, SEED)
+        self.model = fresh_model(self.net, problem.arch, np.random.default_rng(SEED), self.xp)
         for name, w in theta.items():
             self.model.theta.views[name][...] = self.xp.asarray(w)
         self.labels, self.p = SoftLabels(self.xp.asarray(Y), K), self.xp.asarray(p)
@@ -73,7 +74,7 @@ class Ours:
         """One epoch after the other."""
         recipe = RECIPE._replace(batch=self.problem.batch)
         for epoch in count():
-            yield from train.train_steps(self.model, self.task, self.labels, self.p, ALPHA, BETA, LR, recipe, epoch)
+            yield from train.theta_iterations(self.model, self.task, self.labels, Objective(self.p, ALPHA, BETA), LR, recipe, epoch)
             self.labels.end_epoch()
 
     def run(self, steps):

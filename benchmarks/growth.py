@@ -20,6 +20,8 @@ from benchmarks.turns import Foreign, peak_megabytes, resident_megabytes, wait_f
 from core import train
 from core.batches import Images
 from core.labels import SoftLabels, one_hot
+from core.model import Task, fresh_model
+from core.objective import Objective
 from core.parallel.launch import launch
 from core.parallel.processors import available_processors
 from core.recipes import RECIPES
@@ -48,10 +50,11 @@ def epoch(N, comm):
     """An epoch of core/train.py on N images of 16x16."""
     rng = np.random.default_rng(0)
     images = Images(rng.integers(0, 256, (N, 16, 16, 3), np.uint8), np.zeros((16, 16, 3), np.float32), 2, False)
-    model = train.fresh_model(FastNet(comm), SMALL, np.random.default_rng(1), np, comm)
+    model = fresh_model(FastNet(comm), SMALL, np.random.default_rng(1), np, comm)
     labels, recipe = SoftLabels(one_hot(rng.integers(0, 10, N), 10)), RECIPES["digits"]._replace(batch=BATCH)
-    task, p = train.Task(images, (images, []), (images, []), None, 0), np.full(10, 0.1, np.float32)
-    return lambda: train.train_epoch(model, task, labels, p, recipe.alpha, recipe.beta, 1e-3, recipe, 0)
+    task = Task(images, (images, []), (images, []), None, 0)
+    objective = Objective(np.full(10, 0.1, np.float32), recipe.alpha, recipe.beta)
+    return lambda: train.theta_epoch(model, task, labels, objective, 1e-3, recipe, 0)
 
 
 def measure(what, value, ranks, seconds):

@@ -20,6 +20,8 @@ from core import train
 from core.batches import Images
 from core.fast import norm, units, winograd
 from core.labels import SoftLabels, one_hot
+from core.model import Task, fresh_model
+from core.objective import Objective
 from core.optim import Flat
 from core.parallel.launch import launch
 from core.parallel.processors import available_processors
@@ -81,14 +83,15 @@ def measure(key, ranks, epochs):
     recipe = RECIPES["digits"]._replace(batch=BATCH)
 
     def main(comm):
-        model = train.fresh_model(fast.FastNet(comm), arch, np.random.default_rng(1), np, comm)
+        model = fresh_model(fast.FastNet(comm), arch, np.random.default_rng(1), np, comm)
         labels = SoftLabels(one_hot(rng.integers(0, arch.classes, N), arch.classes))
-        task = train.Task(images, (images, []), (images, []), None, 0)
-        p, clocks, found = np.full(arch.classes, 1 / arch.classes, np.float32), Clocks(comm), []
+        task = Task(images, (images, []), (images, []), None, 0)
+        objective = Objective(np.full(arch.classes, 1 / arch.classes, np.float32), recipe.alpha, recipe.beta)
+        clocks, found = Clocks(comm), []
         for epoch in range(epochs + 1):
             clocks.seconds.clear()
             start = time.perf_counter()
-            train.train_epoch(model, task, labels, p, recipe.alpha, recipe.beta, 1e-3, recipe, epoch)
+            train.theta_epoch(model, task, labels, objective, 1e-3, recipe, epoch)
             whole = time.perf_counter() - start
             clocks.seconds[REST] = whole - sum(clocks.seconds.values())
             found.append({name: seconds / STEPS[key] for name, seconds in clocks.seconds.items()})

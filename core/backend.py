@@ -37,6 +37,11 @@ def to_device(x, xp):
     return xp.asarray(x)
 
 
+def read_out(*values):
+    """The numbers, arrays without axes, as floats: one transfer from the device, and one wait for it."""
+    return xp_of(values[0]).stack(values).tolist()
+
+
 def fused(f):
     """f, a function of elementwise operations, as one kernel on CuPy (cupy.fuse); on NumPy it stays what it is.
 

@@ -49,7 +49,7 @@ def batches(n, size, seed, epoch, xp=np):
 
 # ---- the pixels ----------------------------------------------------------------------------------------------------
 
-def plain(images, rows):
+def unaugmented(images, rows):
     """x (B, H, W, 3) float32: pixels / 255 - mean;  rows: a slice or an index array"""
     return images.pixels[rows].astype(np.float32) / 255 - images.mean
 
@@ -81,11 +81,11 @@ def draws(i, seed, epoch, pad):
     key = mixed(np.full(1, seed & 0xFFFFFFFF, np.uint32))                   # of all samples, so on the host
     key = mixed(key ^ np.full(1, epoch, np.uint32))
     bits = mixed(i.astype(np.uint32) ^ key[0])
-    return scaled(bits, 2 * pad + 1, pad)
+    return shift_and_flip(bits, 2 * pad + 1, pad)
 
 
 @fused
-def scaled(bits, shifts, pad):
+def shift_and_flip(bits, shifts, pad):
     """(down, right, mirrored) from the bits (B,) of a hash: 12 bits each are scaled to 0 .. 2 pad = shifts - 1, one decides."""
     down = ((bits & 0xFFF) * shifts >> 12).astype(np.int64) - pad
     right = ((bits >> 12 & 0xFFF) * shifts >> 12).astype(np.int64) - pad

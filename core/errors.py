@@ -9,6 +9,10 @@ class InputError(Exception):
     """
 
 
+class NotFinite(InputError):
+    """The loss or a parameter has become infinite or nan."""
+
+
 def need(good, text):
     """InputError(text) unless good."""
     if not good:

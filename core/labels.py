@@ -2,6 +2,8 @@
 
     Y (N, C)  labels in use, rows sum to one        s (N, C)  predictions: the mean of the last K epochs'
 """
+from functools import partial
+
 import numpy as np
 
 from core.backend import xp_of
@@ -26,13 +28,13 @@ def prior(kind, Y):
 
 # ---- the update of Y, theta fixed ----------------------------------------------------------------------------------
 
-def soft_update(Y, s):
+def soft_update(s):
     """y_i = s_i:  minimises L_c over all label distributions"""
     return s.copy()
 
 
 # DEVIATION 7: the official code updates soft labels only; the paper compares with these (docs/paper.md)
-def hard_update(Y, s):
+def hard_update(s):
     """y_ij = 1 if j = argmax_j' s_ij', else 0:  minimises L_c over the one-hot labels"""
     return one_hot(s.argmax(axis=1), s.shape[1], s.dtype)
 
@@ -47,34 +49,41 @@ def hard_update_top(Y, s, k):
     disagreement = -(Y * xp.log(xp.maximum(s, xp.finfo(s.dtype).tiny))).sum(axis=1)
     worst = xp.argsort(-disagreement, kind="stable")[:k]
     Y = Y.copy()
-    Y[worst] = hard_update(Y[worst], s[worst])
+    Y[worst] = hard_update(s[worst])
     return Y
+
+
+def label_update(name):
+    """The update Y <- f(Y, s) that a recipe names: soft, hard, or hard-<k> for the k labels that disagree most."""
+    if name.startswith("hard-"):
+        return partial(hard_update_top, k=int(name[5:]))
+    return {"soft": lambda Y, s: soft_update(s), "hard": lambda Y, s: hard_update(s)}[name]
 
 
 # ---- the state -----------------------------------------------------------------------------------------------------
 
 class SoftLabels:
-    """Y, and a ring of the last K epochs' predictions.  Rows of Y sum to one at all times; `given` stays what Y was at the start.
+    """Y, and a ring of the last K epochs' predictions.  Rows of Y sum to one at all times; `Y0` keeps what Y was at the start.
 
     Every slot of the ring begins as a copy of the one before. So a sample that a wrapped batch showed an epoch early keeps
     that prediction instead of one from K epochs ago, and there is no slot with unfilled rows.
     """
 
     def __init__(self, Y, K=10):
-        self.given = self.Y = self.s = Y                                # (N, C); s: what the last update was made from
+        self.Y0 = self.Y = self.s = Y                                   # (N, C); s: what the last update was made from
         self.ring = xp_of(Y).zeros((K, *Y.shape), Y.dtype)              # (K, N, C)
         self.epochs = 0                                                 # completed ones
 
-    def record(self, i, s, n=None):
+    def remember(self, i, s, own=None):
         """Predictions s (B, C) of the samples i (B,) in the running epoch.
 
-        In a wrapped batch the first n belong to the running pass over the data and the others to the next. They are written one
+        In a wrapped batch the first `own` belong to the running pass over the data and the others to the next. They are written one
         after the other, since a sample may be in both: the later counts. (In one write CuPy leaves it open which one does.)
         """
         slot = self.ring[self.epochs % len(self.ring)]
-        slot[i[:n]] = s[:n]
-        if n is not None and n < len(i):
-            slot[i[n:]] = s[n:]
+        slot[i[:own]] = s[:own]
+        if own is not None and own < len(i):
+            slot[i[own:]] = s[own:]
 
     def end_epoch(self, update=None):
         """Close the running slot; with an update, Y <- update(Y, s), s the mean over the epochs recorded, at most K of them.

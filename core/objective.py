@@ -9,8 +9,16 @@ The terms are true Kullback-Leibler divergences; the official code prints cross-
 and of p (for ten classes and a uniform p: alpha ln 10) and have the same gradient.
 """
 import math
+from typing import NamedTuple
 
 from core.backend import xp_of
+
+
+class Objective(NamedTuple):
+    """What L depends on besides logits and labels."""
+    p: object                          # (C,) prior over the classes
+    alpha: float                       # weight of L_p
+    beta: float                        # weight of L_e
 
 
 def log_softmax(z):

@@ -148,3 +148,32 @@ def by_score(wrong, scores):
 def ratio(a, b):
     """a / b, and nan for b = 0"""
     return a / b if b else math.nan
+
+
+# ---- the verdict of a run -----------------------------------------------------------------------------------------
+
+class Verdict(NamedTuple):
+    """What a run concludes about its labels, computed once and handed on."""
+    suggested: np.ndarray              # (N,) the class of greatest weight in the soft labels
+    corrected: np.ndarray              # (N,) the suggestion where it is confident enough, else the given label
+    joint: np.ndarray                  # (C, C) the confident joint of given labels and probabilities
+    errors: float                      # estimated number of wrong labels
+    rate: float                        # estimated fraction of wrong labels
+    initial: float                     # fraction of the given labels that are correct; nan where no truth is known
+    recovery: float                    # fraction of the corrected labels that are correct; nan where no truth is known
+    detection: Detection               # how well the wrong labels were found; None where no truth is known
+
+
+def judge(given, Y, s, P, truth=None, sure=0):
+    """The Verdict on the given labels (N,).
+
+    Y (N, C): soft labels; s (N, C): the predictions that they were made from, which have to reach `sure`; P (N, C): class
+    probabilities, s or out-of-sample ones; truth (N,): -1 where it is not known, None where it never is.
+    """
+    suggested, joint = Y.argmax(axis=1), confident_joint(P, given)
+    final = corrected(given, suggested, s, sure)
+    found = None
+    if truth is not None:
+        rows = truth >= 0
+        found = detection((given != truth)[rows], is_label_issue(given, suggested)[rows], self_confidence(P, given)[rows])
+    return Verdict(suggested, final, joint, *estimated_errors(joint), correct(given, truth), correct(final, truth), found)

@@ -32,6 +32,9 @@ from nets.preact_resnet_fast import FastNet  # noqa: E402
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
 
+from core.measure import predictions
+from core.model import fresh_model
+
 FOLDER = Path(__file__).parent / "pictures"
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#666666"
 SEED, C = 0, 10
@@ -61,7 +64,7 @@ def fixed_labels(images, rate, lr, batch, epochs):
     recipe = RECIPES["digits"]._replace(lr2=lr, drops2=(), epochs2=epochs, batch=batch)
     wrong, curves = given != truth, {"memorised": [], "correct": [], "test": []}
     for record in train.retrain(model, task, SoftLabels(one_hot(given, C), 1), recipe):
-        predicted = train.predictions(model, task.train).argmax(axis=1)
+        predicted = predictions(model, task.train).argmax(axis=1)
         noted(curves, memorised=(predicted == given)[wrong].mean(), correct=(predicted == truth)[wrong].mean(), test=record.test)
     return curves
 
@@ -82,7 +85,7 @@ def beginning(images, rate):
     """(task, given labels, true labels, fresh model) for digits with symmetric noise."""
     config = Config(RECIPES["digits"], noise="symmetric", rate=rate, digits=(images, 10, 1000), seed=SEED)
     data = read_data(config).data
-    model = train.fresh_model(FastNet(), Architecture(classes=C, **NETS["small"]), np.random.default_rng(SEED), np)
+    model = fresh_model(FastNet(), Architecture(classes=C, **NETS["small"]), np.random.default_rng(SEED), np)
     return as_task(data, SEED, np), given_labels(config, data), data.train.labels, model
 
 

@@ -3,7 +3,7 @@
 GpuNet(xp) has the functions of that file, with the same arguments, names and shapes, and one more:
 
     net = GpuNet(cupy)                              instead of   from nets import preact_resnet as net
-    net.train_epoch(model, task, ...)               instead of   core/train.py: train_epoch; a step is one CUDA graph
+    net.theta_epoch(model, task, ...)               instead of   core/train.py: theta_epoch; a step is one CUDA graph
 
 Activations and their gradients are stored in 16 bits (number "half") or in 32 ("float"); either way the factors of a product have
 the 10-bit mantissa of TF32, and sums are float32. Parameters, statistics and logits are float32 throughout.
@@ -17,7 +17,6 @@ from core.errors import InputError
 from core.kernels.parameters import PADDED
 from core.kernels.step import Step
 from core.optim import flatten
-from nets import preact_resnet
 from nets.preact_resnet import init
 from nets.preact_resnet_launches import Network
 
@@ -26,12 +25,12 @@ OLDEST = 8.0                           # compute capability: the first with mma 
 
 
 def net_for(xp, arch, say, number="half"):
-    """GpuNet, or the readable network where the kernels can't be used; then it says why."""
+    """GpuNet, or None where the kernels can't be used; then it says why."""
     capability = int(xp.cuda.Device().compute_capability) / 10
     reason = unfit(arch) if capability >= OLDEST else f"they need compute capability {OLDEST}, this GPU has {capability}"
     if reason:
         say(f"kernels  not used: {reason}")
-    return preact_resnet if reason else GpuNet(xp, number)
+    return None if reason else GpuNet(xp, number)
 
 
 def unfit(arch):
@@ -76,9 +75,9 @@ class GpuNet:
         network.program.run("cast", "enter", "forward")
         return network.logits.copy()
 
-    def train_epoch(self, model, task, labels, p, alpha, beta, lr, recipe, epoch):
-        """One pass over the images; returns the means of L, L_c, L_p, L_e and of the accuracy."""
-        return self.step_for(model.arch, task.train, len(labels.Y), recipe).train_epoch(model, task, labels, p, alpha, beta, lr, epoch)
+    def theta_epoch(self, model, task, labels, objective, lr, recipe, epoch):
+        """core/train.py: theta_epoch on the kernels, a step as one CUDA graph."""
+        return self.step_for(model.arch, task.train, len(labels.Y), recipe).theta_epoch(model, task, labels, objective, lr, epoch)
 
     def step_for(self, arch, images, N, recipe):
         """The Step for these N images, made once."""

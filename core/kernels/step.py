@@ -11,9 +11,9 @@ import math
 import numpy as np
 
 from core.batches import batches, mixed
+from core.errors import NotFinite
 from core.finite import all_finite
 from core.kernels.program import integers
-from core.train import NotFinite
 
 SECTIONS = ("gather", "forward", "objective", "backward", "update")
 THREADS = 256             # of the block of objective.cu
@@ -38,9 +38,9 @@ class Step:
                 write(self, recipe)
         self.program.compile()
 
-    def train_epoch(self, model, task, labels, p, alpha, beta, lr, epoch):
-        """core/train.py: train_epoch, with the same meaning of all arguments."""
-        xp = self.program.xp
+    def theta_epoch(self, model, task, labels, objective, lr, epoch):
+        """core/train.py: theta_epoch, with the same meaning of all arguments."""
+        xp, (p, alpha, beta) = self.program.xp, objective
         xp.cuda.get_current_stream().synchronize()                              # what was computed elsewhere is there
         with self.stream:
             steps = self.begin(model, task.seed, labels, p, (lr, alpha, beta), epoch)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from matplotlib.ticker import MaxNLocator
 
+from core.measure import of_training
 from core.report.numbers import unbroken
 from core.report.pictures import NAMES
 
@@ -28,7 +29,7 @@ def charts(records, begin=None):
     """A Chart of accuracies for each training among the records, and one of the three losses of step 1."""
     found = []
     for step, title in NAMES.items():
-        chosen = [r for r in records if r.step == step]
+        chosen = of_training(records, step)
         if chosen:
             found.append(chart(f"{title}: accuracy", chosen, ACCURACIES, begin if step == "joint" else None, unbroken))
         if chosen and step == "joint":

@@ -5,18 +5,17 @@ import sys
 from tqdm import tqdm
 
 from core.report.numbers import decimals, percent
-from core.report.results import summary
 
 TITLES = {"joint": "step 1: network and labels", "retrain": "step 2: fresh network", "cross-entropy": "plain cross-entropy"}
 
 
-def watched(records, epochs, step):
+def watched(records, epochs, step, fold=None):
     """The records, passed on as they come. A bar with the time left on a terminal; elsewhere one line for each."""
     terminal = sys.stdout.isatty()
-    bar = tqdm(total=epochs, desc=title(step), unit="epoch", file=sys.stdout, dynamic_ncols=True, disable=not terminal)
+    bar = tqdm(total=epochs, desc=title(step, fold), unit="epoch", file=sys.stdout, dynamic_ncols=True, disable=not terminal)
     with bar:
         if not terminal:
-            print(title(step), flush=True)
+            print(title(step, fold), flush=True)
         for record in records:
             if terminal:
                 bar.set_postfix_str(short(record), refresh=False)
@@ -26,16 +25,15 @@ def watched(records, epochs, step):
             yield record
 
 
-def title(step):
-    """joint -> step 1: network and labels;  fold2.joint -> fold 2, step 1: network and labels"""
-    fold, _, step = step.rpartition(".")
-    return (f"fold {fold.removeprefix('fold')}, " if fold else "") + TITLES[step]
+def title(step, fold=None):
+    """step 1: network and labels, or within a fold: fold 2, step 1: network and labels"""
+    return ("" if fold is None else f"fold {fold}, ") + TITLES[step]
 
 
 def short(record):
     """One epoch in a few words."""
     words = [f"loss {record.loss:.3f}"] + [f"validation {percent(record.validation)}"] * (not math.isnan(record.validation))
-    if record.step.endswith("joint"):
+    if record.step == "joint":
         known = [] if math.isnan(record.recovery) else [f"correct labels {percent(record.recovery)}"]
         words += known + [f"{record.changed} changed"]
     return "  ".join(words)
@@ -43,7 +41,7 @@ def short(record):
 
 def table(result):
     """The outcome of a run as lines of text."""
-    outcome = summary(result)
+    outcome = result.summary
     rows = [("", "best validation", "last validation", "test, last epoch", "seconds")]
     rows += [(TITLES[step], percent(outcome[step]["best_validation"]), percent(outcome[step]["last_validation"]),
               percent(outcome[step]["test"]), f"{outcome[step]['seconds']:.0f}") for step in TITLES if step in outcome]

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from core.data.thumbnails import data_uris
 from core.files import save_text
+from core.measure import of_training
 from core.report.charts import charts
 from core.report.issues import run_identity
 from core.report.numbers import unbroken
@@ -35,7 +36,7 @@ class Page(NamedTuple):
     probs: np.ndarray                  # (N, C) probabilities
     truth: np.ndarray = None           # (N,), -1 where it is not known; None where nothing is
     paths: np.ndarray = None           # (N,) str, or None where there are no single files
-    records: tuple = ()                # of train.Record
+    records: tuple = ()                # of measure.Epoch
     begin: int = None                  # epoch of the first label update
     noise_rate: float = None           # estimated part of wrong labels
     facts: tuple = ()                  # further (name, number, text) of the summary
@@ -81,7 +82,7 @@ def summary(page, suspicious):
         before, after = ((labels == page.truth)[known].mean() for labels in (page.given, page.suggested))
         found.append(("correct labels", f"{100 * before:.1f} → {unbroken(after)}",
                       f"given → suggested, of the {known.sum():,} whose true label is known"))
-    tests = [r.test for r in page.records if r.step == "retrain" and np.isfinite(r.test)]
+    tests = [r.test for r in of_training(page.records, "retrain") if np.isfinite(r.test)]
     if tests:
         found.append(("test accuracy", unbroken(tests[-1]), "of the network trained on the suggested labels"))
     return [*found, *page.facts]

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from core.files import atomic
+from core.measure import of_training
 
 NAMES = {"joint": "step 1, joint", "retrain": "step 2, retrained", "cross-entropy": "plain cross-entropy"}
 BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#d55e00", "#009e73", "#cc3311", "#666666"      # told apart by the colour-blind too
@@ -29,10 +30,10 @@ def save(path, figure):
 
 def curves(result, begin):
     """Accuracies over the epochs, one panel for each training."""
-    steps = [s for s in NAMES if any(r.step == s for r in result.records)]
+    steps = [s for s in NAMES if of_training(result.records, s)]
     figure = Figure(figsize=(1 + 4 * len(steps), 3.6), layout="constrained")
     for axes, step in zip(np.ravel(figure.subplots(1, len(steps), sharey=True)), steps):
-        records = [r for r in result.records if r.step == step]
+        records = of_training(result.records, step)
         epochs = [r.epoch for r in records]
         if step == "joint" and not math.isnan(result.recovery):
             axes.plot(epochs, [r.recovery for r in records], color=GREEN, lw=2.5, label="labels that are correct")
@@ -51,7 +52,7 @@ def curves(result, begin):
 
 def losses(result, begin):
     """The three terms of the objective in step 1."""
-    records = [r for r in result.records if r.step == "joint"]
+    records = of_training(result.records, "joint")
     figure = Figure(figsize=(5.5, 3.6), layout="constrained")
     axes = figure.subplots()
     for name, color, title in (("L_c", BLUE, "$L_c$ classification"), ("L_p", ORANGE, "$L_p$ prior"), ("L_e", GREEN, "$L_e$ entropy")):

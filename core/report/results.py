@@ -2,38 +2,38 @@
 import json
 import math
 
-from core import quality
 from core.batches import mean_image
 from core.files import save_array, save_arrays, save_text
+from core.measure import of_training, training_name
+from core.quality import noise_matrix
 from core.report import issues, page, pictures
 from core.report.manifest import save_manifest
 from core.report.numbers import known
 from nets import safetensors_file
 
 
-def save_labels(folder, data, given, soft, P, config):
+def save_labels(folder, data, given, soft, P, verdict, source):
     """The labels, before and after, as soon as step 1 has found them: what comes later cannot take them away.
 
-    P (N, C): the predictions that the last update was made from.
+    P (N, C): the predictions that the last update was made from; source: the folder or table of the images.
     """
-    truth, suggested = data.train.truth, soft.argmax(axis=1)
-    corrected = quality.corrected(given, suggested, P, config.sure)
+    truth = data.train.truth
     save_text(folder / "classes.txt", "".join(f"{name}\n" for name in data.classes))
-    arrays = {"given_labels": given, "suggested_labels": suggested, "corrected_labels": corrected, "soft_labels": soft,
-              "index": data.train.index}
+    arrays = {"given_labels": given, "suggested_labels": verdict.suggested, "corrected_labels": verdict.corrected,
+              "soft_labels": soft, "index": data.train.index}
     if truth is not None:
         arrays |= {"true_labels": truth, "given_is_wrong": (given != truth) & (truth >= 0)}
     for name, array in arrays.items():
         save_array(folder / f"{name}.npy", array)
-    issues.save_corrected(folder, data.classes, data.train, corrected, config.data)
-    save_probabilities(folder, data, given, suggested, P)
+    issues.save_corrected(folder, data.classes, data.train, verdict.corrected, source)
+    save_probabilities(folder, data, given, P, verdict)
 
 
-def save_probabilities(folder, data, given, suggested, P):
+def save_probabilities(folder, data, given, P, verdict):
     """The class probabilities P (N, C), and what follows from them."""
     save_array(folder / "pred_probs.npy", P)
-    save_array(folder / "noise_matrix.npy", quality.noise_matrix(quality.confident_joint(P, given)))
-    issues.save_issues(folder, data.classes, data.train, given, suggested, P)
+    save_array(folder / "noise_matrix.npy", noise_matrix(verdict.joint))
+    issues.save_issues(folder, data.classes, data.train, given, verdict.suggested, P)
 
 
 def finish(folder, result, config, title):
@@ -43,14 +43,13 @@ def finish(folder, result, config, title):
     batches = -(-recipe.epochs2 * len(result.given) // min(recipe.batch, len(result.given)))
     safetensors_file.save(folder / "model.safetensors", result.weights, mean_image(result.images), result.classes, batches)
     pictures.draw_all(folder, result, recipe.begin)
-    rate = quality.estimated_errors(quality.confident_joint(result.pred_probs, result.given))[1]
     page.write(folder / "report.html", page.Page(
         title, result.classes, result.images, result.index, result.given, result.suggested, result.pred_probs,
-        result.truth, result.paths, result.records, recipe.begin, rate, facts(result, config)))
+        result.truth, result.paths, result.records, recipe.begin, result.verdict.rate, facts(result, config)))
     if result.paths is not None:
         issues.save_tasks(folder, result, config.data)
     save_manifest(folder)
-    save_text(folder / "summary.json", json.dumps(summary(result), indent=2) + "\n")
+    save_text(folder / "summary.json", json.dumps(result.summary, indent=2) + "\n")
 
 
 def facts(result, config):
@@ -61,26 +60,16 @@ def facts(result, config):
     return [("corrected labels", f"{(result.corrected != result.given).sum():,}", text)] * (config.sure > 0)
 
 
-def summary(result):
+def summary(verdict, given, records):
     """The outcome in a few numbers, for a table; what is not known is None."""
-    outcome = {"initial": known(result.initial), "recovery": known(result.recovery),
-               "changed": int((result.corrected != result.given).sum()), **judged(result)}
-    for step in dict.fromkeys(record.step for record in result.records):
-        records = [record for record in result.records if record.step == step]
-        outcome[step] = {"best_validation": known(max(record.validation for record in records)),
-                         "last_validation": known(records[-1].validation), "test": known(records[-1].test),
-                         "seconds": sum(record.seconds for record in records)}
-    return outcome
-
-
-def judged(result):
-    """How many labels are wrong by the estimate, and how well they were found, where any true labels are known."""
-    P, given, truth = result.pred_probs, result.given, result.truth
-    number, rate = quality.estimated_errors(quality.confident_joint(P, given))
-    outcome = {"estimated_errors": number, "estimated_rate": rate}
-    if truth is not None:
-        rows = truth >= 0
-        found = quality.detection((given != truth)[rows], quality.is_label_issue(given, result.suggested)[rows],
-                                  quality.self_confidence(P, given)[rows])
-        outcome["detection"] = {name: known(value) for name, value in found._asdict().items()}
+    outcome = {"initial": known(verdict.initial), "recovery": known(verdict.recovery),
+               "changed": int((verdict.corrected != given).sum()),
+               "estimated_errors": verdict.errors, "estimated_rate": verdict.rate}
+    if verdict.detection:
+        outcome["detection"] = {name: known(value) for name, value in verdict.detection._asdict().items()}
+    for training in dict.fromkeys((record.step, record.fold) for record in records):
+        own = of_training(records, *training)
+        outcome[training_name(*training)] = {"best_validation": known(max(record.validation for record in own)),
+                                       "last_validation": known(own[-1].validation), "test": known(own[-1].test),
+                                       "seconds": sum(record.seconds for record in own)}
     return outcome

@@ -10,6 +10,8 @@ import numpy as np
 
 from core import backend, train
 from core.labels import SoftLabels, one_hot
+from core.measure import predictions
+from core.model import fresh_model
 from core.parallel.launch import launch
 from core.report.findings import class_table, stored_sizes, told
 from core.run.config import NETS
@@ -57,13 +59,13 @@ def trial(config, data, given):
 
     def steps(comm):
         task, notes = as_task(small, config.seed, xp), []
-        net = network(config, arch, xp, comm, notes.append)
-        model = train.fresh_model(net, arch, np.random.default_rng(config.seed), xp, comm)
+        net, theta_epoch = network(config, arch, xp, comm, notes.append)
+        model = fresh_model(net, arch, np.random.default_rng(config.seed), xp, comm)
         labels = SoftLabels(one_hot(backend.to_device(given[rows], xp), len(data.classes)), 1)
-        *_, last = train.joint_optimization(model, task, labels, recipe)
+        *_, last = train.joint_optimization(model, task, labels, recipe, theta_epoch=theta_epoch)
         for _ in range(2):                                   # a GPU compiles what it has not met yet
             start = time.perf_counter()
-            backend.to_host(train.predictions(model, task.train))
+            backend.to_host(predictions(model, task.train))
         return Trial(last.seconds / len(rows), (time.perf_counter() - start) / len(rows), held(), comm.size, notes)
 
     return launch(steps, config.ranks if config.gpu is None else 1)

@@ -112,5 +112,5 @@ def log(folder, record):
 
 
 def line_of(record):
-    """A Record as a line of log.jsonl; what is not known is null."""
+    """An Epoch as a line of log.jsonl; what is not known is null."""
     return json.dumps({name: known(value) for name, value in record._asdict().items()}) + "\n"

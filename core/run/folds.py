@@ -7,11 +7,11 @@ N training images, C classes.
 """
 import numpy as np
 
-from core import train
 from core.backend import to_host, xp_of
 from core.batches import Images, mean_image
 from core.data import stratified
 from core.errors import need
+from core.measure import predictions
 
 
 def check(K, N):
@@ -43,6 +43,6 @@ def out_of_sample(data, given, K, seed, learn):
         others, rest = without(data, rows)
         model = learn(others, given[rest], fold)
         images = Images(data.train.images[rows], mean_image(others.train.images), 0, False).on(xp_of(model.theta.buffer))
-        P[rows] = to_host(train.predictions(model, images))
+        P[rows] = to_host(predictions(model, images))
         del others, images                                   # before the next fold takes its own
     return P

@@ -1,11 +1,12 @@
 """What a run starts from: the data, the given labels, and both as the training wants them on its device."""
 import numpy as np
 
-from core import noise, train
+from core import noise
 from core.batches import Images, mean_image
 from core.data import cifar10, digits, own
 from core.data.label_files import read_labels, read_matrix
 from core.errors import need
+from core.model import Task
 from core.parallel.processors import available_processors
 from core.run import folds
 
@@ -59,5 +60,5 @@ def as_task(data, seed, xp):
 
     truth = data.train.truth
     truth = None if truth is None or (truth < 0).all() else xp.asarray(truth)
-    return train.Task(shown(data.train), (shown(data.validation), xp.asarray(data.validation.labels)),
+    return Task(shown(data.train), (shown(data.validation), xp.asarray(data.validation.labels)),
                       (shown(data.test), xp.asarray(data.test.labels)), truth, seed)

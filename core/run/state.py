@@ -16,11 +16,11 @@ import numpy as np
 from core.backend import to_device, to_host, xp_of
 from core.errors import need
 from core.files import load_sealed, previous, recover, save_sealed
+from core.measure import Epoch
 from core.report.config import environment, read_config, settings
 from core.run import folder as run_folder
-from core.train import Record
 
-FORMAT = [2, *Record._fields]
+FORMAT = [3, *Epoch._fields]
 FILE = "checkpoint.npz"
 WHERE = ("gpu", "kernels", "ranks", "out", "force", "cache")            # say where and not what: they may change when a run goes on
 SHARE = 0.01             # of a run's time that its checkpoints may take, but for those at the end of each step
@@ -44,7 +44,7 @@ class Progress:
         for key, what in (("settings", "its config.json is"), ("data", "the data or the given labels are")):
             need(what_it_is[key] == self.origin[key], f"{self.path.parent} cannot go on: {what} not the same as when it began; "
                  "put back what was there, or begin anew")
-        self.records = [Record(*values) for values in what_it_is["records"]]
+        self.records = [Epoch(*values) for values in what_it_is["records"]]
         for name in saved.keys() - {"about"}:
             step, _, key = name.rpartition(".")
             self.steps.setdefault(step, {})[key] = saved[name]
@@ -122,10 +122,9 @@ def how_far(records):
     """The last of the records in words."""
     if not records:
         return "at its beginning"
-    step, epoch, *_ = records[-1]
-    fold, _, step = step.rpartition(".")
+    step, fold, epoch, *_ = records[-1]
     names = {"joint": "step 1", "retrain": "step 2", "cross-entropy": "the comparison"}
-    return f"after epoch {epoch} of {names.get(step, step)}" + (f" in fold {fold.removeprefix('fold')}" if fold else "")
+    return f"after epoch {epoch} of {names.get(step, step)}" + ("" if fold is None else f" in fold {fold}")
 
 
 def fingerprint(*values):

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core import train
 from core.batches import Images
 from core.data.csv_cells import csv_text
 from core.data.folder import SUFFIXES, walk
@@ -16,6 +15,8 @@ from core.data.images import decode
 from core.data.listing import printable
 from core.errors import InputError, need
 from core.files import disk_errors, save_text
+from core.measure import predictions
+from core.model import Model
 from core.optim import Flat
 from core.report.console import aligned
 from core.report.manifest import checked
@@ -83,8 +84,8 @@ def classified(source, network, jobs):
 
 def ready(network):
     """pixels (n, S, S, 3) uint8 -> probabilities (n, C), as the training itself measures its network"""
-    model = train.Model(FastNet(), network.arch, Flat(network.theta), Flat(network.running), None)
-    return lambda pixels: train.predictions(model, Images(pixels, network.mean, 0, False))
+    model = Model(FastNet(), network.arch, Flat(network.theta), Flat(network.running), None)
+    return lambda pixels: predictions(model, Images(pixels, network.mean, 0, False))
 
 
 def images(source):

@@ -10,6 +10,8 @@ import numpy as np
 from core import train
 from core.batches import Images, mean_image
 from core.labels import SoftLabels
+from core.model import Task, fresh_model
+from core.objective import Objective
 from core.recipes import Recipe
 from nets import preact_resnet as net
 from nets.preact_resnet import Architecture, block_plan
@@ -36,9 +38,9 @@ def peak_of_a_step(arch, N, size=32):
     rng = np.random.default_rng(0)
     pixels = rng.integers(256, size=(2 * N, size, size, 3), dtype=np.uint8)
     images, Y = Images(pixels, mean_image(pixels), 4, True), np.full((2 * N, 10), 0.1, np.float32)
-    task, labels = train.Task(images, None, None, None, 0), SoftLabels(Y, 1)
-    model = train.fresh_model(net, arch, rng, np)
-    steps = train.train_steps(model, task, labels, Y[0], 1.2, 0.8, 0.01, Recipe(0.01, 1.2, 0.8, batch=N), 0)
+    task, labels = Task(images, None, None, None, 0), SoftLabels(Y, 1)
+    model = fresh_model(net, arch, rng, np)
+    steps = train.theta_iterations(model, task, labels, Objective(Y[0], 1.2, 0.8), 0.01, Recipe(0.01, 1.2, 0.8, batch=N), 0)
     next(steps)
     tracemalloc.start()
     try:

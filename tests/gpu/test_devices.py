@@ -10,7 +10,9 @@ from core import train
 from core.backend import to_host
 from core.batches import augmented, batches, draws
 from core.labels import one_hot
+from core.model import fresh_model
 from core.noise import symmetric
+from core.objective import Objective
 from nets import preact_resnet as net
 from nets.preact_resnet import Architecture
 from tests.lib.arrays import distance, using
@@ -25,13 +27,13 @@ def after_steps(xp, steps=1, dtype=np.float32):
     """[theta, velocity, running statistics, Y, ring of predictions, sums of the terms] after so many steps."""
     with using(xp):
         _, task, labels = begin(xp)
-        model = train.fresh_model(net, ARCH, np.random.default_rng(1), xp)
+        model = fresh_model(net, ARCH, np.random.default_rng(1), xp)
         model = model._replace(theta=train.Flat({name: a.astype(dtype) for name, a in model.theta.views.items()}),
                                running=train.Flat({name: a.astype(dtype) for name, a in model.running.views.items()}),
                                velocity=model.velocity.astype(dtype))
         if dtype == np.float64:
             task, labels = as_double(task), labels_as_double(labels)
-        trained = train.train_steps(model, task, labels, xp.full(3, 1 / 3, dtype), 1.2, 0.8, 0.1, RECIPE, 0)
+        trained = train.theta_iterations(model, task, labels, Objective(xp.full(3, 1 / 3, dtype), 1.2, 0.8), 0.1, RECIPE, 0)
         terms = [to_host(next(trained)) for _ in range(steps)]
         return [*state(model), to_host(labels.Y), to_host(labels.ring), sum(terms)]
 
@@ -82,6 +84,6 @@ def whole_run(xp):
     """(records, arrays) of both steps of the method."""
     model, task, labels = begin(xp)
     records = list(train.joint_optimization(model, task, labels, RECIPE))
-    again = train.fresh_model(net, model.arch, np.random.default_rng(1), xp)
+    again = fresh_model(net, model.arch, np.random.default_rng(1), xp)
     records += train.retrain(again, task, labels, RECIPE)
     return [r._replace(seconds=0) for r in records], [*state(model), *state(again), to_host(labels.Y), to_host(labels.ring)]

@@ -9,6 +9,7 @@ from benchmarks.convergence import SEEDS, SMALL, measured, trained
 from core import train
 from core.batches import Images, mean_image
 from core.labels import SoftLabels, one_hot
+from core.model import Task, fresh_model
 from core.noise import symmetric_others
 from nets import preact_resnet as plain
 from nets.preact_resnet import Architecture
@@ -28,11 +29,12 @@ def end(net, seed, xp=np):
     (pixels, truth), (shown, classes) = coloured(rng, 48), coloured(rng, 24)
     images = Images(pixels, mean_image(pixels), 1, True).on(xp)
     test, nothing = (images._replace(pixels=xp.asarray(shown)), xp.asarray(classes)), xp.zeros(0, np.int64)
-    task = train.Task(images, (images._replace(pixels=images.pixels[:0]), nothing), test, xp.asarray(truth), seed)
+    task = Task(images, (images._replace(pixels=images.pixels[:0]), nothing), test, xp.asarray(truth), seed)
     labels = SoftLabels(one_hot(xp.asarray(symmetric_others(truth, 0.4, 3, rng)), 3), TOY.K)
-    first, second = (train.fresh_model(net, ARCH, np.random.default_rng([seed, step]), xp) for step in (1, 2))
-    *_, joint = train.joint_optimization(first, task, labels, TOY)
-    *_, last = train.retrain(second, task, SoftLabels(labels.Y, 1), TOY)
+    first, second = (fresh_model(net, ARCH, np.random.default_rng([seed, step]), xp) for step in (1, 2))
+    theta_epoch = getattr(net, "theta_epoch", train.theta_epoch)
+    *_, joint = train.joint_optimization(first, task, labels, TOY, theta_epoch=theta_epoch)
+    *_, last = train.retrain(second, task, SoftLabels(labels.Y, 1), TOY, theta_epoch=theta_epoch)
     return joint, last
 
 

@@ -5,9 +5,11 @@ import pytest
 from core import train
 from core.backend import to_host
 from core.batches import augmented, batches
+from core.errors import NotFinite
 from core.kernels.step import SECTIONS, Step
 from core.labels import SoftLabels, one_hot
-from core.objective import objective_backward, objective_forward, softmax
+from core.model import fresh_model
+from core.objective import Objective, objective_backward, objective_forward, softmax
 from nets import preact_resnet as plain
 from nets.preact_resnet import Architecture
 from nets.preact_resnet_gpu import GpuNet
@@ -22,14 +24,14 @@ ARCH = Architecture(classes=3, widths=(16,), blocks=(1,))
 def small(net, xp=np):
     """(model, task, labels) of the small problem of test_train, with a network that the kernels can do."""
     _, task, labels = begin(xp)
-    return train.fresh_model(net, ARCH, np.random.default_rng(0), xp), task, labels
+    return fresh_model(net, ARCH, np.random.default_rng(0), xp), task, labels
 
 
 def epochs(net, model, task, labels, numbers, recipe=RECIPE, lr=0.05, alpha=1.2, beta=0.8, xp=np):
     """The means of these epochs."""
     p, found = xp.asarray([0.2, 0.3, 0.5], np.float32), []
     for epoch in numbers:
-        found.append(getattr(net, "train_epoch", train.train_epoch)(model, task, labels, p, alpha, beta, lr, recipe, epoch))
+        found.append(getattr(net, "theta_epoch", train.theta_epoch)(model, task, labels, Objective(p, alpha, beta), lr, recipe, epoch))
         labels.end_epoch()
     return np.array(found)
 
@@ -131,7 +133,7 @@ def test_objective_gradient_and_predictions(step, size):
         labels = SoftLabels(step_.Y, 1)
         L, saved = objective_forward(z.astype(float), step_.Y[i].astype(float), step_.p.astype(float), 1.2, 0.8)
         accuracy = (z.argmax(axis=1) == step_.Y[i].argmax(axis=1)).mean()
-        labels.record(i, softmax(z), n)
+        labels.remember(i, softmax(z), n)
         scale = step_.network.scale
         np.testing.assert_allclose(dz, scale * objective_backward(1, saved), atol=1e-6 * scale, rtol=1e-4)
         np.testing.assert_allclose(step_.ring, labels.ring[0], atol=1e-6)
@@ -157,14 +159,14 @@ def test_of_a_sample_that_is_twice_in_a_batch_the_later_prediction_counts(step):
                                              ("float", "no longer finite in epoch 1")])
 def test_a_training_that_leaves_the_numbers_ends_in_one_sentence(xp, number, message):
     net = GpuNet(xp, number)
-    with using(xp), np.errstate(all="ignore"), pytest.raises(train.NotFinite, match=message):
+    with using(xp), np.errstate(all="ignore"), pytest.raises(NotFinite, match=message):
         epochs(net, *small(net, xp), [0], lr=1e30, xp=xp)
 
 
 @pytest.mark.parametrize("xp", devices())
 def test_gradients_that_do_not_fit_are_counted(xp):
     net = GpuNet(xp, "half")
-    with using(xp), np.errstate(all="ignore"), pytest.raises(train.NotFinite, match="numbers of the gradients in epoch 1 did not fit"):
+    with using(xp), np.errstate(all="ignore"), pytest.raises(NotFinite, match="numbers of the gradients in epoch 1 did not fit"):
         model, task, labels = small(net, xp)
         model.theta.views["linear.w"][...] *= 1e9
         epochs(net, model, task, labels, [0], xp=xp)
@@ -177,7 +179,7 @@ def test_parameters_that_only_the_last_step_made_infinite_are_noticed(step):
     model.velocity[0] = np.inf                           # as if the step had: the gradients and the loss are finite with lr 0
     step_.run = lambda: None
     try:
-        with pytest.raises(train.NotFinite, match="no longer finite in epoch 3"):
+        with pytest.raises(NotFinite, match="no longer finite in epoch 3"):
             step_.train_epoch(model, task, labels, np.full(3, 1 / 3, np.float32), 1.2, 0.8, 0.1, 2)
     finally:
         del step_.run

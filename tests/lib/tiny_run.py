@@ -42,7 +42,7 @@ def stopped(config, epochs, resume=False):
     """Run it, but only until so many more epochs are over."""
     done = []
 
-    def watch(records, _, step):
+    def watch(records, _, step, fold):
         for record in until_then(records):
             done.append(record)
             yield record

@@ -16,7 +16,7 @@ from tests.mutation.planted import EQUIVALENT, PLANTED
 
 ROOT = Path(__file__).parents[2]
 BY_RULE = ["core/objective.py", "core/labels.py", "core/noise.py", "core/optim.py", "core/layers.py", "core/train.py",
-           "core/batches.py", "nets/preact_resnet.py", "core/quality.py"]
+           "core/model.py", "core/measure.py", "core/batches.py", "nets/preact_resnet.py", "core/quality.py"]
 OPERATORS = {ast.Add: ("+", "-"), ast.Sub: ("-", "+"), ast.Mult: ("*", "/"), ast.Div: ("/", "*"), ast.Mod: ("%", "//"),
              ast.FloorDiv: ("//", "%"), ast.BitAnd: ("&", "|"), ast.BitOr: ("|", "&"), ast.BitXor: ("^", "|"),
              ast.LShift: ("<<", ">>"), ast.RShift: (">>", "<<"), ast.And: ("and", "or"), ast.Or: ("or", "and"),

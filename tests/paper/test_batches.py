@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from core.backend import to_host
-from core.batches import Images, augmented, batches, draws, mean_image, plain
+from core.batches import Images, augmented, batches, draws, mean_image, unaugmented
 
 SIZES = [(1, 1), (10, 1), (10, 3), (10, 5), (10, 10), (45, 8), (257, 128), (1, 4), (3, 8), (5, 7), (10, 23)]     # n, size
 
@@ -155,13 +155,13 @@ def test_plain_images_are_the_pixels_less_the_mean(xp):
     images = made()
     expected = images.pixels.astype(np.float32) / 255 - images.mean
     for rows in (slice(2, 5), np.array([4, 4, 0])):
-        x = plain(images.on(xp), rows if isinstance(rows, slice) else xp.asarray(rows))
+        x = unaugmented(images.on(xp), rows if isinstance(rows, slice) else xp.asarray(rows))
         assert np.array_equal(to_host(x), expected[rows]) and x.dtype == np.float32
 
 
 def test_without_pad_and_flip_augmented_is_plain(xp):
     images, i = made(pad=0, flip=False).on(xp), xp.asarray(np.arange(9))
-    assert np.array_equal(to_host(augmented(images, i, 1, 2)), to_host(plain(images, slice(None))))
+    assert np.array_equal(to_host(augmented(images, i, 1, 2)), to_host(unaugmented(images, slice(None))))
 
 
 def test_mean_image_is_the_mean_of_every_place_and_channel():
@@ -175,5 +175,5 @@ def test_mean_image_is_the_mean_of_every_place_and_channel():
 def test_images_are_not_changed():
     images = made()
     pixels, mean = images.pixels.copy(), images.mean.copy()
-    augmented(images, np.arange(9), 0, 0), plain(images, slice(None))
+    augmented(images, np.arange(9), 0, 0), unaugmented(images, slice(None))
     assert np.array_equal(images.pixels, pixels) and np.array_equal(images.mean, mean)

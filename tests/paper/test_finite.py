@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from core import train
+from core import finite, train
 from core.errors import InputError
 from core.finite import all_finite
 from core.parallel.launch import launch
@@ -68,7 +68,7 @@ def test_all_ranks_name_the_same(capfd):
 def test_a_training_that_stays_finite_is_computed_once(monkeypatch):
     model, task, labels = begin(np)
     calls = []
-    monkeypatch.setattr(train, "first_not_finite", lambda *args: calls.append(args))
+    monkeypatch.setattr(finite, "first_not_finite", lambda *args: calls.append(args))
     list(train.joint_optimization(model, task, labels, RECIPE))
     assert not calls and all_finite(model.theta.buffer)
     assert not all_finite(np.zeros(3), np.array([1, np.inf])) and not all_finite(np.array([np.nan]), np.zeros(2))

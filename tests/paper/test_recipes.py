@@ -1,8 +1,8 @@
 """The settings are the paper's, each says where it is from, and shortening keeps their order."""
 import pytest
 
+from core.labels import label_update
 from core.recipes import OFFICIAL, OURS, RECALLED, RECIPES, UNKNOWN, Recipe, scaled, shortened
-from core.train import label_update
 
 PUBLISHED = {"sn-70": (0.08, 1.2, 0.8), "an-40": (0.03, 0.8, 0.4)}                 # lr, alpha, beta
 

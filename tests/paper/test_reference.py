@@ -11,8 +11,9 @@ import pytest
 
 from core import train
 from core.backend import to_host
-from core.batches import Images
+from core.batches import Images, unaugmented
 from core.labels import SoftLabels, prior
+from core.model import Model, Task
 from core.objective import objective_backward, objective_forward
 from core.optim import Flat
 from nets import preact_resnet as net
@@ -31,7 +32,7 @@ def ours(case, xp):
     found = given(case)
     images = Images(case.pixels, case.mean, pad=0, flip=False).on(xp)
     held_out = images._replace(pixels=images.pixels[:1]), xp.asarray(case.truth[:1])
-    task = train.Task(images, held_out, held_out, xp.asarray(case.truth), seed=0)
+    task = Task(images, held_out, held_out, xp.asarray(case.truth), seed=0)
     found |= first_batch(case, images, xp)
     labels = SoftLabels(xp.asarray(case.Y), case.recipe.K)
     with pytest.MonkeyPatch.context() as patch:
@@ -52,7 +53,7 @@ def named(prefix, arrays):
 
 def first_batch(case, images, xp):
     rows, y = xp.asarray(case.order[0][0][0]), xp.asarray(case.Y)
-    z, cache = net.forward(moved(case.theta, xp), train.plain(images, rows), case.arch)
+    z, cache = net.forward(moved(case.theta, xp), unaugmented(images, rows), case.arch)
     terms, cache_L = objective_forward(z, y[rows], prior(case.recipe.prior, y), case.recipe.alpha, case.recipe.beta)
     dz = objective_backward(1, cache_L)
     return {"first.logits": z, **dict(zip(("first.L", "first.L_c", "first.L_p", "first.L_e"), terms)), "first.dlogits": dz,
@@ -61,7 +62,7 @@ def first_batch(case, images, xp):
 
 def run(found, step, algorithm, case, theta, task, labels, xp):
     theta = Flat(moved(theta, xp))
-    model = train.Model(net, case.arch, theta, Flat(moved(case.running, xp)), xp.zeros_like(theta.buffer))
+    model = Model(net, case.arch, theta, Flat(moved(case.running, xp)), xp.zeros_like(theta.buffer))
     for r in algorithm(model, task, labels, case.recipe):
         found[f"{step}.epoch{r.epoch}.losses"] = np.array([r.loss, r.L_c, r.L_p, r.L_e])
         found[f"{step}.epoch{r.epoch}.Y"] = labels.Y.copy()
@@ -69,7 +70,7 @@ def run(found, step, algorithm, case, theta, task, labels, xp):
     velocity.buffer[:] = model.velocity
     found |= named(f"{step}.theta", theta.views) | named(f"{step}.velocity", velocity.views)
     found |= named(f"{step}.running", model.running.views)
-    found[f"{step}.inference"] = net.predict(theta.views, model.running.views, train.plain(task.train, slice(None)), case.arch)
+    found[f"{step}.inference"] = net.predict(theta.views, model.running.views, unaugmented(task.train, slice(None)), case.arch)
 
 
 def compare(found, reference, scale, method, xp):

@@ -3,24 +3,26 @@ import math
 import time
 from functools import partial
 from itertools import islice
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from core import train
 from core.backend import to_host
-from core.batches import Images, batches, mean_image, plain
+from core.batches import Images, batches, mean_image, unaugmented
 from core.errors import InputError
-from core.labels import SoftLabels, hard_update, hard_update_top, one_hot, soft_update
+from core.labels import SoftLabels, hard_update, hard_update_top, label_update, one_hot, soft_update
+from core.measure import predictions, recovery
+from core.model import Task, fresh_model
 from core.noise import symmetric
+from core.optim import step_schedule
 from core.recipes import Recipe
 from nets import preact_resnet as net
 from nets.preact_resnet import Architecture
 
 RECIPE = Recipe(lr=0.1, alpha=1.2, beta=0.8, epochs=4, begin=2, K=2, lr2=0.1, epochs2=5, drops2=(2, 4), batch=8)
 
-UPDATES = {"soft": soft_update, "hard": hard_update, "hard-3": partial(hard_update_top, k=3)}
+UPDATES = {"soft": lambda Y, s: soft_update(s), "hard": lambda Y, s: hard_update(s), "hard-3": partial(hard_update_top, k=3)}
 
 
 def coloured(rng, n, classes=3, size=8):
@@ -38,8 +40,8 @@ def begin(xp, n=20, seed=0, noise=0.4, recipe=RECIPE, pad=1, flip=True, known=Tr
     images = Images(pixels, mean_image(pixels), pad, flip).on(xp)
     validation = (images._replace(pixels=xp.asarray(held_out)), xp.asarray(classes))
     test = (images._replace(pixels=xp.asarray(held_out[:4])), xp.asarray(classes[:4]))
-    task = train.Task(images, validation, test, xp.asarray(truth) if known else None, seed)
-    model = train.fresh_model(net, Architecture(classes=3, widths=(8,), blocks=(1,)), np.random.default_rng(seed), xp)
+    task = Task(images, validation, test, xp.asarray(truth) if known else None, seed)
+    model = fresh_model(net, Architecture(classes=3, widths=(8,), blocks=(1,)), np.random.default_rng(seed), xp)
     return model, task, SoftLabels(one_hot(xp.asarray(symmetric(truth, noise, 3, rng)), 3), recipe.K)
 
 
@@ -121,7 +123,7 @@ def test_s_of_an_evaluation_pass_is_that_of_the_plain_images_in_inference_mode(x
 
 def one_by_one(model, images, k, xp):
     """s of the image k, alone."""
-    z = net.predict(model.theta.views, model.running.views, plain(images, slice(k, k + 1)), model.arch)
+    z = net.predict(model.theta.views, model.running.views, unaugmented(images, slice(k, k + 1)), model.arch)
     return np.exp(to_host(z).astype(float)) / np.exp(to_host(z).astype(float)).sum()
 
 
@@ -129,7 +131,7 @@ def test_predictions_do_not_depend_on_how_the_images_are_cut(xp):
     model, task, _ = begin(xp)
     expected = np.concatenate([one_by_one(model, task.train, k, xp) for k in range(20)])
     for batch in (1, 7, 20, 500):
-        assert np.allclose(to_host(train.predictions(model, task.train, batch)), expected, rtol=0, atol=1e-6)
+        assert np.allclose(to_host(predictions(model, task.train, batch)), expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("algorithm", [train.joint_optimization, train.retrain])
@@ -137,8 +139,8 @@ def test_every_batch_is_augmented_as_of_its_epoch_and_recorded_with_its_share_of
     model, task, labels = begin(xp, seed=5)
     seen = []
     spied(monkeypatch, "augmented", lambda images, i, *seed_and_epoch: seen.append((to_host(i).tolist(), *seed_and_epoch)))
-    record = labels.record
-    labels.record = lambda i, s, n: (seen.append((to_host(i).tolist(), n)), record(i, s, n))
+    remember = labels.remember
+    labels.remember = lambda i, s, own: (seen.append((to_host(i).tolist(), own)), remember(i, s, own))
     assert len(list(algorithm(model, task, labels, RECIPE._replace(epochs2=4)))) == 4
     expected = [(e, i.tolist(), n) for e in range(4) for i, n in batches(20, 8, 5, e)]
     assert seen == [entry for e, i, n in expected for entry in ((i, 5, e), (i, n))]
@@ -155,19 +157,21 @@ def test_a_training_that_goes_on_ends_as_if_it_had_not_been_interrupted(done):
     assert same(*ends)
 
 
-def test_a_network_with_an_epoch_of_its_own_is_trained_by_it():
+def test_both_steps_train_by_the_epoch_that_they_are_given():
     model, task, labels = begin(np)
     asked = []
 
-    def train_epoch(*args):
-        asked.append(args[4:])
-        labels.record(np.arange(20), np.full((20, 3), 1 / 3), 20)
+    def own(*args):
+        asked.append(args[3:])
+        labels.remember(np.arange(20), np.full((20, 3), 1 / 3), 20)
         return 1, 2, 3, 4, 5
 
-    own = SimpleNamespace(train_epoch=train_epoch, predict=net.predict)
-    records = list(train.joint_optimization(model._replace(net=own), task, labels, RECIPE))
-    assert asked == [(1.2, 0.8, 0.1, RECIPE, epoch) for epoch in range(4)]
-    assert [r[3:8] for r in records] == [(1, 2, 3, 4, 5)] * 4
+    records = list(train.joint_optimization(model, task, labels, RECIPE, theta_epoch=own))
+    assert [(*objective[1:], *rest) for objective, *rest in asked] == [(1.2, 0.8, 0.1, RECIPE, epoch) for epoch in range(4)]
+    records += train.retrain(model, task, labels, RECIPE, theta_epoch=own)
+    assert [(*objective[1:], *rest) for objective, *rest in asked[4:]] == [
+        (0, 0, step_schedule(0.1, (2, 4), epoch + 1), RECIPE, epoch) for epoch in range(5)]
+    assert [r[4:9] for r in records] == [(1, 2, 3, 4, 5)] * 9
 
 
 # ---- step 2 --------------------------------------------------------------------------------------------------------
@@ -176,7 +180,7 @@ def test_retraining_leaves_the_labels_alone_and_knows_no_alpha_and_beta(xp):
     ends = []
     for alpha, beta in ((1.2, 0.8), (7, 0)):
         model, task, labels = begin(xp)
-        labels.Y = soft_update(None, (labels.Y + 0.1) / 1.3)
+        labels.Y = soft_update((labels.Y + 0.1) / 1.3)
         Y = to_host(labels.Y).copy()
         records = list(train.retrain(model, task, labels, RECIPE._replace(alpha=alpha, beta=beta, update="hard", begin=1)))
         assert np.array_equal(to_host(labels.Y), Y)
@@ -196,9 +200,9 @@ def test_random_labels_of_32_random_images_are_learnt_by_heart(xp):
     rng = np.random.default_rng(0)
     pixels, truth = rng.integers(256, size=(32, 6, 6, 3), dtype=np.uint8), xp.asarray(rng.integers(3, size=32))
     images = Images(pixels, mean_image(pixels), 0, False).on(xp)
-    model = train.fresh_model(net, Architecture(classes=3, widths=(8,), blocks=(1,)), rng, xp)
+    model = fresh_model(net, Architecture(classes=3, widths=(8,), blocks=(1,)), rng, xp)
     recipe = RECIPE._replace(epochs2=60, drops2=(), batch=16, decay=0)
-    task = train.Task(images, (images, truth), (images, truth), truth, seed=0)
+    task = Task(images, (images, truth), (images, truth), truth, seed=0)
     records = list(train.retrain(model, task, SoftLabels(one_hot(truth, 3)), recipe))
     assert records[0].loss > 0.8 and records[-1].loss < 0.02 and records[-1].accuracy == records[-1].test == 1
 
@@ -206,7 +210,7 @@ def test_random_labels_of_32_random_images_are_learnt_by_heart(xp):
 def test_labels_wrong_by_symmetric_noise_are_corrected(xp):
     recipe = RECIPE._replace(lr=0.05, epochs=12, begin=5, K=3, batch=16)
     model, task, labels = begin(xp, n=120, recipe=recipe)
-    at_start = train.recovery(labels, task.truth)
+    at_start = recovery(labels, task.truth)
     records = list(train.joint_optimization(model, task, labels, recipe))
     assert at_start < 0.8 and all(r.recovery == at_start for r in records[:4])
     assert records[-1].recovery > 0.95 and sum(r.changed for r in records) > 0.2 * 120
@@ -229,7 +233,7 @@ def test_record_says_what_can_be_counted_again(xp, monkeypatch):
         right = [y.argmax() == c for y, c in zip(to_host(labels.Y), to_host(task.truth))]
         assert math.isclose(r.recovery, sum(right) / 20)
         assert (r.step, r.epoch, r.lr) == ("joint", number, 0.1) and r.seconds > 0
-        assert all(type(value) in (str, int, float) for value in r)     # nothing of the device
+        assert r.fold is None and all(type(value) in (str, int, float) for value in r if value is not None)     # on the host
         seen.clear()
 
 
@@ -275,6 +279,7 @@ def test_loss_that_is_no_longer_finite_is_the_users_to_mend(algorithm):
 
 
 def test_names_of_the_updates():
-    assert train.label_update("soft") is soft_update and train.label_update("hard") is hard_update
-    top = train.label_update("hard-50")
+    Y, s = np.eye(2), np.array([[0.4, 0.6], [0.3, 0.7]])
+    assert np.array_equal(label_update("soft")(Y, s), s) and np.array_equal(label_update("hard")(Y, s), [[0, 1], [0, 1]])
+    top = label_update("hard-50")
     assert top.func is hard_update_top and top.keywords == {"k": 50}

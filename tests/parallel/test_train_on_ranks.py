@@ -9,6 +9,7 @@ import pytest
 from core import train
 from core.batches import Images
 from core.labels import SoftLabels
+from core.model import Model
 from core.optim import Flat
 from core.parallel.launch import launch
 from core.parallel.ranks import Serial
@@ -34,7 +35,7 @@ def trained(case, comm, dtype=np.float64):
     few = Images(task.test[0].pixels[:2], *task.test[0][1:])                # fewer test images than ranks
     task = task._replace(test=(few, task.test[1][:2]))
     theta, running = (Flat({name: a.astype(dtype) for name, a in flat.views.items()}) for flat in (model.theta, model.running))
-    model = train.Model(FastNet(comm), model.arch, theta, running, np.zeros_like(theta.buffer), comm)
+    model = Model(FastNet(comm), model.arch, theta, running, np.zeros_like(theta.buffer), comm)
     labels = SoftLabels(labels.Y.astype(dtype), RECIPE.K)                   # float64: what is left is no rounding
     records = [r._replace(step=0, seconds=0) for r in algorithm(model, task, labels, RECIPE._replace(**changes))]
     return model.theta.buffer, model.running.buffer, labels.Y, labels.ring, np.array(records, float)

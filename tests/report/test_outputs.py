@@ -14,9 +14,8 @@ from core.data.label_files import read_labels
 from core.data.table import read_table
 from core.errors import InputError
 from core.recipes import RECIPES
-from core.report import console, issues, manifest
-from core.report import results
-from core.run import Config, folder
+from core.report import console, issues, manifest, results
+from core.run import Config, Result, folder
 from nets import preact_resnet
 
 N, CLASSES = 40, ("-1", "=dog", "a,b", "'+c", "plain")
@@ -126,11 +125,11 @@ def finished(tmp_path, monkeypatch):
     soft = np.eye(5, dtype=np.float32)[P.argmax(axis=1)]                        # as a hard update leaves them
     config = Config(RECIPES["digits"]._replace(update="hard"))
     theta, running = preact_resnet.init(preact_resnet.Architecture(5, (4, 5), (1, 2)), np.random.default_rng(0))
-    result = SimpleNamespace(records=[], classes=CLASSES, images=data.train.images, index=data.train.index, paths=None, given=given,
-                             soft=soft, truth=data.train.truth, suggested=P.argmax(axis=1), corrected=P.argmax(axis=1),
-                             weights={**theta, **running}, pred_probs=P, initial=0.5, recovery=0.6)
+    verdict = quality.judge(given, soft, P, P, data.train.truth)
+    result = Result([], CLASSES, data.train.images, data.train.index, None, given, data.train.truth, soft, P, verdict,
+                    {**theta, **running}, results.summary(verdict, given, []))
     folder.begin(tmp_path, config)
-    results.save_labels(tmp_path, data, given, soft, P, config)
+    results.save_labels(tmp_path, data, given, soft, P, verdict, config.data)
     results.finish(tmp_path, result, config, "example")
     return tmp_path, result
 
@@ -191,10 +190,11 @@ def test_the_summary_says_how_well_wrong_labels_were_found(finished):
 
 def test_without_a_truth_only_the_estimate_is_told(finished):
     _, result = finished
-    result.truth, result.initial, result.recovery = None, float("nan"), float("nan")
-    outcome = results.summary(result)
-    assert "detection" not in outcome and 0 <= outcome["estimated_rate"] <= 1
-    assert "own estimate" in console.table(result) and "AUROC" not in console.table(result)
+    verdict = quality.judge(result.given, result.soft, result.pred_probs, result.pred_probs)
+    outcome = results.summary(verdict, result.given, [])
+    assert "detection" not in outcome and 0 <= outcome["estimated_rate"] <= 1 and outcome["initial"] is outcome["recovery"] is None
+    table = console.table(result._replace(truth=None, verdict=verdict, summary=outcome))
+    assert "own estimate" in table and "AUROC" not in table
 
 
 def test_without_a_truth_the_table_tells_what_is_doubted_and_what_was_corrected():

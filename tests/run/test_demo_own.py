@@ -12,7 +12,7 @@ import pytest
 import demo
 from core.report import manifest, results
 from core.run import config as run_config
-from core.run import experiment, folder
+from core.run import experiment
 from core.run.options import configuration, parser
 from tests.lib.own_data import write_image
 

@@ -9,7 +9,7 @@ from core.data.listing import KINDS, Finding
 from core.data.own import Reading, load
 from core.recipes import RECIPES, shortened
 from core.report.findings import MANY, class_table, stored_sizes, told
-from core.run import Config, dry_run, experiment, run
+from core.run import Config, dry_run, experiment, folds, run
 from core.run import config as run_config
 from nets.preact_resnet_gpu import GpuNet
 from tests.lib.emulator import COMPILER, Emulator
@@ -73,7 +73,7 @@ def test_the_memory_of_folds_is_counted_as_a_run_takes_it(tmp_path, monkeypatch)
     monkeypatch.setitem(run_config.NETS, "tiny", {"widths": (4,), "blocks": (1,)})
     for name in ("save_labels", "save_probabilities", "finish"):                 # files that are not what is measured
         monkeypatch.setattr(experiment.results, name, lambda *args: None)
-    monkeypatch.setattr(experiment.train, "predictions", lambda model, images: np.ones((len(images.pixels), 600), np.float32))
+    monkeypatch.setattr(folds, "predictions", lambda model, images: np.ones((len(images.pixels), 600), np.float32))
     data = digits.load(0, 600, 10, 10)._replace(classes=tuple(map(str, range(600))))      # labels larger than the network
     config = Config(RECIPE._replace(epochs=2, epochs2=1, begin=1, K=2, batch=64), net="tiny", ranks=1, noise="none", rate=None)
     monkeypatch.setattr(experiment, "read_data", lambda config: Reading(data))

@@ -13,11 +13,11 @@ from core.run.inputs import given_labels, read_data
 def test_step_2_begins_anew_on_the_corrected_labels_and_the_comparison_on_the_given_ones(monkeypatch):
     begun, ended = {}, {}
 
-    def joint(model, task, labels, recipe, done):
+    def joint(model, task, labels, recipe, done, theta_epoch):
         yield from retrain(model, task, labels, recipe, "joint", done)
         labels.Y = np.roll(labels.Y, 1, axis=1)
 
-    def retrain(model, task, labels, recipe, step="retrain", done=None):
+    def retrain(model, task, labels, recipe, step="retrain", done=None, theta_epoch=None):
         assert done == 0
         assert (model.theta.views["bn.gamma"] == 1).all() and (model.velocity == 0).all()
         begun[step] = model.theta.views["conv"].copy(), labels.Y.copy(), len(labels.ring)
@@ -32,7 +32,7 @@ def test_step_2_begins_anew_on_the_corrected_labels_and_the_comparison_on_the_gi
     config = Config(recipe, digits=(40, 10, 10), compare=True)
     data = read_data(config).data
     labels = given_labels(config, data)
-    _, Y, _, _, weights = trained(config, data, labels, np, Serial(), None, lambda records, epochs, step: records, print)
+    _, Y, _, _, weights = trained(config, data, labels, np, Serial(), None, lambda records, epochs, step, fold: records, print)
 
     given, corrected = one_hot(labels, 10), np.roll(one_hot(labels, 10), 1, axis=1)
     assert np.array_equal(Y, corrected) and np.array_equal(weights["conv"], ended["retrain"])

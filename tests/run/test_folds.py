@@ -6,6 +6,7 @@ from core import train
 from core.data import DataSet, Split
 from core.errors import InputError
 from core.labels import SoftLabels, one_hot
+from core.model import fresh_model
 from core.recipes import RECIPES
 from core.run import folds
 from core.run.inputs import as_task
@@ -28,7 +29,7 @@ def method(data, given, fold):
     task, arch = as_task(data, 0, np), Architecture(C, (4, 4), (1, 1))
     labels, models = SoftLabels(one_hot(given, C), RECIPE.K), []
     for train_on in (train.joint_optimization, train.retrain):
-        models.append(train.fresh_model(preact_resnet, arch, np.random.default_rng(fold), np))
+        models.append(fresh_model(preact_resnet, arch, np.random.default_rng(fold), np))
         list(train_on(models[-1], task, labels, RECIPE))
     return models[-1]
 
@@ -60,7 +61,7 @@ def test_the_network_of_a_fold_is_trained_on_the_images_of_all_others_with_their
         assert len(others.validation.labels) == len(others.test.labels) == 0
         return method(others, given, fold)
 
-    monkeypatch.setattr(train, "predictions", lambda model, images: asked.append(images) or np.full((len(images.pixels), C), 1 / C))
+    monkeypatch.setattr(folds, "predictions", lambda model, images: asked.append(images) or np.full((len(images.pixels), C), 1 / C))
     folds.out_of_sample(data, GIVEN, K, 0, learn)
     for fold, rows in enumerate(folds.dealt(GIVEN, K, C, 0), start=1):
         assert learnt[fold] == set(range(N)) - set(rows.tolist())

@@ -54,7 +54,7 @@ def test_the_epochs_that_are_over_are_not_trained_again(tmp_path):
     stopped(tiny(tmp_path), 4)
     trained, heard = [], []
 
-    def watch(records, epochs, step):
+    def watch(records, epochs, step, fold):
         for record in records:
             trained.append((record.step, record.epoch, epochs))
             yield record
@@ -100,7 +100,7 @@ def test_a_checkpoint_holds_no_pickle_and_opens_as_an_ordinary_archive(tmp_path)
 def test_checkpoints_are_not_saved_more_often_than_their_share_of_the_time(tmp_path, monkeypatch):
     monkeypatch.setattr(state, "SHARE", 1e-9)
     saved = []
-    monkeypatch.setattr(state, "save_sealed", lambda path, arrays: saved.append(state.about(arrays)["records"][-1][:2]))
+    monkeypatch.setattr(state, "save_sealed", lambda path, arrays: saved.append(state.about(arrays)["records"][-1][:3:2]))
     run(tiny(tmp_path))
     assert saved == [["joint", 1], ["joint", 3], ["retrain", 2], ["cross-entropy", 5]]
 

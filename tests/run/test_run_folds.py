@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from core.errors import InputError
+from core.measure import training_name
 from core.recipes import RECIPES
 from core.report import results
 from core.run import Config, run
@@ -44,11 +45,11 @@ def test_folds_change_the_probabilities_and_nothing_else_and_go_on_after_an_inte
     monkeypatch.setattr(results.pictures, "draw_all", lambda *args: None)
     steps = []
 
-    def stopping(records, epochs, step):
+    def stopping(records, epochs, step, fold):
         for record in records:
-            steps.append(step)
+            steps.append(training_name(step, fold))
             yield record
-            if step == "fold2.joint" and record.epoch == 2:
+            if (step, fold) == ("joint", 2) and record.epoch == 2:
                 raise KeyboardInterrupt
 
     config = CONFIG._replace(folds=2, out=str(tmp_path / "run"))
@@ -59,7 +60,7 @@ def test_folds_change_the_probabilities_and_nothing_else_and_go_on_after_an_inte
     assert (whole.corrected == plain.corrected).all()
     assert all((whole.weights[name] == plain.weights[name]).all() for name in plain.weights)
     assert list(dict.fromkeys(steps)) == ["joint", "retrain", "fold1.joint", "fold1.retrain", "fold2.joint"]
-    assert [r[:2] for r in resumed.records] == [r[:2] for r in whole.records]
+    assert [r[:3] for r in resumed.records] == [r[:3] for r in whole.records]
     for folder in ("run", "whole"):
         assert (np.load(tmp_path / folder / "pred_probs.npy") == whole.pred_probs).all()
         assert "out-of-sample: 2 trainings" in (tmp_path / folder / "manifest.json").read_text()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from core import train
+from core.model import fresh_model
 from core.parallel.launch import launch
 from nets import preact_resnet as net
 from tests.paper.test_train import RECIPE, begin, state
@@ -20,7 +21,7 @@ def digest(seed=0):
     model, task, labels = begin(np, seed=seed)
     records = list(train.joint_optimization(model, task, labels, RECIPE))
     found = [*state(model), labels.Y, labels.ring]
-    model = train.fresh_model(net, model.arch, np.random.default_rng(seed + 1), np)
+    model = fresh_model(net, model.arch, np.random.default_rng(seed + 1), np)
     records += train.retrain(model, task, labels, RECIPE)
     text = repr([r._replace(seconds=0) for r in records]).encode()
     return hashlib.sha256(b"".join([text, *(a.tobytes() for a in [*found, *state(model)])])).hexdigest()

@@ -107,7 +107,7 @@ def test_a_disk_that_refuses_ends_the_run_and_leaves_the_last_good_checkpoint(wh
 
 
 def test_a_folder_deleted_during_the_run_is_one_sentence(tiny_runs, tmp_path):  # noqa: F811
-    def watch(records, epochs, step):
+    def watch(records, epochs, step, fold):
         for record in records:
             shutil.rmtree(tmp_path / "run")
             yield record
