@@ -6,7 +6,8 @@ from core.errors import NotFinite
 
 
 def epoch_means(iterations):
-    """Decorator of a generator that trains one epoch and yields terms (5,): a function that returns their means as floats.
+    """Decorator of a generator that trains one epoch and yields the terms of each mini-batch: a function that
+    returns their means as floats.
 
     Raises NotFinite, naming mini-batch and layer, when the terms or the model are no longer finite at the epoch's end.
     """
@@ -14,9 +15,9 @@ def epoch_means(iterations):
     def means_of(model, task, labels, objective, lr, recipe, epoch):
         begun = [buffer.copy() for buffer in model.buffers()]
         again = partial(iterations, model, task, labels, objective, lr, recipe, epoch)
-        sums, number = xp_of(begun[0]).zeros(5), 0           # read at the end only: no waiting for the device
+        sums = number = 0                                    # read at the end only: no waiting for the device
         for terms in again():
-            sums += terms
+            sums = sums + terms
             number += 1
         *means, finite = read_out(*(sums / number), all_finite(sums, *model.buffers()))
         if not finite:

@@ -29,13 +29,13 @@ def prior(kind, Y):
 # ---- the update of Y, theta fixed ----------------------------------------------------------------------------------
 
 def soft_update(s):
-    """y_i = s_i:  minimises L_c over all label distributions"""
+    """y_i = s_i   Eq. (9):  minimises L_c over all label distributions"""
     return s.copy()
 
 
 # DEVIATION 7: the official code updates soft labels only; the paper compares with these (docs/paper.md)
 def hard_update(s):
-    """y_ij = 1 if j = argmax_j' s_ij', else 0:  minimises L_c over the one-hot labels"""
+    """y_ij = 1 if j = argmax_j' s_ij', else 0   Eq. (8):  minimises L_c over the one-hot labels"""
     return one_hot(s.argmax(axis=1), s.shape[1], s.dtype)
 
 
@@ -95,6 +95,7 @@ class SoftLabels:
         changed = xp_of(self.Y).zeros((), np.int64)
         if update is not None:
             before = self.Y.argmax(axis=1)
+            # DEVIATION 6: the official code divides by ten even before ten epochs are recorded (docs/paper.md)
             self.s = s = self.ring[:min(self.epochs, len(self.ring))].mean(axis=0)
             self.Y = update(self.Y, s)
             changed = (self.Y.argmax(axis=1) != before).sum()

@@ -1,12 +1,13 @@
-"""The objective of the paper, term by term:  L = L_c + alpha L_p + beta L_e,  and its gradient with respect to the logits.
+"""The objective of the paper, Eq. (5):  L = L_c + alpha L_p + beta L_e,  term by term, and its gradient with respect to the logits.
 
     z (N, C)  logits of a batch             s = softmax(z)        s_bar (C,)  mean of s over the batch
     y (N, C)  labels, rows sum to one       p (C,) prior over the classes     i runs over the N samples, j over the C classes
 
 Everything is computed from log s, because products such as y * (1 / s) are 0 * inf where s underflows. So written, terms and
-gradients are finite in float32 for logits up to +-1e4, and for a batch that has collapsed onto one class.  0 log 0 is taken as 0.
-The terms are true Kullback-Leibler divergences; the official code prints cross-entropies, which are larger by the entropies of y
-and of p (for ten classes and a uniform p: alpha ln 10) and have the same gradient.
+gradients are finite in float32 for logits up to +-1e4, and for a batch that has collapsed onto one class.  0 log 0 is 0.
+Each term computes log s for itself, so that it can be read, tested and left out alone: 10 classes cost next to nothing.
+Terms are in nats. DEVIATION 1: they are true Kullback-Leibler divergences; the official code prints cross-entropies, larger by
+the entropies of y and p (ten classes, uniform p: alpha ln 10), with the same gradient (docs/paper.md).
 """
 import math
 from typing import NamedTuple
@@ -41,7 +42,7 @@ def xlogx(x):
 # ---- L_c: the classification loss ----------------------------------------------------------------------------------
 
 def kl_forward(z, y):
-    """L_c = 1/N sum_i D_KL(y_i || s_i) = 1/N sum_ij y_ij log(y_ij / s_ij)"""
+    """L_c = 1/N sum_i D_KL(y_i || s_i) = 1/N sum_ij y_ij log(y_ij / s_ij)   Eqs. (6), (7), nats"""
     log_s = log_softmax(z)
     L_c = (xlogx(y) - y * log_s).sum() / len(z)
     return L_c, (log_s, y)
@@ -56,7 +57,7 @@ def kl_backward(dL, cache):
 # ---- L_p: the prior loss -------------------------------------------------------------------------------------------
 
 def prior_forward(z, p):
-    """L_p = D_KL(p || s_bar) = sum_j p_j log(p_j / s_bar_j),  s_bar = 1/N sum_i s_i
+    """L_p = D_KL(p || s_bar) = sum_j p_j log(p_j / s_bar_j),  s_bar = 1/N sum_i s_i   Eqs. (10), (11), nats
 
     s_bar couples the samples of a batch. It is taken over the mini-batch, as the paper does for the mean over all data.
     """
@@ -76,6 +77,7 @@ def prior_backward(dL, cache):
 
 def log_mean_exp(log_s):
     """log s_bar_j = log(1/N sum_i exp log s_ij), without leaving the logarithm"""
+    # DEVIATION 2: the official code takes log(mean s), minus infinity once a class vanishes from a batch (docs/paper.md)
     top = log_s.max(axis=0)
     return top + xp_of(log_s).log(xp_of(log_s).exp(log_s - top).sum(axis=0)) - math.log(len(log_s))
 
@@ -83,7 +85,7 @@ def log_mean_exp(log_s):
 # ---- L_e: the entropy loss -----------------------------------------------------------------------------------------
 
 def entropy_forward(z):
-    """L_e = -1/N sum_ij s_ij log s_ij"""
+    """L_e = -1/N sum_ij s_ij log s_ij   Eq. (12), nats"""
     log_s = log_softmax(z)
     s_log_s = xp_of(z).exp(log_s) * log_s
     return -s_log_s.sum() / len(z), (log_s, s_log_s)
@@ -99,7 +101,7 @@ def entropy_backward(dL, cache):
 # ---- L: their weighted sum -----------------------------------------------------------------------------------------
 
 def objective_forward(z, y, p, alpha, beta):
-    """L = L_c + alpha L_p + beta L_e;  returns ((L, L_c, L_p, L_e), cache)"""
+    """L = L_c + alpha L_p + beta L_e   Eq. (5), nats;  returns ((L, L_c, L_p, L_e), cache)"""
     L_c, cache_c = kl_forward(z, y)
     L_p, cache_p = prior_forward(z, p)
     L_e, cache_e = entropy_forward(z)

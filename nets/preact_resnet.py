@@ -45,9 +45,10 @@ class Architecture(NamedTuple):
 def block_plan(arch):
     """(name, channels in, channels out, stride, projecting) of every block, in the order of the forward pass."""
     plan, c_in = [], arch.widths[0]
-    for s, (width, blocks) in enumerate(zip(arch.widths, arch.blocks), start=1):
-        for b in range(blocks):
-            plan.append((f"stage{s}.block{b}", c_in, width, 2 if s > 1 and b == 0 else 1, b == 0))
+    for stage, (width, blocks) in enumerate(zip(arch.widths, arch.blocks), start=1):
+        for block in range(blocks):
+            stride = 2 if stage > 1 and block == 0 else 1
+            plan.append((f"stage{stage}.block{block}", c_in, width, stride, block == 0))
             c_in = width
     return plan
 

@@ -13,7 +13,7 @@ def about_classes(source, classes):
     return [Finding("empty", name) for name in sorted(named)] + [Finding("single", str(name)) for name in names[counts == 1]]
 
 
-def twins(source):
+def duplicates(source):
     """Findings about images that look the same to the network, pixel for pixel, with one label or with several."""
     rows_of = {}
     for row, key in enumerate(digests(source.images)):

@@ -11,7 +11,7 @@ import numpy as np
 
 from core.data import DataSet, Split, stratified
 from core.data.cifar10_files import FILES, FOLDER
-from core.data.duplicates import about_classes, leaks, twins
+from core.data.duplicates import about_classes, duplicates, leaks
 from core.data.source import read
 from core.data.truth import read_truth
 from core.errors import need
@@ -53,7 +53,7 @@ def load(path, seed=0, size=32, held_out=0, test=None, truth=None, store=None, j
     everything = split(source, classes, path)
     if truth is not None:
         everything = everything._replace(truth=read_truth(truth, source.listing, classes)[everything.index])
-    findings = source.listing.findings + about_classes(source, classes) + twins(source)
+    findings = source.listing.findings + about_classes(source, classes) + duplicates(source)
 
     training, validation = parts(everything, held_out, len(classes), seed)
     other, notes = everything.take(slice(0)), source.notes

@@ -11,7 +11,7 @@ MANY = 40                              # classes that are all printed
 UNEVEN = 10                            # times as many images in the largest class as in the median one: worth a line
 
 
-def told(findings, shown=SHOWN):
+def lines_about(findings, shown=SHOWN):
     """Lines: every kind of finding with its number and, first come first shown, `shown` examples."""
     counts, lines = Counter(finding.kind for finding in findings), []
     for kind in (kind for kind in KINDS if counts[kind]):

@@ -13,7 +13,7 @@ from core.labels import SoftLabels, one_hot
 from core.measure import predictions
 from core.model import fresh_model
 from core.parallel.launch import launch
-from core.report.findings import class_table, stored_sizes, told
+from core.report.findings import class_table, stored_sizes, lines_about
 from core.run.config import NETS
 from core.run.experiment import network
 from core.run.inputs import as_task
@@ -29,7 +29,7 @@ class Trial(NamedTuple):
     """What a few training steps took."""
     training: float                    # seconds for an image that is learnt from
     looking: float                     # seconds for an image that is only classified
-    held: int                          # bytes that the process has held at most, with all images; 0 where the system does not say
+    peak: int                          # bytes that the process has held at most, with all images; 0 where the system does not say
     ranks: int
     notes: tuple = ()                  # what the network that was measured has to say
 
@@ -43,7 +43,7 @@ def report(config, data, given, reading=None):
              f"images, {len(data.classes)} classes", *class_table(data, config.recipe.prior)]
     if reading and reading.shapes is not None:
         lines += ["", f"read in {duration(reading.seconds)}; {stored_sizes(reading.shapes)}; shown to the network as "
-                  f"{data.train.images.shape[2]} x {data.train.images.shape[1]}", *reading.notes, *told(reading.findings)]
+                  f"{data.train.images.shape[2]} x {data.train.images.shape[1]}", *reading.notes, *lines_about(reading.findings)]
     tried = trial(config, data, given)
     more, possible = memory_lines(config, data, tried)
     return [*lines, "", *tried.notes, *time_lines(config, data, tried), *more], possible
@@ -66,7 +66,7 @@ def trial(config, data, given):
         for _ in range(2):                                   # a GPU compiles what it has not met yet
             start = time.perf_counter()
             backend.to_host(predictions(model, task.train))
-        return Trial(last.seconds / len(rows), (time.perf_counter() - start) / len(rows), held(), comm.size, notes)
+        return Trial(last.seconds / len(rows), (time.perf_counter() - start) / len(rows), peak_memory(), comm.size, notes)
 
     return launch(steps, config.ranks if config.gpu is None else 1)
 
@@ -90,13 +90,13 @@ def memory_lines(config, data, tried):
     ring = 4 * N * C * min(config.recipe.K, config.recipe.epochs)
     labels = ring + 4 * 4 * N * C                            # Y, the given labels, the mean over the ring, the new Y
     fold, kept = fold_memory(data.train, labels, C, config.folds) if config.folds else (0, 0)
-    processes = max(0, tried.held - images)                  # the program and the network, in each process
-    needed, there = images + kept + tried.ranks * (labels + fold + processes), free() + tried.held
+    processes = max(0, tried.peak - images)                  # the program and the network, in each process
+    needed, there = images + kept + tried.ranks * (labels + fold + processes), free() + tried.peak
     shared = f", all but the images in each of {tried.ranks} processes" if tried.ranks > 1 else ""
     of_a_fold = f"a fold {size(fold)}, " if fold else ""
     lines = [f"memory   about {size(needed)}: images {size(images)}, predictions of {config.recipe.K} epochs {size(ring)}, "
              f"{of_a_fold}program and network {size(processes)}{shared}"]
-    possible = config.gpu is not None or not tried.held or needed <= there
+    possible = config.gpu is not None or not tried.peak or needed <= there
     if not possible:
         lines.append(f"This machine has {size(there)} for it, which is not enough: choose a smaller --size, --K or --batch, "
                      "or fewer --ranks")
@@ -115,7 +115,7 @@ def fold_memory(train, labels, C, K):
 
 # ---- the machine ---------------------------------------------------------------------------------------------------
 
-def held():
+def peak_memory():
     """Bytes of memory that this process has held at most; 0 where the system does not say."""
     if resource is None:
         return 0

@@ -13,7 +13,7 @@ from core.parallel.launch import launch
 from core.quality import Verdict, judge
 from core.recipes import baseline
 from core.report import results
-from core.report.findings import told
+from core.report.findings import lines_about
 from core.run import folder as run_folder
 from core.run import folds, state
 from core.run.config import NETS, check
@@ -62,7 +62,7 @@ def run(config, watch=lambda records, epochs, step, fold: records, say=lambda te
     data, given = reading.data, given_labels(config, reading.data)
 
     def main(comm):
-        if comm.rank == 0 and (found := [*reading.notes, *told(reading.findings)]):
+        if comm.rank == 0 and (found := [*reading.notes, *lines_about(reading.findings)]):
             say("\n".join(found))
         with run_folder.locked(folder) if folder and comm.rank == 0 else nullcontext():
             outcome = trained(config, data, given, xp, comm, folder, watch, say, resume)
@@ -118,7 +118,7 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
     P, verdict = s, judge(given, Y, s, s, truth, config.sure) if first else None
     if first and folder:
         results.save_labels(folder, data, given, Y, s, verdict, config.data)
-    model = step_2(task, labels)
+    model = step_2(task, labels)                             # DEVIATION 15: one program runs both steps (docs/paper.md)
     if config.folds:
         P = folds.out_of_sample(data, given, config.folds, config.seed, learn)
         if first:

@@ -1,7 +1,7 @@
-"""Out-of-sample probabilities: the images are dealt into K folds, and each fold is classified by a network that never saw it.
+"""Out-of-sample probabilities: the images are dealt into folds, and each fold is classified by a network that never saw it.
 
-Such a network is that of the whole method, both steps, on the images of all other folds: their labels, their mean image. K = 5
-takes about 5 * 4/5 = 4 times as long as the run without folds, on top of it.
+Such a network is that of the whole method, both steps, on the images of all other folds: their labels, their mean image. Five folds
+take about 5 * 4/5 = 4 times as long as the run without folds, on top of it.
 
 N training images, C classes.
 """
@@ -14,16 +14,16 @@ from core.errors import need
 from core.measure import predictions
 
 
-def check(K, N):
+def check(folds, N):
     """InputError for a number of folds into which N images cannot be dealt."""
-    need(2 <= K <= N, f"--folds {K}: choose 2 to {N}, the number of images, for example 5")
+    need(2 <= folds <= N, f"--folds {folds}: choose 2 to {N}, the number of images, for example 5")
 
 
-def dealt(given, K, classes, seed):
-    """K sorted arrays of rows, each row in one of them; their sizes differ by one at most, each has its share of every label."""
+def dealt(given, folds, classes, seed):
+    """`folds` sorted arrays of rows, each row in one of them; their sizes differ by one at most, each has its share of every label."""
     N = len(given)
-    check(K, N)
-    return stratified(given, [N // K + (k < N % K) for k in range(K)], classes, np.random.default_rng([seed, *b"folds"]))
+    check(folds, N)
+    return stratified(given, [N // folds + (k < N % folds) for k in range(folds)], classes, np.random.default_rng([seed, *b"folds"]))
 
 
 def without(data, rows):
@@ -33,13 +33,13 @@ def without(data, rows):
     return data._replace(train=data.train.take(rest), validation=nothing, test=nothing), rest
 
 
-def out_of_sample(data, given, K, seed, learn):
-    """P (N, C) float32: the probabilities of every training image by a network that never saw it. Raises InputError for a bad K.
+def out_of_sample(data, given, folds, seed, learn):
+    """P (N, C) float32: the probabilities of every training image by a network that never saw it. Raises InputError for a number that cannot be.
 
-    learn(data, given, fold) trains by the whole method on a DataSet and its given labels and returns the Model; fold: 1 .. K.
+    learn(data, given, fold) trains by the whole method on a DataSet and its given labels and returns the Model; fold: 1 .. folds.
     """
     P = np.empty((len(given), len(data.classes)), np.float32)
-    for fold, rows in enumerate(dealt(given, K, len(data.classes), seed), start=1):
+    for fold, rows in enumerate(dealt(given, folds, len(data.classes), seed), start=1):
         others, rest = without(data, rows)
         model = learn(others, given[rest], fold)
         images = Images(data.train.images[rows], mean_image(others.train.images), 0, False).on(xp_of(model.theta.buffer))

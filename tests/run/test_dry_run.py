@@ -8,7 +8,7 @@ from core.data import Split, digits
 from core.data.listing import KINDS, Finding
 from core.data.own import Reading, load
 from core.recipes import RECIPES, shortened
-from core.report.findings import MANY, class_table, stored_sizes, told
+from core.report.findings import MANY, class_table, stored_sizes, lines_about
 from core.run import Config, dry_run, experiment, folds, run
 from core.run import config as run_config
 from nets.preact_resnet_gpu import GpuNet
@@ -100,7 +100,7 @@ def test_too_little_memory_is_impossible(reading, monkeypatch):
     assert not possible and lines[1] == ("This machine has 100 MB for it, which is not enough: choose a smaller --size, --K or "
                                          "--batch, or fewer --ranks")
     assert dry_run.memory_lines(Config(RECIPE._replace(K=10**9), gpu=0), data, tried)[1]
-    assert dry_run.memory_lines(Config(RECIPE), data, tried._replace(held=0))[1]      # where the system does not say
+    assert dry_run.memory_lines(Config(RECIPE), data, tried._replace(peak=0))[1]      # where the system does not say
 
 
 def test_memory_is_what_the_system_and_the_container_leave(tmp_path):
@@ -138,10 +138,10 @@ def test_with_kernels_the_network_that_is_measured_is_the_one_on_the_kernels_or_
 
 def test_findings_are_told_by_kind_with_a_few_examples():
     findings = [*(Finding("hidden", f"f{i}") for i in range(7)), Finding("contradiction", "a\nb", "c"), *[Finding("other", "x")] * 5]
-    assert told(findings) == [
+    assert lines_about(findings) == [
         f"     1  {KINDS['contradiction']}", "          a\\u000ab: c", f"     5  {KINDS['other']}", *["          x"] * 5,
         f"     7  {KINDS['hidden']}", *[f"          f{i}" for i in range(5)], "          and 2 more"]
-    assert told([]) == []
+    assert lines_about([]) == []
 
 
 def data_of(labels, C):
