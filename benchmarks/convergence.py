@@ -22,10 +22,10 @@ from core.files import save_text
 from core.labels import SoftLabels, one_hot
 from core.model import fresh_model
 from core.recipes import RECIPES, Recipe
-from core.run.config import NETS, Config
+from core.run.config import Config
 from core.run.inputs import as_task, given_labels, read_data
 from nets import preact_resnet
-from nets.preact_resnet import Architecture
+from nets.families import architecture
 from nets.preact_resnet_gpu import GpuNet
 
 OUT = Path(__file__).parent / "results" / "kernels-convergence.md"
@@ -48,7 +48,7 @@ def trained(config, xp, path, seed):
     data, recipe = read_data(config).data, config.recipe
     data = few(data) if config == SMALL else data
     net = GpuNet(xp, path.split()[-1]) if path.startswith("kernels") else preact_resnet
-    task, arch = as_task(data, seed, xp), Architecture(classes=len(data.classes), **NETS[config.net])
+    task, arch = as_task(data, seed, xp), architecture(config.net, len(data.classes))
     given = one_hot(xp.asarray(given_labels(config, data)), len(data.classes))
 
     def model(step):

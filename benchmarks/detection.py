@@ -24,10 +24,9 @@ from core.model import fresh_model
 from core.parallel.launch import launch
 from core.recipes import baseline
 from core.run import folds
-from core.run.config import NETS
 from core.run.inputs import as_task, given_labels, read_data
 from core.run.resume import stored
-from nets.preact_resnet import Architecture
+from nets.families import architecture
 from nets.preact_resnet_fast import FastNet
 
 
@@ -36,7 +35,7 @@ def plain_training(config, data, epochs, comm):
     recipe = baseline(config.recipe)
     recipe = recipe._replace(epochs2=epochs, drops2=(epochs // 3, 2 * epochs // 3))
     given, classes = given_labels(config, data), len(data.classes)
-    model = fresh_model(FastNet(comm), Architecture(classes=classes, **NETS[config.net]), np.random.default_rng(config.seed), np,
+    model = fresh_model(FastNet(comm), architecture(config.net, classes), np.random.default_rng(config.seed), np,
                               comm)
     labels, losses = SoftLabels(one_hot(given, classes), 1), []
     for _ in train.retrain(model, as_task(data, config.seed, np), labels, recipe):

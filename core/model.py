@@ -59,5 +59,7 @@ class Task(NamedTuple):
 
 def fresh_model(net, arch, rng, xp, comm=Serial()):
     """A Model with new weights on the device of xp."""
-    theta, running = (Flat({name: to_device(a, xp) for name, a in arrays.items()}) for arrays in net.init(arch, rng))
+    theta, running = ({name: to_device(a, xp) for name, a in arrays.items()} for arrays in net.init(arch, rng))
+    theta = Flat(theta)
+    running = Flat(running, empty=theta.buffer[:0])          # a network without batch normalisation has no statistics
     return Model(net, arch, theta, running, xp.zeros_like(theta.buffer), comm)

@@ -9,11 +9,11 @@ from core.backend import xp_of
 class Flat:
     """One buffer, and the named arrays as views into it, in the order of the dictionary given.
 
-    A change of the buffer changes the views, and the other way round.
+    A change of the buffer changes the views, and the other way round. `empty`: the buffer where there are no arrays.
     """
 
-    def __init__(self, arrays):
-        self.buffer = flatten(arrays.values())
+    def __init__(self, arrays, empty=None):
+        self.buffer = flatten(arrays.values()) if arrays else empty
         self.views, start = {}, 0
         for name, array in arrays.items():
             self.views[name] = self.buffer[start:start + array.size].reshape(array.shape)

@@ -24,9 +24,9 @@ from core import train  # noqa: E402
 from core.labels import SoftLabels, one_hot  # noqa: E402
 from core.objective import xlogx  # noqa: E402
 from core.recipes import RECIPES  # noqa: E402
-from core.run.config import NETS, Config  # noqa: E402
+from core.run.config import Config  # noqa: E402
 from core.run.inputs import as_task, given_labels, read_data  # noqa: E402
-from nets.preact_resnet import Architecture  # noqa: E402
+from nets.families import architecture  # noqa: E402
 from nets.preact_resnet_fast import FastNet  # noqa: E402
 
 matplotlib.use("Agg")
@@ -85,7 +85,7 @@ def beginning(images, rate):
     """(task, given labels, true labels, fresh model) for digits with symmetric noise."""
     config = Config(RECIPES["digits"], noise="symmetric", rate=rate, digits=(images, 10, 1000), seed=SEED)
     data = read_data(config).data
-    model = fresh_model(FastNet(), Architecture(classes=C, **NETS["small"]), np.random.default_rng(SEED), np)
+    model = fresh_model(FastNet(), architecture("small", C), np.random.default_rng(SEED), np)
     return as_task(data, SEED, np), given_labels(config, data), data.train.labels, model
 
 

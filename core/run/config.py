@@ -6,12 +6,8 @@ from core import backend
 from core.data import own
 from core.errors import need
 from core.recipes import Recipe
+from nets.families import NETS
 
-NETS = {                               # widths and blocks of each stage
-    "paper": dict(widths=(32, 64, 128), blocks=(5, 5, 5)),          # PreAct ResNet-32
-    "medium": dict(widths=(32, 64, 128), blocks=(1, 1, 1)),
-    "small": dict(widths=(16, 32, 64), blocks=(1, 1, 1)),
-}
 RATED = ("symmetric", "symmetric-others", "asymmetric", "pair")
 AUGMENTS = ("both", "crop", "flip", "none")
 FROM_FILE = ("matrix", "labels")
@@ -34,7 +30,7 @@ class Config(NamedTuple):
     class_map: dict = None             # for asymmetric
     augment: str = "both"              # images are shown shifted ("crop"), mirrored ("flip"), both, or as they are ("none")
     sure: float = 0                    # a label is corrected only where the new one has at least this probability
-    net: str = "small"                 # one of NETS
+    net: str = "small"                 # one of nets.families.NETS
     gpu: int = None                    # device number; None: NumPy
     precision: str = "tf32"            # of matrix products on the GPU, one of backend.PRECISIONS
     kernels: str = None                # own CUDA kernels that store half or float; None: CuPy's array functions

@@ -2,7 +2,8 @@
 import math
 
 from core.quality import correct
-from core.run.config import NETS, RATED
+from core.run.config import RATED
+from nets.families import NETS
 
 
 def description(config, data, given, ranks):

@@ -13,11 +13,9 @@ from core.labels import SoftLabels, one_hot
 from core.measure import predictions
 from core.model import fresh_model
 from core.parallel.launch import launch
-from core.report.findings import class_table, stored_sizes, lines_about
-from core.run.config import NETS
-from core.run.experiment import network
+from core.report.findings import class_table, lines_about, stored_sizes
 from core.run.inputs import as_task
-from nets.preact_resnet import Architecture
+from nets.families import architecture, functions_for
 
 try:
     import resource
@@ -54,12 +52,12 @@ def trial(config, data, given):
     xp = np if config.gpu is None else backend.use_gpu(config.gpu, config.precision)
     rows = np.arange(min(2 * config.recipe.batch, len(given)))
     small = data._replace(train=data.train.take(rows), validation=data.train.take(rows[:0]), test=data.train.take(rows[:0]))
-    arch = Architecture(classes=len(data.classes), **NETS[config.net])
+    arch = architecture(config.net, len(data.classes))
     recipe = config.recipe._replace(epochs=2, begin=2, K=1)
 
     def steps(comm):
         task, notes = as_task(small, config.seed, xp), []
-        net, theta_epoch = network(config, arch, xp, comm, notes.append)
+        net, theta_epoch = functions_for(arch, xp, comm, config.kernels, notes.append)
         model = fresh_model(net, arch, np.random.default_rng(config.seed), xp, comm)
         labels = SoftLabels(one_hot(backend.to_device(given[rows], xp), len(data.classes)), 1)
         *_, last = train.joint_optimization(model, task, labels, recipe, theta_epoch=theta_epoch)

@@ -16,13 +16,10 @@ from core.report import results
 from core.report.findings import lines_about
 from core.run import folder as run_folder
 from core.run import folds, state
-from core.run.config import NETS, check
+from core.run.config import check
 from core.run.description import description
 from core.run.inputs import as_task, given_labels, read_data
-from nets import preact_resnet
-from nets.preact_resnet import Architecture
-from nets.preact_resnet_fast import FastNet
-from nets.preact_resnet_gpu import net_for
+from nets.families import architecture, functions_for
 
 
 class Result(NamedTuple):
@@ -83,8 +80,8 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
     progress, notes = state.opened(folder, config, data, given, comm, resume)
     if first:
         say("\n".join([description(config, data, given, comm.size), *notes]))
-    arch = Architecture(classes=len(data.classes), **NETS[config.net])
-    net, theta_epoch = network(config, arch, xp, comm, say)
+    arch = architecture(config.net, len(data.classes))
+    net, theta_epoch = functions_for(arch, xp, comm, config.kernels, say)
     task = as_task(data, config.seed, xp)
 
     def training(algorithm, task, labels, step, epochs, *args, fold=None):
@@ -141,14 +138,3 @@ def finished(config, data, given, folder, records, Y, P, verdict, weights):
         results.finish(folder, result, config, data.name + made)
         state.remove(folder)
     return result
-
-
-def network(config, arch, xp, comm, say):
-    """(the network's functions, how it trains for one epoch): the only place that chooses.
-
-    On the CPU the fast functions; on a GPU the readable ones, or the kernels where --kernels asks for them and they can be used.
-    """
-    if xp is np:
-        return FastNet(comm), train.theta_epoch
-    kernels = net_for(xp, arch, say, config.kernels) if config.kernels else None
-    return (kernels, kernels.theta_epoch) if kernels else (preact_resnet, train.theta_epoch)

@@ -9,8 +9,9 @@ from core.data.source import listed
 from core.errors import need
 from core.noise import CIFAR10_MAP
 from core.recipes import RECIPES, scaled, shortened
-from core.run.config import AUGMENTS, NETS, NOISES, RATED, Config, check
+from core.run.config import AUGMENTS, NOISES, RATED, Config, check
 from core.run.folder import free_name
+from nets.families import NETS
 
 DESCRIPTION = """Learning with noisy labels: better labels and a trained network from images whose labels cannot be trusted.
 

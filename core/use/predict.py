@@ -22,7 +22,7 @@ from core.report.console import aligned
 from core.report.manifest import checked
 from core.report.numbers import percent
 from nets import safetensors_file as export
-from nets.preact_resnet_fast import FastNet
+from nets.families import on_processors
 
 PIECE = 500                            # images in memory at a time
 SHOWN = 20                             # lines of the table
@@ -84,7 +84,7 @@ def classified(source, network, jobs):
 
 def ready(network):
     """pixels (n, S, S, 3) uint8 -> probabilities (n, C), as the training itself measures its network"""
-    model = Model(FastNet(), network.arch, Flat(network.theta), Flat(network.running), None)
+    model = Model(on_processors(network.arch), network.arch, Flat(network.theta), Flat(network.running), None)
     return lambda pixels: predictions(model, Images(pixels, network.mean, 0, False))
 
 

@@ -9,8 +9,8 @@ from core.files import newest
 from core.recipes import Recipe
 from core.report import results
 from core.run import Config, experiment, run, state
-from core.run import config as run_config
 from core.run import folder as run_folder
+from nets import families
 
 RECIPE = Recipe(lr=0.05, alpha=1.2, beta=0.8, epochs=3, begin=2, K=2, lr2=0.05, epochs2=2, drops2=(1,), batch=16, prior="given",
                 update="hard-9")
@@ -22,7 +22,7 @@ VARYING = ("seconds", "out", "log.jsonl", "config.json", "model.safetensors")   
 def tiny_runs():
     """A net of one block, the data drawn once, no pictures, no waiting for the disk, and a checkpoint after every epoch."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(run_config.NETS, "tiny", {"widths": (4,), "blocks": (1,)})
+        patch.setitem(families.NETS, "tiny", {"widths": (4,), "blocks": (1,)})
         reading = experiment.read_data(tiny("-"))
         patch.setattr(experiment, "read_data", lambda config: reading)
         patch.setattr(results.pictures, "draw_all", lambda *args: None)

@@ -13,6 +13,7 @@ from core import recipes
 from core.report import console, manifest
 from core.run import config as run_config
 from core.run import folder, options
+from nets import families
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,7 +71,7 @@ def test_the_weights_are_those_of_the_network_of_step_2(finished):
     data = digits.load(3, *settings["digits"])
     with np.load(out / "weights.npz") as weights:
         weights = dict(weights)
-    arch = preact_resnet.Architecture(classes=10, **run_config.NETS["small"])
+    arch = preact_resnet.Architecture(classes=10, **families.NETS["small"])
     x = data.test.images.astype(np.float32) / 255 - mean_image(data.train.images)
     accuracy = (preact_resnet.predict(weights, weights, x, arch).argmax(axis=1) == data.test.labels).mean()
     last = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines() if '"retrain"' in line][-1]

@@ -11,9 +11,9 @@ import pytest
 
 import demo
 from core.report import manifest, results
-from core.run import config as run_config
 from core.run import experiment
 from core.run.options import configuration, parser
+from nets import families
 from tests.lib.own_data import write_image
 
 CLASSES = ("ant", "bee", "cat")
@@ -25,7 +25,7 @@ N = 24
 def tiny_network():
     """A net of one block, and no waiting for the disk, which only matters when the power fails."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(run_config.NETS, "small", {"widths": (4,), "blocks": (1,)})
+        patch.setitem(families.NETS, "small", {"widths": (4,), "blocks": (1,)})
         patch.setattr(os, "fsync", lambda file: None)
         yield
 

@@ -8,9 +8,9 @@ from core.data import Split, digits
 from core.data.listing import KINDS, Finding
 from core.data.own import Reading, load
 from core.recipes import RECIPES, shortened
-from core.report.findings import MANY, class_table, stored_sizes, lines_about
+from core.report.findings import MANY, class_table, lines_about, stored_sizes
 from core.run import Config, dry_run, experiment, folds, run
-from core.run import config as run_config
+from nets import families
 from nets.preact_resnet_gpu import GpuNet
 from tests.lib.emulator import COMPILER, Emulator
 from tests.lib.own_data import picture, write_folder, write_image
@@ -70,7 +70,7 @@ def test_the_ring_is_counted_to_the_byte(reading):
 
 
 def test_the_memory_of_folds_is_counted_as_a_run_takes_it(tmp_path, monkeypatch):
-    monkeypatch.setitem(run_config.NETS, "tiny", {"widths": (4,), "blocks": (1,)})
+    monkeypatch.setitem(families.NETS, "tiny", {"widths": (4,), "blocks": (1,)})
     for name in ("save_labels", "save_probabilities", "finish"):                 # files that are not what is measured
         monkeypatch.setattr(experiment.results, name, lambda *args: None)
     monkeypatch.setattr(folds, "predictions", lambda model, images: np.ones((len(images.pixels), 600), np.float32))
@@ -126,7 +126,7 @@ def test_the_estimated_time_is_about_the_time_that_a_run_takes():
 @pytest.mark.parametrize("widths, used", [((16,), True), ((24,), False)])
 def test_with_kernels_the_network_that_is_measured_is_the_one_on_the_kernels_or_it_says_why_not(monkeypatch, widths, used):
     met = []
-    monkeypatch.setitem(run_config.NETS, "tiny", {"widths": widths, "blocks": (1,)})
+    monkeypatch.setitem(families.NETS, "tiny", {"widths": widths, "blocks": (1,)})
     monkeypatch.setattr(dry_run.backend, "use_gpu", lambda *_: Emulator())
     monkeypatch.setattr(GpuNet, "step_for", lambda net, *args, made=GpuNet.step_for: met.append(net.number) or made(net, *args))
     config = Config(RECIPE._replace(batch=4), net="tiny", gpu=0, kernels="float", digits=(8, 4, 4))

@@ -1,0 +1,36 @@
+"""The networks by name, and the functions that run them on processors or on a GPU: the one place that chooses."""
+import numpy as np
+
+from core import train
+from nets import preact_resnet
+from nets.preact_resnet import Architecture
+from nets.preact_resnet_fast import FastNet
+from nets.preact_resnet_gpu import net_for
+
+NETS = {                               # widths and blocks of each stage
+    "paper": dict(widths=(32, 64, 128), blocks=(5, 5, 5)),          # PreAct ResNet-32
+    "medium": dict(widths=(32, 64, 128), blocks=(1, 1, 1)),
+    "small": dict(widths=(16, 32, 64), blocks=(1, 1, 1)),
+}
+
+
+def architecture(name, classes):
+    """The Architecture of that name for so many classes."""
+    return Architecture(classes=classes, **NETS[name])
+
+
+def on_processors(arch, comm=None):
+    """The fastest functions for this architecture on the CPU."""
+    return FastNet(comm)
+
+
+def functions_for(arch, xp, comm, kernels=None, say=print):
+    """(the network's functions, theta_epoch: how it trains for one epoch) on the device of xp.
+
+    On a GPU the readable functions, or the kernels that store `kernels` ("half" or "float") where the GPU can run them; say(text)
+    hears why not.
+    """
+    if xp is np:
+        return on_processors(arch, comm), train.theta_epoch
+    net = net_for(xp, arch, say, kernels) if kernels else None
+    return (net, net.theta_epoch) if net else (preact_resnet, train.theta_epoch)
