@@ -1,4 +1,4 @@
-"""The images of one folder or table as an array, decoded or as they were stored by an earlier run.
+"""What a path names, decided once: digits, CIFAR-10, or a folder or table of images; and those images as an array.
 
 S pixels to the side of an image, n images that the source names, N of them that can be read.
 """
@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from core.data import cache
+from core.data.cifar10_files import FILES, FOLDER
 from core.data.folder import scan
 from core.data.images import FEW, decode
 from core.data.listing import Finding
@@ -19,6 +20,13 @@ from core.errors import InputError, need
 
 
 class Source(NamedTuple):
+    """What the data are and where."""
+    kind: str                          # digits, cifar10 or own
+    path: str
+    listing: object = None             # core.data.listing.Listing of own images
+
+
+class Decoded(NamedTuple):
     """The images of one folder or table."""
     images: np.ndarray                 # (N, S, S, 3) uint8
     labels: list                       # N names of classes
@@ -29,9 +37,24 @@ class Source(NamedTuple):
     notes: list                        # what to know about the reading itself
 
 
-def read(path, size, store, jobs):
-    """Source of a folder or a table. Raises InputError when there is no image in it that can be read."""
-    listing = listed(path)
+def open_source(path):
+    """The Source that `--data` names. Own images are listed here, and nowhere else. Raises InputError."""
+    if path == "digits":
+        return Source("digits", path)
+    return Source("cifar10", path) if is_cifar(path) else Source("own", path, listed(path))
+
+
+def is_cifar(path):
+    """Whether `path` is to be read as CIFAR-10: one of its files or an archive, or a folder with any of its files."""
+    path = Path(path)
+    if path.is_dir():
+        return path.name == FOLDER or (path / FOLDER).is_dir() or any((path / name).is_file() for name in FILES)
+    return path.name.lower().endswith((".tar.gz", ".tgz"))
+
+
+def read(path, size, store, jobs, listing=None):
+    """Decoded images of a folder or a table, listed before or now. Raises InputError when none of them can be read."""
+    listing = listing or listed(path)
     need(listing.paths, f"{path} has no images: give a folder with a folder of images for each class, or a .csv table "
          "with the columns path and label")
     images, shapes, reasons, notes = pixels(path, listing, size, store, jobs)
@@ -41,7 +64,7 @@ def read(path, size, store, jobs):
         if new != old:
             images[new] = images[old]
     listing.findings.extend(Finding("unreadable", listing.paths[row], reason) for row, reason in sorted(reasons.items()))
-    return Source(images[:len(good)], [listing.labels[row] for row in good], np.array(listing.index)[good],
+    return Decoded(images[:len(good)], [listing.labels[row] for row in good], np.array(listing.index)[good],
                   np.array(listing.paths)[good], shapes[good], listing, notes)
 
 

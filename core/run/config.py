@@ -3,7 +3,6 @@ import math
 from typing import NamedTuple
 
 from core import backend
-from core.data import own
 from core.errors import need
 from core.recipes import Recipe
 from nets.families import NETS
@@ -43,8 +42,8 @@ class Config(NamedTuple):
     force: bool = False                # replace a run that is there
 
 
-def check(config):
-    """InputError for settings that cannot be meant. Names are those of the command line."""
+def check(config, kind):
+    """InputError for settings that cannot be meant, for data of a kind (core/data/source.py). Names are those of the command line."""
     r = config.recipe
     need(config.noise in NOISES and config.net in NETS, f"the noise must be one of {NOISES} and the net one of {tuple(NETS)}")
     need(config.noise not in RATED or (config.rate is not None and 0 <= config.rate <= 1),
@@ -57,9 +56,8 @@ def check(config):
     need(config.augment in AUGMENTS, f"--augment {config.augment}: choose one of {', '.join(AUGMENTS)}")
     need(0 <= config.sure <= 1, f"--sure {config.sure}: give a probability, 0 to 1")
     need(config.seed >= 0, f"--seed {config.seed}: the seed is a whole number from 0 on")
-    is_own = config.data != "digits" and not own.is_cifar(config.data)
-    need(config.subset is None or not (is_own or config.data == "digits"), "--subset is for CIFAR-10 (--data PATH)")
-    need(is_own or (config.size, config.test, config.truth, config.held_out, config.cache) == (None,) * 5,
+    need(config.subset is None or kind == "cifar10", "--subset is for CIFAR-10 (--data PATH)")
+    need(kind == "own" or (config.size, config.test, config.truth, config.held_out, config.cache) == (None,) * 5,
          "--size, --test, --truth, --held-out and --cache are for your own images (--data PATH)")
     need(config.kernels is None or config.gpu is not None, "--kernels is for --gpu")
     need(config.precision in backend.PRECISIONS, f"--precision {config.precision}: choose {' or '.join(backend.PRECISIONS)}")

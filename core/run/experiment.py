@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core import backend, train
+from core.data.source import open_source
 from core.labels import SoftLabels, one_hot
 from core.measure import training_name
 from core.model import fresh_model
@@ -43,19 +44,21 @@ class Result(NamedTuple):
     recovery = property(lambda self: self.verdict.recovery)
 
 
-def run(config, watch=lambda records, epochs, step, fold: records, say=lambda text: None, resume=False):
+def run(config, watch=lambda records, epochs, step, fold: records, say=lambda text: None, resume=False,
+        source=None):
     """Run the experiment and return its Result.
 
     watch(records, epochs, step, fold) is put around every training and has to pass its records on; say(text) hears what is to be
-    said before. Files go to config.out; resume: from the state of the run that is there. Raises InputError for whatever the
-    caller has to mend.
+    said before. Files go to config.out; resume: from the state of the run that is there; source: of config.data, if it has been
+    opened. Raises InputError for whatever the caller has to mend.
     """
-    check(config)
+    source = source or open_source(config.data)
+    check(config, source.kind)
     xp = np if config.gpu is None else backend.use_gpu(config.gpu, config.precision)
     folder = None if config.out is None else Path(config.out)
     if folder and not resume:
         run_folder.check_free(folder, config)
-    reading = read_data(config)
+    reading = read_data(config, source)
     data, given = reading.data, given_labels(config, reading.data)
 
     def main(comm):

@@ -5,23 +5,25 @@ from core import noise
 from core.batches import Images, mean_image
 from core.data import cifar10, digits, own
 from core.data.label_files import read_labels, read_matrix
+from core.data.source import open_source
 from core.errors import need
 from core.model import Task
 from core.parallel.processors import available_processors
 from core.run import folds
 
 
-def read_data(config):
-    """Reading (core/data/own.py) of the data that the configuration names."""
-    if config.data == "digits":
+def read_data(config, source=None):
+    """Reading (core/data/own.py) of the data that the configuration names; source: of config.data, if it has been opened."""
+    source = source or open_source(config.data)
+    if source.kind == "digits":
         reading = own.Reading(digits.load(config.seed, *config.digits))
-    elif own.is_cifar(config.data):
+    elif source.kind == "cifar10":
         data = cifar10.load(config.data, config.seed, config.subset)
         official = cifar10.is_official(config.data)
         reading = own.Reading(data if official else data._replace(name=f"{data.name} (not the official pixels)"))
     else:
         reading = own.load(config.data, config.seed, config.size or 32, config.held_out or 0, config.test, config.truth,
-                           store=config.cache, jobs=config.ranks or available_processors())
+                           store=config.cache, jobs=config.ranks or available_processors(), listing=source.listing)
     data = reading.data
     if config.noise not in ("none", "labels") and data.train.truth is None:        # labels that are made wrong on purpose are
         data = data._replace(train=data.train._replace(truth=data.train.labels))   # taken to be true before

@@ -4,8 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from core import backend
-from core.data import own
-from core.data.source import listed
+from core.data.source import is_cifar, listed
 from core.errors import need
 from core.noise import CIFAR10_MAP
 from core.recipes import RECIPES, scaled, shortened
@@ -124,7 +123,7 @@ def parser():
 
 def configuration(args):
     """The Config that the arguments ask for; InputError where they do not fit together. core.run.check looks at the values."""
-    kind_of_data = "digits" if args.data == "digits" else "cifar10" if own.is_cifar(args.data) else "own"
+    kind_of_data = "digits" if args.data == "digits" else "cifar10" if is_cifar(args.data) else "own"
     need(not args.quick or (kind_of_data == "digits" and args.recipe is None),
          "--quick has its own data and recipe: leave --data and --recipe away")
     name = args.recipe or ("quick" if args.quick else {"digits": "digits", "cifar10": "sn-50", "own": "unknown"}[kind_of_data])
@@ -147,7 +146,7 @@ def configuration(args):
         compare=args.compare, out=args.out or str(free_name("runs", f"{label}-seed{args.seed}")), force=args.force)
     if args.quick:
         config = config._replace(digits=QUICK)
-    check(config)
+    check(config, kind_of_data)
     return config
 
 
@@ -170,7 +169,7 @@ def recipe_of(args, name):
 
 def fitted(recipe, data):
     """The recipe for as many images as `data`, a folder or table, names; where its classes are uneven, with their frequencies."""
-    need(data != "digits" and not own.is_cifar(data), "--recipe unknown is for your own images: name them with --data")
+    need(data != "digits" and not is_cifar(data), "--recipe unknown is for your own images: name them with --data")
     n = Counter(listed(data).labels)
     recipe = scaled(recipe, sum(n.values()))
     return recipe._replace(prior="given") if n and max(n.values()) > UNEVEN * min(n.values()) else recipe

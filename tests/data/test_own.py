@@ -6,7 +6,8 @@ import pytest
 
 from core.data import own
 from core.data.images import decode_one
-from core.data.own import is_cifar, load
+from core.data.own import load
+from core.data.source import is_cifar, open_source
 from core.errors import InputError
 from tests.lib.own_data import kinds, picture, write_folder, write_image, write_table
 
@@ -148,6 +149,14 @@ def test_what_is_cifar_10(root, tmp_path):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "b" / "data_batch_3").write_bytes(b"")
     assert all(is_cifar(tmp_path / name) for name in ("cifar-10-batches-py", "a", "b"))
+    assert [open_source(path)[:2] for path in ("digits", tmp_path / "b")] == [("digits", "digits"), ("cifar10", tmp_path / "b")]
+
+
+def test_own_images_are_listed_when_the_source_is_opened_and_not_again(root, monkeypatch):
+    source = open_source(root)
+    assert source.kind == "own" and len(source.listing.paths) == 12
+    monkeypatch.setattr("core.data.source.listed", None)
+    assert (load(root, size=8, listing=source.listing).data.train.labels >= 0).all()
 
 
 def test_the_users_files_are_left_alone(root, tmp_path):

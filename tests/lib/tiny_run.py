@@ -24,7 +24,7 @@ def tiny_runs():
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(families.NETS, "tiny", {"widths": (4,), "blocks": (1,)})
         reading = experiment.read_data(tiny("-"))
-        patch.setattr(experiment, "read_data", lambda config: reading)
+        patch.setattr(experiment, "read_data", lambda config, source=None: reading)
         patch.setattr(results.pictures, "draw_all", lambda *args: None)
         patch.setattr(run_folder, "environment", dict)
         patch.setattr(state, "environment", dict)

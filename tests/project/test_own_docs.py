@@ -166,7 +166,7 @@ def test_mistakes_on_the_command_line_are_answered_as_the_page_says(arguments, t
 @pytest.mark.parametrize("change", [{"net": "large"}, {"augment": "turn"}, {"precision": "half"}])
 def test_mistakes_in_python_are_answered_as_the_page_says(change):
     with pytest.raises(InputError) as caught:
-        check(Config(recipes.RECIPES["quick"])._replace(**{"noise": "none", "rate": None, **change}))
+        check(Config(recipes.RECIPES["quick"])._replace(**{"noise": "none", "rate": None, **change}), "digits")
     assert is_told(str(caught.value))
 
 

@@ -76,7 +76,7 @@ def test_the_memory_of_folds_is_counted_as_a_run_takes_it(tmp_path, monkeypatch)
     monkeypatch.setattr(folds, "predictions", lambda model, images: np.ones((len(images.pixels), 600), np.float32))
     data = digits.load(0, 600, 10, 10)._replace(classes=tuple(map(str, range(600))))      # labels larger than the network
     config = Config(RECIPE._replace(epochs=2, epochs2=1, begin=1, K=2, batch=64), net="tiny", ranks=1, noise="none", rate=None)
-    monkeypatch.setattr(experiment, "read_data", lambda config: Reading(data))
+    monkeypatch.setattr(experiment, "read_data", lambda config, source=None: Reading(data))
     without, found = peak(config, tmp_path / "0"), peak(config._replace(folds=4), tmp_path / "4")
     assert sum(dry_run.fold_memory(data.train, 6 * 4 * 600 * 600, 600, 4)) == pytest.approx(found - without, rel=0.1)
     line, = dry_run.memory_lines(config._replace(folds=4), data, dry_run.Trial(1, 1, 0, 2))[0]

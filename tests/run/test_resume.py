@@ -112,7 +112,7 @@ def other_data(folder, monkeypatch):
     data = reading.data
     pixels = data.train.images.copy()
     pixels[3, 4, 5, 0] ^= 1
-    monkeypatch.setattr(experiment, "read_data", lambda config: reading._replace(
+    monkeypatch.setattr(experiment, "read_data", lambda config, source=None: reading._replace(
         data=data._replace(train=data.train._replace(images=pixels))))
 
 

@@ -90,7 +90,7 @@ def test_options_of_a_run_beside_a_sweep_are_refused(tmp_path, capsys, arguments
 def test_every_run_has_one_process_and_the_gpu_none_of_the_cpus(tmp_path, monkeypatch, line, ranks):
     """The settings that a sweep makes pass the check of every run."""
     started = []
-    monkeypatch.setattr(sweep, "run", lambda config, resume: (run_config.check(config), started.append(config)))
+    monkeypatch.setattr(sweep, "run", lambda config, resume: (run_config.check(config, "digits"), started.append(config)))
     config = options.configuration(options.parser().parse_args(line.split()))
     _, errors = sweep.sweep([(line, config)], tmp_path, jobs=1)
     assert errors == [] and [c.ranks for c in started] == [ranks]
