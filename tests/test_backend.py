@@ -109,7 +109,7 @@ def test_products_have_the_precision_asked_for_and_float32_if_nothing_is_said(in
 
 
 @pytest.mark.parametrize("capability, override", [("75", None), ("90", "0")], ids=["older than Ampere", "forbidden"])
-def test_a_gpu_without_tf32_is_refused_in_one_sentence_if_it_was_asked_for(installed, monkeypatch, capability, override):
+def test_a_gpu_without_tf32_is_refused_if_it_was_asked_for(installed, monkeypatch, capability, override):
     installed(cupy_with(1, obeys=False, capability=capability))
     if override:
         monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", override)
