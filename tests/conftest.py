@@ -1,4 +1,8 @@
-"""What every test may ask for: the array library `xp`, and property tests that draw the same examples every time."""
+"""What every test may ask for: the array library `xp`, and property tests that draw the same examples every time.
+
+Tests that compute on a GPU get a marker: `cupy` (array code: the fixture xp) or `gpu` (kernels: tests/emulator.py).
+"""
+import pytest
 from hypothesis import HealthCheck, settings
 from threadpoolctl import threadpool_limits
 
@@ -9,3 +13,12 @@ settings.register_profile("proofs", derandomize=True, deadline=None, max_example
 settings.load_profile("proofs")
 
 threadpool_limits(1, "blas")           # the arrays are small: on a busy machine two threads took the full net from 5 s to 31 s
+
+
+@pytest.hookimpl(tryfirst=True)        # before -m chooses
+def pytest_collection_modifyitems(items):
+    """A test is marked by the words of its id: [gpu-...] or [...-cupy]."""
+    for item in items:
+        words = item.callspec.id.split("-") if hasattr(item, "callspec") else ()
+        for marker in {"gpu", "cupy"}.intersection(words):
+            item.add_marker(marker)

@@ -1,4 +1,4 @@
-"""Every process finds the same tests under the same names: pytest-xdist runs none where its workers disagree about one."""
+"""Every process finds the same tests under the same names: where its workers disagree, pytest-xdist runs none."""
 import os
 import subprocess
 import sys

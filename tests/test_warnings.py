@@ -1,4 +1,4 @@
-"""pytest.ini: which warnings of CuPy fail a test. Their texts are those of CuPy 14.2.0, so that a filter that no longer fits is seen."""
+"""pytest.ini: which warnings of CuPy fail a test. The texts are those of CuPy 14.2.0."""
 import warnings
 
 import numpy as np
@@ -10,12 +10,12 @@ SHOWN = {
     "library": "\ncutensor library could not be loaded.\n\nReason: ImportError (libcutensor.so.2)\n",
     "path": "CUDA path could not be detected. Set CUDA_PATH environment variable if CuPy fails to load.",
     "headers": "CUB headers are not found.",
-    "pinned": "Using synchronous transfer as pinned memory (4096 bytes) could not be allocated. This generally occurs because",
+    "pinned": "Using synchronous transfer as pinned memory (4096 bytes) could not be allocated.",
 }
 FAILS = {
     "complex": ("Casting complex values to real discards the imaginary part", np.exceptions.ComplexWarning),
-    "device": ("The device where the array resides (1) is different from the current device (0). Peer access has been activated "
-               "automatically.", RuntimeWarning),
+    "device": ("The device where the array resides (1) is different from the current device (0). Peer access has been "
+               "activated automatically.", RuntimeWarning),
     "deprecated": ("`ndarray.scatter_add` is deprecated. Please use `cupy.add.at` instead.", DeprecationWarning),
     "truth": ("The truth value of an empty array is ambiguous.", DeprecationWarning),
     "einsum": ("memory efficient einsum is not supported yet", RuntimeWarning),
