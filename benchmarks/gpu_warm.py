@@ -32,7 +32,7 @@ def main(argv=None):
             print(f"{torch.__version__} on {torch.zeros(1).cuda().device}")
         else:
             print(f"{kernels(what)} kernels compiled")
-    except (InputError, ImportError, RuntimeError) as error:
+    except (InputError, ImportError, AssertionError) as error:        # the last: a PyTorch without CUDA
         print(first_line(error))
         return 1
     return 0
