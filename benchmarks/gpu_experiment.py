@@ -71,6 +71,7 @@ class Run:
             return False
 
     def end(self):
+        """At once."""
         self.process.kill()
         self.process.wait()
 
@@ -102,7 +103,7 @@ def main(argv=None):
         return 1
     good = run.completes(left())
     print(run.outcome(), flush=True)
-    if not good and left() > 0:
+    if not good and way != LAST and left() > 0:
         run = Run("again", chosen, AGAIN)
         good = run.completes(left())
         print(run.outcome(), flush=True)

@@ -92,21 +92,21 @@ def lives(pid):
 @pytest.mark.parametrize("end", [[], ["ends"]], ids=["hangs", "ends"])
 def test_a_part_is_over_with_its_grandchildren(session, tmp_path, end):
     start = time.monotonic()
-    found = session.run(script("family", 30 if end else 5, FAMILY, tmp_path, 2, FAMILY, *end))
+    found = session.run(script("family", 30 if end else 8, FAMILY, tmp_path, 2, FAMILY, *end))
     pids = [int((tmp_path / f"{generation}.pid").read_text()) for generation in range(3)]
     until = time.monotonic() + 10
     while any(map(lives, pids)) and time.monotonic() < until:                   # the kernel takes its time to end them
         time.sleep(0.05)
     assert not any(map(lives, pids)) and time.monotonic() - start < 25
     assert found == {"family": 0 if end else None}
-    assert table(session)["family"] == ("ok" if end else "ended after 5 s")
+    assert table(session)["family"] == ("ok" if end else "ended after 8 s")
 
 
 def test_no_part_runs_longer_than_its_session_and_none_begins_after_it(tmp_path):
-    with Session(tmp_path / "work", tmp_path / "all.tgz", 1 + MARGIN) as session:
+    with Session(tmp_path / "work", tmp_path / "all.tgz", 4 + MARGIN) as session:
         session.run(script("slow", 600, "import time; print('begun'); time.sleep(600)"))
         session.run(script("late", 600, "print('never')"))
-    assert table(session) == {"slow": "ended after 1 s begun", "late": "not run the session's time is over"}
+    assert table(session) == {"slow": "ended after 4 s begun", "late": "not run the session's time is over"}
     assert not session.good and "slow.log" in archived(session) and "late.log" not in archived(session)
 
 
@@ -257,7 +257,7 @@ if told[folder.name]["end"] == "complete":
 time.sleep(600 if told[folder.name]["end"] == "hangs" else 0.3)
 sys.exit({"complete": 0, "fails": 2}[told[folder.name]["end"]])
 """
-COMPLETE, REFUSES, BREAKS, STUCK = ((8, "complete"), (0, "fails"), (5, "fails"), (2, "hangs"))
+COMPLETE, REFUSES, BREAKS, STUCK, LATE = (8, "complete"), (0, "fails"), (5, "fails"), (2, "hangs"), (5, "hangs")
 
 
 @pytest.mark.parametrize("told, taken, status", [
@@ -266,15 +266,15 @@ COMPLETE, REFUSES, BREAKS, STUCK = ((8, "complete"), (0, "fails"), (5, "fails"),
     ({"kernels-half": REFUSES, "kernels-float": STUCK, "cupy": COMPLETE}, ["kernels-half", "kernels-float", "cupy"], 0),
     ({"kernels-half": BREAKS, "again": COMPLETE}, ["kernels-half", "again"], 0),
     (dict.fromkeys(["kernels-half", "kernels-float", "cupy"], REFUSES), ["kernels-half", "kernels-float", "cupy"], 1),
-    ({"kernels-half": (5, "hangs")}, ["kernels-half"], 1),
+    ({"kernels-half": LATE}, ["kernels-half"], 1),
 ], ids=["half", "float", "cupy", "again", "none", "out of time"])
 def test_the_experiment_takes_the_first_way_that_works(tmp_path, monkeypatch, capfd, told, taken, status):
     (tmp_path / "demo.py").write_text(DEMO)
     behaviour = {name: {"epochs": epochs, "end": end} for name, (epochs, end) in told.items()}
     (tmp_path / "told.json").write_text(json.dumps(behaviour))
     monkeypatch.setattr(gpu_experiment, "ROOT", tmp_path)
-    monkeypatch.setattr(gpu_experiment, "PATIENCE", 3)
-    seconds = "6" if status and "cupy" not in told else "60"
+    monkeypatch.setattr(gpu_experiment, "PATIENCE", 3 if STUCK in told.values() else 60)
+    seconds = "8" if LATE in told.values() else "60"
     assert gpu_experiment.main([str(tmp_path / "out"), "--data", "cifar", "--seconds", seconds]) == status
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(taken)
     last = capfd.readouterr().out.splitlines()[-1]
