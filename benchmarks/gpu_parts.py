@@ -8,23 +8,19 @@
 A part writes into `work`; its output goes to work/NAME.log. A machine that is lent for minutes may go at any moment, so
 the archive of `work` is renewed after every part and every 30 seconds.
 """
-import io
 import os
 import shlex
 import signal
 import subprocess
-import tarfile
 import time
-import zlib
 from pathlib import Path
 from typing import NamedTuple
+
+from benchmarks.gpu_archive import pack
 
 ROOT = Path(__file__).parent.parent
 RENEWED = 30                           # seconds after which the archive is renewed
 MARGIN = 12                            # seconds at the end in which nothing runs: for the last archive and its way home
-LARGEST = 15 * 2**20                   # bytes of the archive: lent machines give back only small files
-LEFT_OUT = ("weights.npz", "checkpoint.npz", "checkpoint-previous.npz")    # model.safetensors has the weights, too
-HALF_WRITTEN = (".part", ".tgz")       # and archives, should `work` be the folder that they go to
 READABLE = 150                         # characters of a log's last line in the table
 
 
@@ -134,40 +130,12 @@ class Session:
         return lines[-1].strip() if lines else ""
 
     def pack(self):
-        """`work` into the archive, which is replaced when the new one is whole. An error is told and ends nothing."""
-        self.packed, half = time.monotonic(), self.archive.with_name(f"{self.archive.name}.part")
-        files = {path.relative_to(self.work.parent).as_posix(): raw for path, raw in contents(self.work)}
-        chosen = fitting(files, LARGEST)
+        """Renew the archive. An error is told and ends nothing."""
+        self.packed = time.monotonic()
         try:
-            with tarfile.open(half, "w:gz", compresslevel=1) as tar:
-                for name in sorted(chosen):
-                    member = tarfile.TarInfo(name)
-                    member.size, member.mtime = len(files[name]), time.time()
-                    tar.addfile(member, io.BytesIO(files[name]))
-            os.replace(half, self.archive)
+            self.too_large = pack(self.work, self.archive)
         except OSError as error:
             print(f"no archive: {error}", flush=True)
-        self.too_large = sorted(files.keys() - chosen)
-
-
-def contents(folder):
-    """(path, bytes) of the files below the folder, as they are now: a part may be writing one, or have removed it."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name not in LEFT_OUT and path.suffix not in HALF_WRITTEN:
-            try:
-                yield path, path.read_bytes()
-            except OSError:
-                pass
-
-
-def fitting(files, room):
-    """The names of the files that fit into an archive of `room` bytes, the small ones first."""
-    sizes, chosen = {name: 512 + len(zlib.compress(raw, 1)) for name, raw in files.items()}, set()
-    for name in sorted(sizes, key=lambda name: (sizes[name], name)):
-        room -= sizes[name]
-        if room >= 0:
-            chosen.add(name)
-    return chosen
 
 
 def end_all(process):

@@ -17,8 +17,9 @@ threadpool_limits(1, "blas")           # the arrays are small: on a busy machine
 
 @pytest.hookimpl(tryfirst=True)        # before -m chooses
 def pytest_collection_modifyitems(items):
-    """A test is marked by the words of its id: [gpu-...] or [...-cupy]."""
+    """A test that has CuPy as a parameter is marked by the name of that parameter in its id: [gpu-...] or [...-cupy]."""
     for item in items:
-        words = item.callspec.id.split("-") if hasattr(item, "callspec") else ()
-        for marker in {"gpu", "cupy"}.intersection(words):
-            item.add_marker(marker)
+        callspec = getattr(item, "callspec", None)
+        if callspec and any(getattr(value, "__name__", "") == "cupy" for value in callspec.params.values()):
+            for marker in {"gpu", "cupy"}.intersection(callspec.id.split("-")):
+                item.add_marker(marker)

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks import gpu_experiment, gpu_parts, gpu_session
+from benchmarks import gpu_archive, gpu_experiment, gpu_parts, gpu_session
 from benchmarks.gpu_parts import MARGIN, ROOT, Part, Session
 from tests.conftest import pytest_collection_modifyitems
 
@@ -146,7 +146,7 @@ def test_weights_that_are_there_twice_and_half_written_files_are_left_out(sessio
 
 
 def test_an_archive_that_would_be_too_large_goes_without_the_largest_files(session, monkeypatch, capsys):
-    monkeypatch.setattr(gpu_parts, "LARGEST", 100_000)
+    monkeypatch.setattr(gpu_archive, "LARGEST", 100_000)
     with session:
         for name, size in (("a", 60_000), ("b", 70_000), ("log", 30_000)):
             (session.work / name).write_bytes(os.urandom(size))
@@ -161,7 +161,7 @@ def test_an_archive_that_cannot_be_written_ends_nothing(session, monkeypatch, ca
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(gpu_parts.os, "replace", full)
+    monkeypatch.setattr(gpu_archive.os, "replace", full)
     assert session.run(script("good", 30, "print('fine')")) == {"good": 0} and session.good
     assert "no archive: [Errno 28]" in capsys.readouterr().out and archived(session) == {}
 
@@ -199,7 +199,7 @@ def test_the_programs_take_the_commands_of_the_plan(part, monkeypatch):
         main()
 
 
-@pytest.mark.parametrize("name", ["kernels", "memcheck"])
+@pytest.mark.parametrize("name", ["kernels", "memcheck", "array code"])
 def test_pytest_takes_the_commands_of_the_plan_and_finds_nothing_to_do_without_a_gpu(name):
     command = next(part.command for part in PARTS if part.name == name)
     command = command[command.index(sys.executable):]
@@ -209,16 +209,16 @@ def test_pytest_takes_the_commands_of_the_plan_and_finds_nothing_to_do_without_a
     assert done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED, done.stdout + done.stderr
 
 
-def test_what_runs_on_a_gpu_is_marked_by_its_id():
-    marked = {}
+def test_what_runs_on_a_gpu_is_marked():
+    marked, cupy = {}, SimpleNamespace(__name__="cupy")
 
-    def item(name, words):
-        callspec = SimpleNamespace(id=words)
-        return SimpleNamespace(callspec=callspec, add_marker=lambda marker: marked.update({name: marker}))
+    def item(words, **params):
+        callspec = SimpleNamespace(id=words, params=params)
+        return SimpleNamespace(callspec=callspec, add_marker=lambda marker: marked.update({words: marker}))
 
-    pytest_collection_modifyitems([item("a", "half-gpu"), item("b", "cupy-3"), item("c", "emulator"), item("d", "gpus"),
-                                   SimpleNamespace()])
-    assert marked == {"a": "gpu", "b": "cupy"}
+    pytest_collection_modifyitems([item("half-gpu", number="half", xp=cupy), item("cupy-3", xp=cupy, n=3),
+                                   item("emulator", xp=None), item("cupy", library="cupy"), SimpleNamespace()])
+    assert marked == {"half-gpu": "gpu", "cupy-3": "cupy"}
 
 
 def test_without_a_gpu_every_part_says_why_it_could_not_run(tmp_path):
