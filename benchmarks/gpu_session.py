@@ -24,7 +24,7 @@ PYTHON = [sys.executable, "-m"]
 PEERS = ["ours, kernels, 16 bits", "ours, kernels, tf32", "ours, tf32", "PyTorch eager, tf32", "PyTorch eager, bf16",
          "PyTorch CUDA graph by hand, tf32", "PyTorch CUDA graph by hand, bf16",
          "PyTorch compile reduce-overhead, bf16"]
-VARIANTS = ("-", "r", "rp", "rpc", "rpcs", "b", "rb")              # of benchmarks/gpu_kernels.py
+VARIANTS = ("-", "r", "rp", "rpc", "rpcs", "rpcsh", "b", "rb")     # of benchmarks/gpu_kernels.py
 NOT_HERE = ("test_kernels_compile", "test_kernels_convergence")    # the first needs no GPU, the second minutes
 LENIENT = ["-o", "filterwarnings=default"]                         # a warning seen for the first time fails no test
 MACHINE = Part("machine", 40, [*PYTHON, "benchmarks.gpu_machine"])     # at the beginning of every call
