@@ -5,9 +5,10 @@
     python -m benchmarks.gpu --peers "ours, tf32" "PyTorch eager, tf32"
     python -m benchmarks.gpu --cpu                       a small network on the CPU: the same program, the same peers
 
-First every peer's loss and gradient of one batch are compared with the readable path's, in float64. Then it warms up, compiles
-and takes a first turn, and the peers that are ready take turns: each in a process of its own that rests meanwhile. What is
-reported are medians over the turns. After every turn the results so far are written, and --budget ends the run in time.
+First every peer's loss and gradient of one batch are compared with the readable path's, in float64; then it compiles and warms
+up. On a GPU all peers do this together, each in a process of its own: it is mostly imports and compilers, a core each. Those that
+are ready take turns while the others rest. What is reported are medians over the turns. After every round the results so far are
+written, and --budget ends the run in time.
 """
 import argparse
 import multiprocessing
@@ -96,12 +97,18 @@ class Turns:
         self.process.start()
         other.close()                  # so that recv fails if the process dies
 
-    def ask(self, limit, *request):
-        """The answer, or None if the peer has failed, also by taking longer than `limit` seconds."""
+    def send(self, *request):
+        """Ask for something, without waiting for the answer."""
+        try:
+            self.line.send(request)
+        except OSError:
+            self.failed = self.failed or "its process ended"
+
+    def answer(self, limit):
+        """The answer to what was sent, or None if the peer has failed, also by taking longer than `limit` seconds."""
         if self.failed:
             return None
         try:
-            self.line.send(request)
             answer = self.line.recv() if self.line.poll(max(0, limit)) else ("failed", f"no answer in {max(0, limit):.0f} s")
         except (EOFError, OSError):
             answer = ("failed", "its process ended")
@@ -110,9 +117,14 @@ class Turns:
             self.process.terminate()
         return None if self.failed else answer[1:]
 
+    def ask(self, limit, *request):
+        """Send and wait."""
+        self.send(*request)
+        return self.answer(limit)
+
     def begin(self, limit, reference):
-        """Checks, compiles, warms up."""
-        answer = self.ask(limit, "begin")
+        """The answer to ("begin",): it has checked, compiled and warmed up."""
+        answer = self.answer(limit)
         if answer:
             checked, self.setup = answer
             self.off = [deviation(found, reference) for found in checked]
@@ -143,37 +155,57 @@ def deviation(found, expected):
 # ---- the run -------------------------------------------------------------------------------------------------------
 
 def compete(chosen, problem, write):
-    """All turns; write(peers, ceilings, profile) after each."""
-    deadline = time.monotonic() + chosen.budget
+    """All turns; write(peers, ceilings, profile) after each round."""
+    start = time.monotonic()
     reference, table = peers.Ours(problem).gradient(np.float64), CPU if chosen.cpu else GPU
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        measured, kernels = pool.apply(ceilings, (not chosen.cpu,)), []
     names = chosen.peers or [name for name in table if not (chosen.quick and name in SLOW)]
     turns = [Turns(name, table[name], problem, chosen.warm) for name in names]
+    kernels = []
 
-    def left():
-        return deadline - time.monotonic()
+    def left(until=chosen.budget):
+        return start + until - time.monotonic()
 
-    for peer in turns:
-        print(f"{chosen.budget - left():4.0f} s  {peer.name} ...", flush=True)
-        peer.begin(min(left(), chosen.budget / 3), reference)
-        peer.run(left(), chosen.steps)
-        if peer.name.startswith("ours") and not kernels and not chosen.cpu and not peer.failed:
-            kernels = kernels_of(Turns(peer.name, table[peer.name], problem, chosen.warm), min(left(), 60))
-        write(turns, measured, kernels)
-    for _ in range(chosen.rounds - 1):
+    begin_all(turns, reference, lambda: left(chosen.budget / 2), together=not chosen.cpu)
+    rates = measured_ceilings(not chosen.cpu, min(left(), 60))
+    write(turns, rates, kernels)
+    for number in range(chosen.rounds):
         for peer in turns:
             if left() > 3 * chosen.steps * statistics.median(peer.seconds or [0]):
                 peer.run(left(), chosen.steps)
-        write(turns, measured, kernels)
+        ours = [peer for peer in turns if peer.name.startswith("ours") and not peer.failed]
+        if number == min(1, chosen.rounds - 1) and ours and not chosen.cpu:
+            kernels = kernels_of(Turns(ours[0].name, table[ours[0].name], problem, chosen.warm), min(left(), 60))
+        write(turns, rates, kernels)
     for peer in turns:
         peer.end()
     return turns
 
 
+def begin_all(turns, reference, left, together):
+    """Wait until every peer is ready or has failed, at most left() seconds; together: all at once, else one after the other."""
+    for peer in turns if together else []:
+        peer.send("begin")
+    for peer in turns:
+        print(f"waits {max(0, left()):3.0f} s for {peer.name} ...", flush=True)
+        if not together:
+            peer.send("begin")
+        peer.begin(left(), reference)
+
+
+def measured_ceilings(on_gpu, limit):
+    """ceilings(), in a process of its own; {} where they fail or take longer than `limit` seconds, and the page does without."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        try:
+            return pool.apply_async(ceilings, (on_gpu,)).get(max(0, limit))
+        except Exception as error:     # whatever goes wrong there must not end the peers
+            print(f"no ceilings: {type(error).__name__}: {error}", flush=True)
+            return {}
+
+
 def kernels_of(peer, limit):
     """The profile of a peer; it has a process of its own, since a profiler that fails must not take the measured one along."""
-    found = peer.ask(limit, "begin") and peer.ask(limit, "profile", 10)
+    until = time.monotonic() + limit
+    found = peer.ask(limit, "begin") and peer.ask(until - time.monotonic(), "profile", 10)
     if peer.failed:
         print(f"no profile: {peer.failed}", flush=True)
     peer.end()

@@ -96,7 +96,7 @@ def median_seconds(step, work, many, turns):
 
 
 def main(argv=None):
-    """The command line."""
+    """The command line; exit status 1 if nothing was measured."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--number", choices=("half", "float"), help="what activations are stored as; default: both")
     parser.add_argument("--batch", type=int, default=PAPER.batch)
@@ -115,7 +115,8 @@ def main(argv=None):
     print(text, missing)
     if chosen.markdown:
         chosen.markdown.write_text(text, encoding="utf-8")
+    return int(bool(missing))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -19,8 +19,9 @@ def report(turns, problem, ceilings, kernels, command, cpu):
     lines = [f"# An epoch on the {'CPU' if cpu else 'GPU'}", "", circumstances(cpu), "", f"    {command}", "",
              f"Widths {arch.widths}, blocks {arch.blocks}, {size}x{size}, {n:,} images in batches of {batch}: {n / batch:.1f} "
              f"steps an epoch, {flops / 1e9:.1f} GFLOP a step. Every step gathers, crops and mirrors its images, and remembers "
-             "its predictions.", "", "Measured in the same run: " + ", ".join(
-                 f"{name} {rate / unit:.3g} {prefix}{'B/s' if name == 'copy' else 'FLOP/s'}" for name, rate in ceilings.items()),
+             "its predictions.", "", "Measured in the same run: " + (", ".join(
+                 f"{name} {rate / unit:.3g} {prefix}{'B/s' if name == 'copy' else 'FLOP/s'}" for name, rate in ceilings.items())
+                 or "no ceilings, they failed"),
              "",
              f"| | s/epoch, median [fastest .. slowest turn] | images/s | {prefix}FLOP/s | of the matrix product | of the floor | GB "
              "| set up, s | gradient off by, float64; as timed |", "|---" * 9 + "|"]

@@ -1,4 +1,8 @@
-"""What every test may ask for: the array library `xp`, and property tests that draw the same examples every time."""
+"""What every test may ask for: the array library `xp`, and property tests that draw the same examples every time.
+
+Tests that compute on a GPU get a marker: `cupy` (array code: the fixture xp) or `gpu` (kernels: tests/lib/emulator.py).
+"""
+import pytest
 from hypothesis import HealthCheck, settings
 from threadpoolctl import threadpool_limits
 
@@ -9,3 +13,13 @@ settings.register_profile("proofs", derandomize=True, deadline=None, max_example
 settings.load_profile("proofs")
 
 threadpool_limits(1, "blas")           # the arrays are small: on a busy machine two threads took the full net from 5 s to 31 s
+
+
+@pytest.hookimpl(tryfirst=True)        # before -m chooses
+def pytest_collection_modifyitems(items):
+    """A test that has CuPy as a parameter is marked by the name of that parameter in its id: [gpu-...] or [...-cupy]."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if callspec and any(getattr(value, "__name__", "") == "cupy" for value in callspec.params.values()):
+            for marker in {"gpu", "cupy"}.intersection(callspec.id.split("-")):
+                item.add_marker(marker)

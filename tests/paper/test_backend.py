@@ -17,7 +17,7 @@ class CudaError(Exception):
     """Stands for cupy.cuda.runtime.CUDARuntimeError."""
 
 
-def cupy_with(devices, compute=lambda: None, obeys=True):
+def cupy_with(devices, compute=lambda: None, obeys=True, capability="90"):
     """A module like CuPy: `devices` is their number or the error that asking for them raises.
 
     obeys: whether its products have the precision that set_compute_type asks for; else that of a new CuPy, float32.
@@ -38,7 +38,7 @@ def cupy_with(devices, compute=lambda: None, obeys=True):
         precision[0] = {1: "float32", 7: "tf32"}[compute_type] if obeys else "float32"
 
     runtime = SimpleNamespace(getDeviceCount=count, CUDARuntimeError=CudaError)
-    device = SimpleNamespace(use=lambda: None)
+    device = SimpleNamespace(use=lambda: None, compute_capability=capability)
     return SimpleNamespace(cuda=SimpleNamespace(runtime=runtime, Device=lambda n: device), full=full, name="stand-in",
                            _core=SimpleNamespace(set_compute_type=set_compute_type), precision=precision)
 
@@ -48,6 +48,7 @@ def installed(monkeypatch):
     """Install a stand-in for CuPy; backend.cupy is put back afterwards."""
     monkeypatch.setattr(backend, "cupy", None)
     monkeypatch.setenv("CUPY_TF32", "before")
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
     return lambda module: monkeypatch.setitem(sys.modules, "cupy", module)
 
 
@@ -107,11 +108,21 @@ def test_products_have_the_precision_asked_for_and_float32_if_nothing_is_said(in
     assert module.precision == ["float32"]
 
 
-def test_a_gpu_without_tf32_is_refused_in_one_sentence_if_it_was_asked_for(installed):
-    installed(cupy_with(1, obeys=False))
+@pytest.mark.parametrize("capability, override", [("75", None), ("90", "0")], ids=["older than Ampere", "forbidden"])
+def test_a_gpu_without_tf32_is_refused_if_it_was_asked_for(installed, monkeypatch, capability, override):
+    installed(cupy_with(1, obeys=False, capability=capability))
+    if override:
+        monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", override)
     with pytest.raises(InputError, match="--precision tf32.*--precision float32") as error:
         backend.use_gpu(0, "tf32")
     assert "\n" not in str(error.value) and backend.cupy is None
+
+
+def test_a_gpu_with_tf32_that_takes_another_kernel_for_the_probe_is_used_with_a_warning(installed):
+    module = cupy_with(1, obeys=False)
+    installed(module)
+    with pytest.warns(RuntimeWarning, match="--precision tf32: .* came out in float32"):
+        assert backend.use_gpu(0, "tf32") is module is backend.cupy
 
 
 def test_a_gpu_that_rounds_more_than_it_should_is_refused(installed):

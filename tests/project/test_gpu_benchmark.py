@@ -1,13 +1,14 @@
 """benchmarks/gpu.py on a small problem: what it counts, that its PyTorch is the same training, and that it survives its peers."""
-import sys
+import time
 
 import numpy as np
 import pytest
 
-from benchmarks import gpu, gpu_session
+from benchmarks import gpu
 from benchmarks.ceilings import least_bytes
 from benchmarks.flops import direct_flops
 from benchmarks.gpu_peers import Kernels, Ours, Problem
+from benchmarks.gpu_report import report
 from core import backend
 from nets.preact_resnet import Architecture
 from tests.lib.emulator import COMPILER, Emulator
@@ -93,19 +94,38 @@ def ceilings(on_gpu):
     return {"copy": 1e10, "float32": 1e11}
 
 
-def test_a_session_runs_every_part_and_keeps_its_log(tmp_path, monkeypatch, capsys):
-    scripts = {"good": (60, "print('fine')"), "bad": (60, "import nothing_of_that_name"),
-               "slow": (2, "import time; print('begun', flush=True); time.sleep(60)")}
-    commands = {name: (limit, [sys.executable, "-c", script]) for name, (limit, script) in scripts.items()}
-    monkeypatch.setattr(gpu_session, "parts", lambda *_: commands)
-    assert gpu_session.main([str(tmp_path / "logs")]) == 1
-    said = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert [(words[0], words[3]) for words in said] == [("good", "ok"), ("bad", "failed"), ("slow", "failed")]
-    assert "fine" in (tmp_path / "logs" / "1-good.log").read_text() and "begun" in (tmp_path / "logs" / "3-slow.log").read_text()
-    assert gpu_session.main([str(tmp_path / "logs"), "--only", "good"]) == 0
+class Recorder:
+    """A peer that writes down what is asked of it."""
+
+    def __init__(self, name, asked):
+        self.name, self.asked = name, asked
+
+    def send(self, request):
+        self.asked.append((request, self.name))
+
+    def begin(self, limit, reference):
+        self.asked.append(("wait", self.name))
 
 
-def test_the_commands_of_a_session_exist(tmp_path):
-    found = gpu_session.parts(tmp_path, "cifar-10-batches-py", 540)
-    assert list(found) == ["kernels", "tests", "launches", "evidence", "bench", "demo", "demo-kernels", "sn-70", "an-40"]
-    assert all(limit <= 560 for limit, _ in found.values())
+@pytest.mark.parametrize("together, expected", [
+    (True, "begin a, begin b, wait a, wait b"), (False, "begin a, wait a, begin b, wait b")], ids=["together", "in turn"])
+def test_peers_begin_together_before_anyone_waits_for_one(together, expected):
+    asked = []
+    gpu.begin_all([Recorder("a", asked), Recorder("b", asked)], None, lambda: 1, together)
+    assert ", ".join(" ".join(words) for words in asked) == expected
+
+
+def broken_ceilings(on_gpu):
+    raise RuntimeError("no such rate")
+
+
+def endless_ceilings(on_gpu):
+    time.sleep(600)
+
+
+@pytest.mark.parametrize("measure, told", [(broken_ceilings, "RuntimeError: no such rate"), (endless_ceilings, "TimeoutError")])
+def test_ceilings_that_fail_or_hang_are_told_and_the_page_does_without(monkeypatch, capsys, measure, told):
+    monkeypatch.setattr(gpu, "ceilings", measure)
+    assert gpu.measured_ceilings(False, 1 if measure is endless_ceilings else 60) == {}
+    assert f"no ceilings: {told}" in capsys.readouterr().out
+    assert "no ceilings, they failed" in report([], TINY, {}, [], "command", cpu=True)
