@@ -189,3 +189,34 @@ def test_scikit_learn_agrees():
         assert quality.detection(wrong, flagged, scores) == pytest.approx((
             metrics.precision_score(wrong, flagged), metrics.recall_score(wrong, flagged),
             metrics.roc_auc_score(wrong, -scores), metrics.average_precision_score(wrong, -scores)))
+
+
+# ---- the verdict ---------------------------------------------------------------------------------------------------
+
+def test_the_verdict_suggests_by_the_soft_labels_corrects_by_their_predictions_and_judges_by_the_probabilities():
+    rng = np.random.default_rng(0)
+    given, truth = rng.integers(3, size=40), rng.integers(3, size=40)
+    Y, s, P = (rng.dirichlet(np.ones(3), 40) for _ in range(3))
+    truth[:5] = -1
+    verdict = quality.judge(given, Y, s, P, truth, sure=0.5)
+    suggested = [max(range(3), key=row.__getitem__) for row in Y]
+    final = [c if s[i, c] >= 0.5 else given[i] for i, c in enumerate(suggested)]
+    assert verdict.suggested.tolist() == suggested and verdict.corrected.tolist() == final != suggested
+    J = quality.confident_joint(P, given)
+    assert np.array_equal(verdict.joint, J) and (verdict.errors, verdict.rate) == quality.estimated_errors(J)
+    assert verdict.initial == np.mean(given[5:] == truth[5:]) and verdict.recovery == np.mean(np.array(final)[5:] == truth[5:])
+    wrong, flagged = given[5:] != truth[5:], np.array(suggested)[5:] != given[5:]
+    assert verdict.detection.precision == np.mean(wrong[flagged]) and verdict.detection.recall == np.mean(flagged[wrong])
+    assert verdict.detection.auroc == quality.auroc(wrong, P[np.arange(5, 40), given[5:]])
+
+
+def test_a_verdict_without_a_truth_knows_what_needs_none():
+    given, P = np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])
+    verdict = quality.judge(given, P, P, P)
+    assert verdict.corrected.tolist() == [0, 1, 0] and verdict.detection is None
+    assert math.isnan(verdict.initial) and math.isnan(verdict.recovery)
+
+
+def test_labels_are_correct_where_the_truth_is_known():
+    assert quality.correct(np.array([0, 1, 2]), np.array([0, -1, 1])) == 0.5
+    assert math.isnan(quality.correct(np.array([0]), None)) and math.isnan(quality.correct(np.array([0]), np.array([-1])))
