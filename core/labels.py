@@ -1,6 +1,6 @@
-"""The labels Y of the paper, their updates, and the memory of predictions from which they are made.
+"""The labels Y of the paper, their updates, and the memory of predictions that makes them.
 
-    Y (N, C)  labels in use, rows sum to one        s (N, C)  predictions: the mean of the last K epochs'
+    Y (N, C)  labels in use, rows sum to one     s (N, C)  predictions, mean of the last K epochs
 """
 from functools import partial
 
@@ -16,34 +16,39 @@ def one_hot(labels, classes, dtype=np.float32):
 
 # DEVIATION 10: the official code knows the uniform prior only (docs/paper.md)
 def prior(kind, Y):
-    """p (C,): "uniform", "given" (the mean of the labels Y), or a vector of C weights, which is normalised."""
+    """p (C,): "uniform", "given" (the mean of the labels Y), or C weights, which are normalised.
+
+    Raises ValueError for weights that are negative, not finite, all zero, or not C.
+    """
     xp, C = xp_of(Y), Y.shape[1]
     if isinstance(kind, str):
-        return {"uniform": lambda: xp.full(C, 1 / C, Y.dtype), "given": lambda: Y.mean(axis=0)}[kind]()
+        return {"uniform": lambda: xp.full(C, 1 / C, Y.dtype),
+                "given": lambda: Y.mean(axis=0)}[kind]()
     p = np.asarray(kind, np.float64)
     if p.shape != (C,) or not np.isfinite(p).all() or (p < 0).any() or not 0 < p.sum() < np.inf:
         raise ValueError(f"the prior must be {C} numbers >= 0 that do not sum to zero")
     return xp.asarray(p / p.sum(), Y.dtype)
 
 
-# ---- the update of Y, theta fixed ----------------------------------------------------------------------------------
+# ---- the update of Y, theta fixed --------------------------------------------------------------
 
 def soft_update(s):
     """y_i = s_i   Eq. (9):  minimises L_c over all label distributions"""
     return s.copy()
 
 
-# DEVIATION 7: the official code updates soft labels only; the paper compares with these (docs/paper.md)
+# DEVIATION 7: the official code updates soft labels only; the paper compares both (docs/paper.md)
 def hard_update(s):
-    """y_ij = 1 if j = argmax_j' s_ij', else 0   Eq. (8):  minimises L_c over the one-hot labels"""
+    """y_ij = 1 if j = argmax_j' s_ij', else 0   Eq. (8):  minimises L_c over one-hot labels"""
     return one_hot(s.argmax(axis=1), s.shape[1], s.dtype)
 
 
 def hard_update_top(Y, s, k):
     """The hard update, for the k labels that disagree most with the prediction; the others stay.
 
-    Disagreement of sample i:  -sum_j y_ij log s_ij, the cross-entropy. While all labels are one-hot, as they are with this
-    update, it orders the samples as L_c does; ties go to the smaller index.
+    Disagreement of sample i:  -sum_j y_ij log s_ij, the cross-entropy in nats. While all labels are
+    one-hot, as they are with this update, it orders the samples as L_c does; ties go to the smaller
+    index.
     """
     xp = xp_of(s)
     disagreement = -(Y * xp.log(xp.maximum(s, xp.finfo(s.dtype).tiny))).sum(axis=1)
@@ -54,31 +59,34 @@ def hard_update_top(Y, s, k):
 
 
 def label_update(name):
-    """The update Y <- f(Y, s) that a recipe names: soft, hard, or hard-<k> for the k labels that disagree most."""
+    """The update Y <- f(Y, s) by its name: soft, hard, or hard-<k>, the k that disagree most."""
     if name.startswith("hard-"):
         return partial(hard_update_top, k=int(name[5:]))
     return {"soft": lambda Y, s: soft_update(s), "hard": lambda Y, s: hard_update(s)}[name]
 
 
-# ---- the state -----------------------------------------------------------------------------------------------------
+# ---- the state ---------------------------------------------------------------------------------
 
 class SoftLabels:
-    """Y, and a ring of the last K epochs' predictions.  Rows of Y sum to one at all times; `Y0` keeps what Y was at the start.
+    """Y, and a ring of the last K epochs' predictions. Rows of Y sum to one at all times.
 
-    Every slot of the ring begins as a copy of the one before. So a sample that a wrapped batch showed an epoch early keeps
-    that prediction instead of one from K epochs ago, and there is no slot with unfilled rows.
+    Every slot of the ring begins as a copy of the one before. So a sample that a wrapped mini-batch
+    showed an epoch early keeps that prediction, and not one from K epochs ago. No slot has unfilled
+    rows.
     """
 
     def __init__(self, Y, K=10):
-        self.Y0 = self.Y = self.s = Y                                   # (N, C); s: what the last update was made from
+        self.Y0 = Y                                                     # (N, C) at the start
+        self.Y = self.s = Y                                             # s made the last update
         self.ring = xp_of(Y).zeros((K, *Y.shape), Y.dtype)              # (K, N, C)
         self.epochs = 0                                                 # completed ones
 
     def remember(self, i, s, own=None):
         """Predictions s (B, C) of the samples i (B,) in the running epoch.
 
-        In a wrapped batch the first `own` belong to the running pass over the data and the others to the next. They are written one
-        after the other, since a sample may be in both: the later counts. (In one write CuPy leaves it open which one does.)
+        In a wrapped mini-batch the first `own` belong to the running pass over the data, the others
+        to the next. They are written one after the other, since a sample may be in both: the later
+        counts. (In one write CuPy leaves it open which one does.)
         """
         slot = self.ring[self.epochs % len(self.ring)]
         slot[i[:own]] = s[:own]
@@ -86,19 +94,19 @@ class SoftLabels:
             slot[i[own:]] = s[own:]
 
     def end_epoch(self, update=None):
-        """Close the running slot; with an update, Y <- update(Y, s), s the mean over the epochs recorded, at most K of them.
+        """Close the running slot; with an update, Y <- update(Y, s), s the mean of up to K epochs.
 
-        Returns how many samples changed their class, argmax y_i: a number that stays on the device.
+        Returns how many samples changed their class, argmax y_i; the number stays on the device.
         """
         last = self.ring[self.epochs % len(self.ring)]
         self.epochs += 1
         changed = xp_of(self.Y).zeros((), np.int64)
         if update is not None:
             before = self.Y.argmax(axis=1)
-            # DEVIATION 6: the official code divides by ten even before ten epochs are recorded (docs/paper.md)
+            # DEVIATION 6: the official code divides by ten from the first epoch on (docs/paper.md)
             self.s = s = self.ring[:min(self.epochs, len(self.ring))].mean(axis=0)
             self.Y = update(self.Y, s)
             changed = (self.Y.argmax(axis=1) != before).sum()
-        # DEVIATION 5: in the official code the slot still holds what it held K epochs ago (docs/paper.md)
+        # DEVIATION 5: the official code leaves what the slot held K epochs ago (docs/paper.md)
         self.ring[self.epochs % len(self.ring)] = last
         return changed

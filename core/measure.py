@@ -1,6 +1,6 @@
 """What is measured while a model learns: an Epoch after every pass over the images.
 
-N images, C classes. Losses are in nats, accuracies are fractions. A value that nobody can know is nan.
+N images, C classes. Losses are in nats, accuracies are fractions. What nobody can know is nan.
 """
 import math
 import time
@@ -14,19 +14,19 @@ from core.parallel.ranks import gathered, part_of
 
 
 class Epoch(NamedTuple):
-    """One epoch. `accuracy` is against the labels in use during the epoch, the others are taken after it."""
+    """One epoch. `accuracy` compares with the labels in use during it; the others come after it."""
     step: str                          # joint, retrain, or cross-entropy for the baseline
     fold: int                          # 1, 2, ...; None outside of folds
     epoch: int                         # from 1
     lr: float
-    loss: float                        # L = L_c + alpha L_p + beta L_e, mean over the epoch's mini-batches
+    loss: float                        # L = L_c + alpha L_p + beta L_e, mean over mini-batches
     L_c: float
     L_p: float
     L_e: float
     accuracy: float
     validation: float
     test: float
-    recovery: float                    # fraction of the labels whose argmax is the true class, of those whose truth is known
+    recovery: float                    # fraction of known truths that are the argmax of the labels
     changed: int                       # labels whose argmax the update changed
     seconds: float                     # with the passes over validation and test images
 
@@ -42,14 +42,15 @@ def of_training(records, step, fold=None):
 
 
 def terms(L, z, y):
-    """(5,): L, L_c, L_p, L_e and the accuracy of the logits z (B, C) against the labels y (B, C), on their device."""
+    """L, its terms, and the accuracy of logits z (B, C) against labels y (B, C), as one array."""
     return xp_of(z).stack([*L, (z.argmax(axis=1) == y.argmax(axis=1)).mean()])
 
 
 def predictions(model, images, batch=500):
     """s (N, C) of the images as they are, in inference mode; every rank takes a part."""
     mine = part_of(model.comm, len(images.pixels))
-    z = xp_of(model.theta.buffer).empty((mine.stop - mine.start, model.arch.classes), model.theta.buffer.dtype)
+    shape, theta = (mine.stop - mine.start, model.arch.classes), model.theta.buffer
+    z = xp_of(theta).empty(shape, theta.dtype)
     for k in range(0, len(z), batch):
         rows = slice(mine.start + k, min(mine.start + k + batch, mine.stop))
         z[k:k + batch] = model.predict(unaugmented(images, rows))
@@ -57,13 +58,17 @@ def predictions(model, images, batch=500):
 
 
 def accuracy(model, images, labels):
-    """Fraction of the images (Images) whose most probable class is their label (N,); nan where there are no images."""
-    return unknown(labels) if len(labels) == 0 else (predictions(model, images).argmax(axis=1) == labels).mean()
+    """Fraction of the images whose most probable class is their label (N,); nan without images."""
+    if len(labels) == 0:
+        return unknown(labels)
+    return (predictions(model, images).argmax(axis=1) == labels).mean()
 
 
 def recovery(labels, truth):
-    """Fraction of the labels in use whose class is the true one, of those whose truth is known (not -1); nan if none is."""
-    return unknown(labels.Y) if truth is None else (labels.Y.argmax(axis=1) == truth).sum() / (truth >= 0).sum()
+    """Fraction of the labels in use that are true, where the truth is known (not -1)."""
+    if truth is None:
+        return unknown(labels.Y)
+    return (labels.Y.argmax(axis=1) == truth).sum() / (truth >= 0).sum()
 
 
 def unknown(x):
@@ -80,7 +85,7 @@ def measured(step, epoch, lr, means, model, task, labels, changed):
 
 
 def timed(training):
-    """Decorator of a generator of Epochs: each gets the seconds that it took, without what the caller did in between."""
+    """Decorator of a generator of Epochs: fills in the seconds of each, without the caller's."""
     @wraps(training)
     def with_seconds(*args, **kwargs):
         epochs = training(*args, **kwargs)

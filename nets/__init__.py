@@ -1,15 +1,21 @@
 """Networks, composed of the pairs in core/layers.py.
 
-A network is a module or an object with five functions. Training, measuring and prediction ask for nothing else (core/model.py):
+A network is a module or an object with five functions; training, measuring and prediction ask for
+nothing else (core/model.py):
 
-    init(arch, rng, dtype=float32)     (theta, running): fresh parameters and running statistics, {name: NumPy array}
-    forward(theta, x, arch)            (logits (N, classes), cache): the training pass, with the mini-batch's own statistics
-    backward(dlogits, cache)           {name: gradient} for every name of theta: the forward pass read upwards
-    moments(cache)                     {name: array} for every name of running: the mini-batch's share of the running statistics
+    init(arch, rng, dtype=float32)     (theta, running): fresh parameters and running statistics,
+                                       {name: NumPy array} each
+    forward(theta, x, arch)            (logits (N, classes), cache): the training pass, with the
+                                       mini-batch's own statistics
+    backward(dlogits, cache)           {name: gradient} for every name of theta
+    moments(cache)                     {name: array} for every name of running: what the mini-batch
+                                       adds to the running statistics
     predict(theta, running, x, arch)   logits (N, classes) in inference mode
 
-`arch` is a NamedTuple with the number of `classes`. Arguments are never written to. A cache may hold a workspace instead of copies:
-it is good until the next forward. With several ranks x is this rank's part of the mini-batch, and the gradient of the whole batch is
-the sum of the ranks' gradients. A network may bring a `theta_epoch` of its own, with the arguments of core/train.py: theta_epoch.
-tests/paper/test_networks.py holds every network to this. docs/extending.md adds one.
+`arch` is a NamedTuple with the number of `classes`. Arguments are never written to. A cache may
+hold a workspace instead of copies: it is good until the next forward. With several ranks x is this
+rank's part of the mini-batch, and the gradient of the whole is the sum of the ranks' gradients.
+A network may bring a `theta_epoch` of its own, with the arguments of core/train.py: theta_epoch.
+
+tests/paper/test_networks.py holds every network to this; docs/extending.md adds one.
 """

@@ -1,4 +1,4 @@
-"""The networks by name, and the functions that run them on processors or on a GPU: the one place that chooses."""
+"""The networks by name, and the functions that run them: the one place that chooses."""
 import numpy as np
 
 from core import train
@@ -27,8 +27,8 @@ def on_processors(arch, comm=None):
 def functions_for(arch, xp, comm, kernels=None, say=print):
     """(the network's functions, theta_epoch: how it trains for one epoch) on the device of xp.
 
-    On a GPU the readable functions, or the kernels that store `kernels` ("half" or "float") where the GPU can run them; say(text)
-    hears why not.
+    On a GPU the readable functions, or the kernels that store `kernels` ("half" or "float") where
+    the GPU can run them; say(text) hears why not.
     """
     if xp is np:
         return on_processors(arch, comm), train.theta_epoch
