@@ -4,9 +4,9 @@
     python docs/figures.py --draw        # draws again from the numbers in runs.json
     python docs/figures.py --first RUN   # the README's picture, from the folder of a run of `python demo.py`
 
-Writes docs/pictures/: learning_rate.png, prior.png, entropy.png, and runs.json with the numbers behind them; or corrected.png.
-The same machine and versions give the same numbers again. Another machine may round differently, and over a thousand steps that
-shows. So docs/paper.md quotes runs.json, and a test holds it to that.
+Writes docs/pictures/: learning_rate.png, prior.png, entropy.png, and runs.json with the numbers behind them; or
+corrected.png. The same machine and versions give the same numbers again. Another machine may round differently, and
+over a thousand steps that shows. So docs/paper.md quotes runs.json, and a test holds it to that.
 """
 import argparse
 import json
@@ -151,14 +151,17 @@ def draw_first(run):
     right = (given != truth) & (corrected == truth)
     ten = [np.where(right & (truth == c), soft.max(axis=1), -1).argmax() for c in range(C)]
     figure = plt.figure(figsize=(9, 2.9))
-    for part, title, labels, colour in zip(figure.subfigures(1, 2, wspace=.04), ("given", "corrected"), (given, corrected), (RED, GREEN)):
-        part.suptitle(f"{title} labels", fontsize=13, color=colour)
-        for axis, i in zip(part.subplots(2, 5, gridspec_kw=dict(left=.02, right=.98, top=.91, bottom=.1, hspace=.25)).flat, ten):
+    place = dict(left=.02, right=.98, top=.91, bottom=.1, hspace=.25)
+    halves = ("given", given, RED), ("corrected", corrected, GREEN)
+    for half, (title, labels, colour) in zip(figure.subfigures(1, 2, wspace=.04), halves, strict=True):
+        half.suptitle(f"{title} labels", fontsize=13, color=colour)
+        for axis, i in zip(half.subplots(2, 5, gridspec_kw=place).flat, ten, strict=True):
             axis.imshow(images[i])
             axis.axis("off")
-            axis.text(.5, -.05, str(labels[i]), transform=axis.transAxes, ha="center", va="top", fontsize=15, color=colour)
+            below = dict(transform=axis.transAxes, color=colour)
+            axis.text(.5, -.05, str(labels[i]), ha="center", va="top", fontsize=15, **below)
             if labels is given:
-                axis.plot((.4, .6), (-.15, -.15), transform=axis.transAxes, color=colour, lw=1.5, clip_on=False)
+                axis.plot((.4, .6), (-.15, -.15), lw=1.5, clip_on=False, **below)
     save(figure, "corrected")
 
 
@@ -175,7 +178,8 @@ def save(figure, name):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--draw", action="store_true", help="do not train, draw from docs/pictures/runs.json")
-    arguments.add_argument("--first", type=Path, metavar="RUN", help="draw corrected.png alone, from the folder of a run on the digits")
+    arguments.add_argument("--first", type=Path, metavar="RUN",
+                           help="draw corrected.png alone, from the folder of a run on the digits")
     args, path = arguments.parse_args(), FOLDER / "runs.json"
     if args.first:
         return draw_first(args.first)
