@@ -59,6 +59,13 @@ def test_names_beside_a_file_are_defined_in_it():
         assert [name for name in re.findall(r"`(\w+)`", names) if f"def {name}(" not in text] == [], file
 
 
+def test_the_folders_of_the_map_exist():
+    found = re.findall(r"^    ([\w*.]+/)(.*(?:\n {5,}.*)?)$", section(README, "The map"), re.MULTILINE)
+    folders = [folder for folder, _ in found] + [f"{folder}{sub}" for folder, rest in found for sub in re.findall(r"\b\w+/", rest)
+                                                 if folder in ("core/", "tests/")]
+    assert len(folders) > 12 and [name for name in folders if not (ROOT / name.removesuffix("*.py")).is_dir()] == []
+
+
 def test_numbers_of_evidence_and_mutants_are_those_of_their_pages():
     measured = int(re.search(r"([\d,]+) measurements", README)[1].replace(",", ""))
     killed = int(re.search(r"all ([\d,]+) non-equivalent mutants", README)[1].replace(",", ""))
