@@ -1,13 +1,13 @@
-"""Every command of README.md and docs/ can be pasted as it stands: the program's own parser takes it, its modules are there."""
+"""Every command of README.md and docs/ can be pasted as it stands: the parser takes it, its modules are there."""
 import importlib.util
 import re
 import shlex
 from pathlib import Path
 
 import pytest
+from core.run.commands import parse
 
 from core.errors import InputError
-from core.run.commands import parse
 from tests.project.test_docs import PAGES, ROOT, every_page
 
 STARTS = ("python", "py ", "pip ", "mpirun ", "sbatch ", ". ", ".venv", "export ", "git ", "ruff ", "nvcc ")
@@ -26,7 +26,7 @@ def blocks(text):
 
 
 def commands(text):
-    """The commands of a page as they would be pasted: lines of its blocks, continued by a backslash, and code in its text."""
+    """The commands of a page as they would be pasted: lines of its blocks, joined at a backslash, and code in its text."""
     for block in blocks(text):
         for line in re.sub(r"\\\n *", "", block).splitlines():
             line = line.removeprefix("$ ")
@@ -49,7 +49,7 @@ def fault_of_part(words):
     if words[0] == "mpirun":
         words = words[words.index(next(word for word in words if word.startswith("python"))):]
     if words[0] in ("pip", "sbatch"):
-        missing = [word for word in words if re.search(r"\.(txt|sh)$", word) and word != "runs.txt" and not (ROOT / word).exists()]
+        missing = [word for word in words if re.search(r"(requirements\S*\.txt|\.sh)$", word) and not (ROOT / word).exists()]
         return f"no {missing[0]}" if missing else None
     if not words[0].endswith(("python", "python3")):
         return None
@@ -123,8 +123,8 @@ def test_faults_are_found(command, capsys):
 
 
 def test_commands_are_found():
-    text = ("# A\n\n    python demo.py  # one\n    --seed 1\n\nthen `python -m tests`:\n\n```\n$ python demo.py \\\n    --gpu\nE  no\n```\n"
-            "<code>\npy -m venv .venv\n</code>\n")
+    text = ("# A\n\n    python demo.py  # one\n    --seed 1\n\nthen `python -m tests`:\n\n"
+            "```\n$ python demo.py \\\n    --gpu\nE  no\n```\n<code>\npy -m venv .venv\n</code>\n")
     assert [" ".join(command.split()) for command in commands(text)] == [
         "python demo.py --gpu", "python demo.py # one", "py -m venv .venv", "python -m tests"]
     assert fault("python demo.py --alpha 0          # without the prior loss") is None

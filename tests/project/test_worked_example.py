@@ -1,4 +1,4 @@
-"""The worked example of docs/paper.md: its numbers are recomputed, by the definitions, by core/ and by central differences."""
+"""The worked example of docs/paper.md: its numbers are computed again, by core/ and by central differences."""
 import re
 
 import numpy as np
@@ -56,8 +56,8 @@ def L_e():
     L, cache = entropy_forward(z)
     assert L == pytest.approx(naive.L_e(z))
     H = -(s * np.log(s)).sum(axis=1)
-    return {"log s": np.log(s), "H": H, "L_e": L, "log s + H": np.log(s) + H[:, None], "dL_e/dz": entropy_backward(1, cache),
-            "slopes": slopes(lambda z: entropy_forward(z)[0])}
+    return {"log s": np.log(s), "H": H, "L_e": L, "log s + H": np.log(s) + H[:, None],
+            "dL_e/dz": entropy_backward(1, cache), "slopes": slopes(lambda z: entropy_forward(z)[0])}
 
 
 def total():
