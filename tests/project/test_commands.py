@@ -5,9 +5,9 @@ import shlex
 from pathlib import Path
 
 import pytest
-from core.run.commands import parse
 
 from core.errors import InputError
+from core.run.commands import parse
 from tests.project.test_docs import PAGES, ROOT, every_page
 
 STARTS = ("python", "py ", "pip ", "mpirun ", "sbatch ", ". ", ".venv", "export ", "git ", "ruff ", "nvcc ")
@@ -26,7 +26,7 @@ def blocks(text):
 
 
 def commands(text):
-    """The commands of a page as they would be pasted: lines of its blocks, joined at a backslash, and code in its text."""
+    """The commands of a page as they would be pasted: lines of its blocks, joined at a backslash, and code in text."""
     for block in blocks(text):
         for line in re.sub(r"\\\n *", "", block).splitlines():
             line = line.removeprefix("$ ")
@@ -49,7 +49,8 @@ def fault_of_part(words):
     if words[0] == "mpirun":
         words = words[words.index(next(word for word in words if word.startswith("python"))):]
     if words[0] in ("pip", "sbatch"):
-        missing = [word for word in words if re.search(r"(requirements\S*\.txt|\.sh)$", word) and not (ROOT / word).exists()]
+        files = [word for word in words if re.search(r"(requirements\S*\.txt|\.sh)$", word)]
+        missing = [file for file in files if not (ROOT / file).exists()]
         return f"no {missing[0]}" if missing else None
     if not words[0].endswith(("python", "python3")):
         return None
