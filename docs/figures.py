@@ -1,12 +1,12 @@
-"""The pictures of README.md and docs/paper.md, made from real runs on the embedded digits.
+"""The pictures of docs/paper.md, made from real runs on the embedded digits.
 
-    python docs/figures.py               # trains eight small networks, about four minutes on an idle core
-    python docs/figures.py --draw        # draws again from the numbers in runs.json
-    python docs/figures.py --first RUN   # the README's picture, from the folder of a run of `python demo.py`
+    python docs/figures.py             trains eight small networks, about four minutes on an idle core
+    python docs/figures.py --draw      draws again from the numbers that are there
 
-Writes docs/pictures/: learning_rate.png, prior.png, entropy.png, and runs.json with the numbers behind them; or
-corrected.png. The same machine and versions give the same numbers again. Another machine may round differently, and
-over a thousand steps that shows. So docs/paper.md quotes runs.json, and a test holds it to that.
+Writes docs/pictures/: learning_rate.png, prior.png, entropy.png, and runs.json with the numbers behind them. The same
+machine and versions give the same numbers again. Another machine may round differently, and over a thousand steps that
+shows. So docs/paper.md quotes runs.json, and a test holds it to that.
+The README's picture, corrected.png, comes from a run of demo.py: python docs/figures.py --first RUN
 """
 import argparse
 import json

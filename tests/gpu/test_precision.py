@@ -1,7 +1,7 @@
 """What float32 and TF32 cost: their errors against float64, of every product, of every layer with weights and of a whole step.
 
-On a GPU the modes are the GPU's own; on NumPy TF32 is emulated by tests/lib/tf32.py. The bounds are the same, and are those of
-docs/gpu.md. u is the rounding of one factor: 2^-11 to the nearest, 2^-10 where the bits are cut off.
+On a GPU the modes are the GPU's own; on NumPy TF32 is emulated by tests/lib/tf32.py. The bounds are the same, and are those of the
+README. u is the rounding of one factor: 2^-11 to the nearest, 2^-10 where the bits are cut off.
 """
 from contextlib import contextmanager
 
