@@ -6,7 +6,6 @@
 Writes docs/pictures/: learning_rate.png, prior.png, entropy.png, and runs.json with the numbers behind them. The same
 machine and versions give the same numbers again. Another machine may round differently, and over a thousand steps that
 shows. So docs/paper.md quotes runs.json, and a test holds it to that.
-The README's picture, corrected.png, comes from a run of demo.py: python docs/figures.py --first RUN
 """
 import argparse
 import json
@@ -143,7 +142,10 @@ def compared(name, runs, labels, begin, *panels):
 
 
 def draw_first(run):
-    """Ten images with a wrong label, on the left as given, on the right as corrected: of every digit the surest correction."""
+    """The README's picture, of a run of `demo.py`: ten wrong labels, on the left as given, on the right as corrected.
+
+    For each digit it shows the most confident correction.
+    """
     given, corrected, truth, soft, index = (np.load(run / f"{name}.npy") for name in (
         "given_labels", "corrected_labels", "true_labels", "soft_labels", "index"))
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))["settings"]
