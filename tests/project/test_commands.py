@@ -63,7 +63,7 @@ def fault_of_part(words):
 
 def fault_of_demo(words):
     """What the program's parser says, or None."""
-    if words[-1:] == ["--help"] and (len(words) == 1 or words[0] in COMMANDS):
+    if words[-1:] == ["--help"] and (len(words) == 1 or words[0] in [*COMMANDS, "COMMAND"]):
         return None
     try:
         parse(words)
