@@ -1,13 +1,14 @@
-"""The objective of the paper, Eq. (5):  L = L_c + alpha L_p + beta L_e,  term by term, and its gradient with respect to the logits.
+"""The objective of the paper, Eq. (5):  L = L_c + alpha L_p + beta L_e,  and its gradient.
 
-    z (N, C)  logits of a batch             s = softmax(z)        s_bar (C,)  mean of s over the batch
-    y (N, C)  labels, rows sum to one       p (C,) prior over the classes     i runs over the N samples, j over the C classes
+    z (N, C)  logits of a mini-batch           s = softmax(z)       s_bar (C,)  mean of s over it
+    y (N, C)  labels, rows sum to one          p (C,) prior over the classes
+    i runs over the N samples, j and k over the C classes; losses are in nats
 
-Everything is computed from log s, because products such as y * (1 / s) are 0 * inf where s underflows. So written, terms and
-gradients are finite in float32 for logits up to +-1e4, and for a batch that has collapsed onto one class.  0 log 0 is 0.
-Each term computes log s for itself, so that it can be read, tested and left out alone: 10 classes cost next to nothing.
-Terms are in nats. DEVIATION 1: they are true Kullback-Leibler divergences; the official code prints cross-entropies, larger by
-the entropies of y and p (ten classes, uniform p: alpha ln 10), with the same gradient (docs/paper.md).
+Everything is computed from log s, because products such as y * (1 / s) are 0 * inf where s
+underflows. So written, terms and gradients are finite in float32 for logits up to +-1e4, and for a
+batch that has collapsed onto one class.  0 log 0 is 0.  Each term computes log s for itself, so
+that it can be read, tested and left out alone: 10 classes cost next to nothing.
+The numbers of the equations are inferred from secondary sources.
 """
 import math
 from typing import NamedTuple
@@ -39,10 +40,13 @@ def xlogx(x):
     return x * xp.log(xp.where(x > 0, x, 1))
 
 
-# ---- L_c: the classification loss ----------------------------------------------------------------------------------
+# ---- L_c: the classification loss, Eqs. (6), (7) -------------------------------------------------
+
+# DEVIATION 1: true divergences; the official code prints cross-entropies, which are larger by the
+# entropies of y and p (ten classes, uniform p: alpha ln 10), with the same gradient (docs/paper.md)
 
 def kl_forward(z, y):
-    """L_c = 1/N sum_i D_KL(y_i || s_i) = 1/N sum_ij y_ij log(y_ij / s_ij)   Eqs. (6), (7), nats"""
+    """L_c = 1/N sum_i D_KL(y_i || s_i) = 1/N sum_ij y_ij log(y_ij / s_ij)"""
     log_s = log_softmax(z)
     L_c = (xlogx(y) - y * log_s).sum() / len(z)
     return L_c, (log_s, y)
@@ -54,15 +58,12 @@ def kl_backward(dL, cache):
     return dL * (xp_of(log_s).exp(log_s) - y) / len(y)
 
 
-# ---- L_p: the prior loss -------------------------------------------------------------------------------------------
+# ---- L_p: the prior loss, Eqs. (10), (11) --------------------------------------------------------
 
 def prior_forward(z, p):
-    """L_p = D_KL(p || s_bar) = sum_j p_j log(p_j / s_bar_j),  s_bar = 1/N sum_i s_i   Eqs. (10), (11), nats
-
-    s_bar couples the samples of a batch. It is taken over the mini-batch, as the paper does for the mean over all data.
-    """
+    """L_p = D_KL(p || s_bar) = sum_j p_j log(p_j / s_bar_j),  s_bar = 1/N sum_i s_i of the batch"""
     log_s = log_softmax(z)
-    log_s_bar = log_mean_exp(log_s)                                         # (C,)
+    log_s_bar = log_mean_exp(log_s)                     # (C,), couples the samples of the batch
     L_p = (xlogx(p) - p * log_s_bar).sum()
     return L_p, (log_s, log_s_bar, p)
 
@@ -71,21 +72,21 @@ def prior_backward(dL, cache):
     """dL_p/dz_ij = -1/N (r_ij - s_ij sum_k r_ik),  r_ij = p_j s_ij / s_bar_j"""
     log_s, log_s_bar, p = cache
     xp = xp_of(log_s)
-    r = p * xp.exp(log_s - log_s_bar)                                       # (N, C), its columns sum to N p_j
+    r = p * xp.exp(log_s - log_s_bar)                   # (N, C), its columns sum to N p_j
     return -dL * (r - xp.exp(log_s) * r.sum(axis=1, keepdims=True)) / len(r)
 
 
+# DEVIATION 2: the official log of the mean softmax is -inf where a class vanishes (docs/paper.md)
 def log_mean_exp(log_s):
     """log s_bar_j = log(1/N sum_i exp log s_ij), without leaving the logarithm"""
-    # DEVIATION 2: the official code takes log(mean s), minus infinity once a class vanishes from a batch (docs/paper.md)
     top = log_s.max(axis=0)
     return top + xp_of(log_s).log(xp_of(log_s).exp(log_s - top).sum(axis=0)) - math.log(len(log_s))
 
 
-# ---- L_e: the entropy loss -----------------------------------------------------------------------------------------
+# ---- L_e: the entropy loss, Eq. (12) -------------------------------------------------------------
 
 def entropy_forward(z):
-    """L_e = -1/N sum_ij s_ij log s_ij   Eq. (12), nats"""
+    """L_e = -1/N sum_ij s_ij log s_ij"""
     log_s = log_softmax(z)
     s_log_s = xp_of(z).exp(log_s) * log_s
     return -s_log_s.sum() / len(z), (log_s, s_log_s)
@@ -98,10 +99,10 @@ def entropy_backward(dL, cache):
     return -dL * (s_log_s - s * s_log_s.sum(axis=1, keepdims=True)) / len(s)
 
 
-# ---- L: their weighted sum -----------------------------------------------------------------------------------------
+# ---- L: their weighted sum, Eq. (5) --------------------------------------------------------------
 
 def objective_forward(z, y, p, alpha, beta):
-    """L = L_c + alpha L_p + beta L_e   Eq. (5), nats;  returns ((L, L_c, L_p, L_e), cache)"""
+    """L = L_c + alpha L_p + beta L_e;  returns ((L, L_c, L_p, L_e), cache)"""
     L_c, cache_c = kl_forward(z, y)
     L_p, cache_p = prior_forward(z, p)
     L_e, cache_e = entropy_forward(z)
@@ -111,4 +112,5 @@ def objective_forward(z, y, p, alpha, beta):
 def objective_backward(dL, cache):
     """dL/dz = dL_c/dz + alpha dL_p/dz + beta dL_e/dz"""
     cache_c, cache_p, cache_e, alpha, beta = cache
-    return kl_backward(dL, cache_c) + prior_backward(alpha * dL, cache_p) + entropy_backward(beta * dL, cache_e)
+    return (kl_backward(dL, cache_c) + prior_backward(alpha * dL, cache_p)
+            + entropy_backward(beta * dL, cache_e))

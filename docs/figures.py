@@ -3,9 +3,9 @@
     python docs/figures.py             trains eight small networks, about four minutes on an idle core
     python docs/figures.py --draw      draws again from the numbers that are there
 
-Writes docs/pictures/: learning_rate.png, prior.png, entropy.png, and runs.json with the numbers behind them. The same machine
-and versions give the same numbers again. Another machine may round differently, and over a thousand steps that shows. So
-docs/paper.md quotes runs.json, and a test holds it to that.
+Writes docs/pictures/: learning_rate.png, prior.png, entropy.png, and runs.json with the numbers behind them. The same
+machine and versions give the same numbers again. Another machine may round differently, and over a thousand steps that
+shows. So docs/paper.md quotes runs.json, and a test holds it to that.
 """
 import argparse
 import json
@@ -21,6 +21,7 @@ import matplotlib  # noqa: E402
 import numpy as np  # noqa: E402
 
 from core import train  # noqa: E402
+from core.data import digits  # noqa: E402
 from core.labels import SoftLabels, one_hot  # noqa: E402
 from core.objective import xlogx  # noqa: E402
 from core.recipes import RECIPES  # noqa: E402
@@ -36,7 +37,7 @@ from core.measure import predictions
 from core.model import fresh_model
 
 FOLDER = Path(__file__).parent / "pictures"
-BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#666666"
+BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#d55e00", "#009e73", "#cc3311", "#666666"
 SEED, C = 0, 10
 
 LEARNING_RATE = dict(images=1000, rate=0.5, batch=32, epochs=60)
@@ -143,6 +144,32 @@ def compared(name, runs, labels, begin, *panels):
     save(figure, name)
 
 
+def draw_first(run):
+    """The README's picture, of a run of `demo.py`: ten wrong labels, on the left as given, on the right as corrected.
+
+    For each digit it shows the most confident correction.
+    """
+    given, corrected, truth, soft, index = (np.load(run / f"{name}.npy") for name in (
+        "given_labels", "corrected_labels", "true_labels", "soft_labels", "index"))
+    config = json.loads((run / "config.json").read_text(encoding="utf-8"))["settings"]
+    images = digits.load(config["seed"], *config["digits"]).train.images[index]
+    right = (given != truth) & (corrected == truth)
+    ten = [np.where(right & (truth == c), soft.max(axis=1), -1).argmax() for c in range(C)]
+    figure = plt.figure(figsize=(9, 2.9))
+    place = dict(left=.02, right=.98, top=.91, bottom=.1, hspace=.25)
+    halves = ("given", given, RED), ("corrected", corrected, GREEN)
+    for half, (title, labels, colour) in zip(figure.subfigures(1, 2, wspace=.04), halves, strict=True):
+        half.suptitle(f"{title} labels", fontsize=13, color=colour)
+        for axis, i in zip(half.subplots(2, 5, gridspec_kw=place).flat, ten, strict=True):
+            axis.imshow(images[i])
+            axis.axis("off")
+            below = dict(transform=axis.transAxes, color=colour)
+            axis.text(.5, -.05, str(labels[i]), ha="center", va="top", fontsize=15, **below)
+            if labels is given:
+                axis.plot((.4, .6), (-.15, -.15), lw=1.5, clip_on=False, **below)
+    save(figure, "corrected")
+
+
 def smooth(values, width=5):
     """The mean of `width` epochs, fewer at the ends."""
     return [float(np.mean(values[max(0, k - width // 2):k + width // 2 + 1])) for k in range(len(values))]
@@ -156,8 +183,12 @@ def save(figure, name):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--draw", action="store_true", help="do not train, draw from docs/pictures/runs.json")
-    path = FOLDER / "runs.json"
-    if not arguments.parse_args().draw:
+    arguments.add_argument("--first", type=Path, metavar="RUN",
+                           help="draw corrected.png alone, from the folder of a run on the digits")
+    args, path = arguments.parse_args(), FOLDER / "runs.json"
+    if args.first:
+        return draw_first(args.first)
+    if not args.draw:
         path.write_text(json.dumps(everything()).replace('}, "', '},\n"') + "\n", encoding="utf-8")
     draw(json.loads(path.read_text(encoding="utf-8")))
 

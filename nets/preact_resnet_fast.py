@@ -23,6 +23,7 @@ from nets.preact_resnet import block_plan, init
 BLOCK_BYTES = 2**19     # of an activation of the first stage: as fast as 2**20 within 3 %, 1.2 times as fast as 2**18
 
 
+# DEVIATION 16: other algorithms for the same convolutions, so other rounding (docs/paper.md)
 class FastNet:
     """The functions of the readable network; the object holds the communicator and the arrays that every batch uses again."""
 
