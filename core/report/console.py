@@ -2,8 +2,6 @@
 import math
 import sys
 
-from tqdm import tqdm
-
 from core.report.numbers import decimals, percent
 from core.report.results import summary
 
@@ -12,6 +10,8 @@ TITLES = {"joint": "step 1: network and labels", "retrain": "step 2: fresh netwo
 
 def watched(records, epochs, step):
     """The records, passed on as they come. A bar with the time left on a terminal; elsewhere one line for each."""
+    from tqdm import tqdm  # imported where needed: demo.py starts sooner
+
     terminal = sys.stdout.isatty()
     bar = tqdm(total=epochs, desc=title(step), unit="epoch", file=sys.stdout, dynamic_ncols=True, disable=not terminal)
     with bar:

@@ -10,8 +10,6 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from core.errors import InputError, need
 from core.files import disk_errors, save_text
 from core.report.config import environment, settings
@@ -53,6 +51,8 @@ def left_over(folder):
 @contextmanager
 def locked(folder):
     """The folder, made if need be, is this process's alone while the block runs. InputError if it is another's."""
+    from filelock import FileLock, Timeout  # imported where needed: demo.py starts sooner
+
     lock = FileLock(folder / ".lock")
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
