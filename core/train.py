@@ -116,7 +116,7 @@ def train_epoch(model, task, labels, p, alpha, beta, lr, recipe, epoch):
         step, what = first_not_finite(model, begun, steps()) or (None, None)
         raise NotFinite(f"the loss is no longer finite in epoch {epoch + 1} (learning rate {lr})" + (
             f", first {what} in batch {step} of {number}: begin again with a smaller --lr" if step else
-            ", but it is when the epoch is computed again: memory or processor make errors, go on by --resume on another machine"))
+            ", but it is when the epoch is computed again: memory or processor make errors, resume the run on another machine"))
     return means
 
 

@@ -38,11 +38,11 @@ def launch(main, size=None):
 
     if under_mpirun():
         if size is not None:
-            raise InputError("under mpirun the number of ranks is mpirun's: leave --ranks, --gpu and --sweep away, or mpirun")
+            raise InputError("under mpirun the number of ranks is mpirun's: leave out --ranks, --gpu and sweeps, or mpirun")
         return launch_mpi(main, Mpi())
     can_fork = hasattr(os, "fork") and sys.platform != "darwin"              # macOS can fork, but its libraries can't
     if size and size > 1 and not can_fork:
-        raise InputError(f"--ranks {size}: only Linux lets one training have several processes; leave --ranks away for one, "
+        raise InputError(f"--ranks {size}: only Linux lets one training have several processes; leave out --ranks for one, "
                          f"or start the program by `mpirun -n {size}`")
     size = size or (available_processors() if can_fork else 1)
     with threadpool_limits(1, "blas"):

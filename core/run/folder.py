@@ -17,7 +17,7 @@ from core.report.manifest import WHAT
 from core.report.numbers import known
 
 FILES = (*WHAT, "checkpoint.npz", "checkpoint-previous.npz", "manifest.json", "summary.json")
-DECIDED = "cleaned_labels.csv"         # of --apply: it holds what a person decided, so that no run removes it
+DECIDED = "cleaned_labels.csv"         # of `apply`: it holds what a person decided, so that no run removes it
 
 
 def free_name(parent, name):
@@ -74,7 +74,7 @@ def begin(folder, config):
     """
     with disk_errors(folder):
         stays, ended = (folder / DECIDED).exists(), (folder / "manifest.json").exists()
-        if ended:                                            # --predict writes beside no other run
+        if ended:                                            # `predict` writes beside no other run
             (folder / "predictions.csv").unlink(missing_ok=True)
         for name in reversed(FILES):                         # the summary first, which says that all others are there
             (folder / name).unlink(missing_ok=True)

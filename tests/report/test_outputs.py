@@ -194,10 +194,10 @@ def test_without_a_truth_only_the_estimate_is_told(finished):
     result.truth, result.initial, result.recovery = None, float("nan"), float("nan")
     outcome = results.summary(result)
     assert "detection" not in outcome and 0 <= outcome["estimated_rate"] <= 1
-    assert "own estimate" in console.table(result) and "AUROC" not in console.table(result)
+    assert "estimated label noise: " in console.table(result) and "AUROC" not in console.table(result)
 
 
 def test_without_a_truth_the_table_tells_what_is_doubted_and_what_was_corrected():
     result = SimpleNamespace(given=np.array([0, 0, 1, 1]), suggested=np.array([1, 0, 0, 0]), corrected=np.array([1, 0, 1, 1]),
                              recovery=float("nan"))
-    assert console.label_line(result) == "labels: 3 of 4 are suspicious, 1 were corrected (the true ones are not known)"
+    assert console.label_line(result) == "labels: 3 of 4 are suspicious, 1 were corrected (the true labels are unknown)"
