@@ -163,7 +163,7 @@ def rewrite(path, change):
 @pytest.mark.parametrize("change, words", [
     (other_data, "the data or the given labels are not the same"), (other_labels, "the data or the given labels are not"),
     (other_settings, "config.json is not the same"), (unknown_settings, "another version"), (damaged_settings, "cannot be read"),
-    (no_settings, "no run to go on with"), (other_version, "another version"), (other_network, "another network"),
+    (no_settings, "no run to resume"), (other_version, "another version"), (other_network, "another network"),
     (both_damaged, "the checkpoints in .* are damaged: delete that folder")])
 def test_what_cannot_go_on_says_why_in_one_sentence_and_loses_nothing(tmp_path, monkeypatch, capsys, change, words):
     stopped(tiny(tmp_path), 2)
