@@ -26,7 +26,7 @@ def epoch_means(iterations):
                 f"the loss is no longer finite in epoch {epoch + 1} (learning rate {lr})" + (
                     f", first {what} in batch {batch} of {number}: begin again with a smaller --lr"
                     if batch else ", but it is when the epoch is computed again: memory or "
-                    "processor make errors, go on by --resume on another machine"))
+                    "processor make errors, resume the run on another machine"))
         return means
     return means_of
 

@@ -17,8 +17,6 @@ import re
 from typing import NamedTuple
 
 import numpy as np
-from safetensors.numpy import load as from_bytes
-from safetensors.numpy import save as as_bytes
 
 from core.errors import InputError, need
 from core.files import atomic
@@ -40,6 +38,8 @@ class Trained(NamedTuple):
 
 def save(path, weights, mean, classes, batches):
     """Write theta and running statistics `weights`, the mean image (H, W, 3) and the class names; `batches` were trained on."""
+    from safetensors.numpy import save as as_bytes  # imported where needed: demo.py starts sooner
+
     tensors = {name_there(name): layout_there(array) for name, array in weights.items()}
     tensors |= {f"{name_there(name)[:-len('.running_mean')]}.num_batches_tracked": np.array(batches, np.int64)
                 for name in weights if name.endswith(".mean")}
@@ -52,6 +52,8 @@ def save(path, weights, mean, classes, batches):
 
 def load(path):
     """The Trained network in the file; the arrays have the bits that were saved. InputError for any other file."""
+    from safetensors.numpy import load as from_bytes
+
     try:
         raw = read(path)
         tensors = from_bytes(raw)

@@ -9,7 +9,6 @@ import os
 from pathlib import Path
 
 import numpy as np
-from PIL import __version__ as pillow_version
 
 from core.data.images import VERSION
 from core.errors import InputError, need
@@ -23,6 +22,8 @@ def place(folder, source, size):
 
 def fingerprint(root, paths, size):
     """A text that is another one if any of the files or the way to decode them has changed."""
+    from PIL import __version__ as pillow_version  # imported where needed: demo.py starts sooner
+
     digest = hashlib.sha256(f"{VERSION} {pillow_version} {size} ".encode() + os.fsencode(os.path.realpath(root)))
     for path in paths:
         try:

@@ -14,8 +14,6 @@ from math import cos, radians, sin
 from pathlib import Path
 
 import numpy as np
-from matplotlib import get_data_path
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from core.data import DataSet, Split
 from core.errors import InputError
@@ -55,6 +53,9 @@ def draw(n, names, size, rng):
 
 def open_font(name, height):
     """The font `name` of matplotlib, `height` pixels to the em. Raises InputError when it is missing or damaged."""
+    from matplotlib import get_data_path  # imported where needed: demo.py starts sooner
+    from PIL import ImageFont
+
     path = Path(get_data_path(), "fonts", "ttf", f"{name}.ttf")
     try:    # from memory: given a path, Pillow would take a font of the same name from the system instead of a missing one
         return ImageFont.truetype(BytesIO(path.read_bytes()), height, layout_engine=ImageFont.Layout.BASIC)
@@ -65,6 +66,8 @@ def open_font(name, height):
 
 def lettering(digit, font, rng):
     """Where the paint is: (S, S) float32 from 0 to 1, for a font of D * S pixels to the em; `digit` is in the middle."""
+    from PIL import Image, ImageDraw, ImageFilter
+
     side = font.size                                                          # of the drawing, D * S
     before, after = (CLASSES[rng.integers(10)] if rng.random() < 0.6 else "" for _ in range(2))
     text, start = before + digit + after, font.getlength(before)

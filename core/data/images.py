@@ -16,12 +16,9 @@ import signal
 import threading
 import warnings
 from collections import deque
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 
 import numpy as np
-from joblib.externals.loky import ProcessPoolExecutor
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from core.errors import InputError
 
@@ -43,6 +40,10 @@ def decode(paths, size, jobs):
     if jobs == 1 or len(paths) <= FEW:
         yield from (decode_piece(piece, size) for piece in pieces)
         return
+    from concurrent.futures.process import BrokenProcessPool  # imported where needed: demo.py starts sooner
+
+    from joblib.externals.loky import ProcessPoolExecutor
+
     executor, waiting = ProcessPoolExecutor(jobs), deque()
     try:
         with deaf():
@@ -89,6 +90,8 @@ def decode_piece(paths, size):
 
 def decode_one(path, size):
     """(S, S, 3) uint8, and (height, width) as stored. Raises all kinds of exceptions."""
+    from PIL import Image, ImageOps
+
     with open(path, "rb") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")                              # of odd metadata
         image = Image.open(file, formats=FORMATS)
@@ -107,6 +110,8 @@ def decode_one(path, size):
 
 def rgb(image):
     """The image in 8-bit RGB."""
+    from PIL import Image
+
     if image.mode.startswith(("I", "F")):
         image = Image.fromarray(eight_bits(np.asarray(image), image.mode))
     if not image.has_transparency_data:
@@ -131,6 +136,8 @@ def eight_bits(values, mode):
 
 def reason(error):
     """An exception in a few words, in one line."""
+    from PIL import Image, UnidentifiedImageError
+
     if isinstance(error, UnidentifiedImageError):
         return "not an image of a known kind, or its beginning is damaged"
     if isinstance(error, Image.DecompressionBombError):

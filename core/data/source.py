@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from core.data import cache
 from core.data.cifar10_files import FILES, FOLDER
@@ -107,6 +106,8 @@ def pixels(path, listing, size, store, jobs):
 
 def fill(images, shapes, listing, jobs):
     """Decode what is missing in images and shapes, and return {row: why it can't be read}."""
+    from tqdm import tqdm  # imported where needed: demo.py starts sooner
+
     todo, reasons = np.flatnonzero(shapes[:, 0] == 0), {}
     files = [os.path.join(listing.root, listing.paths[row]) for row in todo]
     done = 0

@@ -2,8 +2,6 @@
 import base64
 import io
 
-from PIL import Image
-
 SIDE = 96                              # pixels of the longer side at most; smaller images stay as they are
 
 
@@ -21,6 +19,8 @@ def data_uris(images, rows, budget):
 
 def data_uri(image):
     """One image (H, W, 3) uint8. Colours are not thinned out: of 32 pixels there are none to spare."""
+    from PIL import Image  # imported where needed: demo.py starts sooner
+
     picture, file = Image.fromarray(image), io.BytesIO()
     picture.thumbnail((SIDE, SIDE))
     picture.save(file, "JPEG", quality=88, subsampling=0, optimize=True)

@@ -16,8 +16,6 @@ import traceback
 import warnings
 from contextlib import suppress
 
-from threadpoolctl import threadpool_limits
-
 from core.errors import InputError
 from core.parallel.processors import available_processors
 from core.parallel.ranks import Forked, Mpi, RankFailed, Serial
@@ -36,13 +34,15 @@ def launch(main, size=None):
     size None: the ranks of mpirun where it started this program, else one for each available processor, or one alone where
     processes cannot be forked. Errors: see above; InputError for a size that cannot be had here.
     """
+    from threadpoolctl import threadpool_limits  # imported where needed: demo.py starts sooner
+
     if under_mpirun():
         if size is not None:
-            raise InputError("under mpirun the number of ranks is mpirun's: leave --ranks, --gpu and --sweep away, or mpirun")
+            raise InputError("under mpirun the number of ranks is mpirun's: leave out --ranks, --gpu and sweeps, or mpirun")
         return launch_mpi(main, Mpi())
     can_fork = hasattr(os, "fork") and sys.platform != "darwin"              # macOS can fork, but its libraries can't
     if size and size > 1 and not can_fork:
-        raise InputError(f"--ranks {size}: only Linux lets one training have several processes; leave --ranks away for one, "
+        raise InputError(f"--ranks {size}: only Linux lets one training have several processes; leave out --ranks for one, "
                          f"or start the program by `mpirun -n {size}`")
     size = size or (available_processors() if can_fork else 1)
     with threadpool_limits(1, "blas"):
@@ -64,6 +64,8 @@ def launch_mpi(main, comm):
 
     MPI ends with it: the other ranks leave the program here, and rank 0 goes on alone.
     """
+    from threadpoolctl import threadpool_limits
+
     if comm.size == 1:
         raise InputError("mpirun has started several processes, but mpi4py sees one alone: it was made for another MPI library "
                          f"than this mpirun's ({comm.library})")

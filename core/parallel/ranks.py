@@ -15,7 +15,6 @@ import platform
 import sys
 import time
 from contextlib import nullcontext
-from multiprocessing import Lock
 
 import numpy as np
 
@@ -78,6 +77,8 @@ class Forked:
     """
 
     def __init__(self, size):
+        from multiprocessing import Lock  # imported where needed: demo.py starts sooner
+
         self.rank, self.size, self.calls, self.parent = 0, size, 0, os.getpid()
         self.children, self.ended = {}, {}                                       # rank: process id; rank: how it ended
         self.counters = memoryview(mmap.mmap(-1, (size + 1) * LINE * 8)).cast("q")[::LINE]   # the last one: no more waiting

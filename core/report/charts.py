@@ -2,8 +2,6 @@
 import math
 from typing import NamedTuple
 
-from matplotlib.ticker import MaxNLocator
-
 from core.measure import of_training
 from core.report.numbers import unbroken
 from core.report.pictures import NAMES
@@ -39,6 +37,8 @@ def charts(records, begin=None):
 
 def chart(title, records, names, begin, text_of):
     """The Chart of some fields of the records, without those that are unknown; labels change in step 1 alone."""
+    from matplotlib.ticker import MaxNLocator  # imported where needed: demo.py starts sooner
+
     series = {text: [getattr(r, name) for r in records] for name, text in names.items()
               if name != "recovery" or records[0].step == "joint"}
     series = {text: values for text, values in series.items() if all(map(math.isfinite, values))}

@@ -2,7 +2,6 @@
 import json
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from core.errors import InputError
@@ -20,10 +19,10 @@ def read_config(folder):
         content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         return dict(restored(content["settings"])), dict(content["environment"])
     except FileNotFoundError:
-        raise InputError(f"{folder} holds no run to go on with (it has no config.json): name the folder of an interrupted run, "
-                         "or begin one") from None
+        raise InputError(f"{folder} holds no run to resume (it has no config.json): give the folder of an interrupted run, or "
+                         "start one") from None
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{folder / 'config.json'} cannot be read ({error}): begin the run anew") from None
+        raise InputError(f"{folder / 'config.json'} cannot be read ({error}): start a new run") from None
 
 
 def restored(value):
@@ -37,6 +36,8 @@ def restored(value):
 
 def environment():
     """Versions, machine and git commit, as far as they can be found out."""
+    from importlib.metadata import PackageNotFoundError, version  # imported where needed: demo.py starts sooner
+
     found = {"python": platform.python_version(), "machine": platform.platform(), "commit": commit()}
     for package in ("numpy", "pillow", "matplotlib", "tqdm", "threadpoolctl", "joblib", "filelock", "mpi4py", "cupy-cuda12x",
                     "cupy-cuda13x"):

@@ -2,15 +2,16 @@
 import math
 import sys
 
-from tqdm import tqdm
-
 from core.report.numbers import decimals, percent
 
-TITLES = {"joint": "step 1: network and labels", "retrain": "step 2: fresh network", "cross-entropy": "plain cross-entropy"}
+TITLES = {"joint": "step 1: network and labels", "retrain": "step 2: fresh network",
+          "cross-entropy": "plain cross-entropy"}
 
 
 def watched(records, epochs, step, fold=None):
     """The records, passed on as they come. A bar with the time left on a terminal; elsewhere one line for each."""
+    from tqdm import tqdm  # imported where needed: demo.py starts sooner
+
     terminal = sys.stdout.isatty()
     bar = tqdm(total=epochs, desc=title(step, fold), unit="epoch", file=sys.stdout, dynamic_ncols=True, disable=not terminal)
     with bar:
@@ -45,7 +46,13 @@ def table(result):
     rows = [("", "best validation", "last validation", "test, last epoch", "seconds")]
     rows += [(TITLES[step], percent(outcome[step]["best_validation"]), percent(outcome[step]["last_validation"]),
               percent(outcome[step]["test"]), f"{outcome[step]['seconds']:.0f}") for step in TITLES if step in outcome]
-    return "\n".join(["", label_line(result), *detection_lines(outcome), *warning(result), "", *aligned(rows)])
+    return "\n".join(["", label_line(result), *detection_lines(outcome), *warning(result), "", *aligned(measured(rows))])
+
+
+def measured(rows):
+    """The rows without the columns of dashes: those of a validation split or a test set that is not there."""
+    keep = [c for c, (_, *cells) in enumerate(zip(*rows)) if c == 0 or any(cell != percent(None) for cell in cells)]
+    return [tuple(row[c] for c in keep) for row in rows]
 
 
 def aligned(rows):
@@ -68,14 +75,14 @@ def label_line(result):
     moved = int((result.corrected != result.given).sum())
     if math.isnan(result.recovery):
         doubtful = int((result.suggested != result.given).sum())
-        return f"labels: {doubtful} of {len(result.given)} are suspicious, {moved} were corrected (the true ones are not known)"
+        return f"labels: {doubtful} of {len(result.given)} are suspicious, {moved} were corrected (the true labels are unknown)"
     return (f"correct labels: {percent(result.initial)} given -> {percent(result.recovery)} corrected"
             f"   ({moved} of {len(result.given)} changed)")
 
 
 def detection_lines(outcome):
     """How many labels are wrong by the estimate, and how well they were found where the truth is known."""
-    lines = [f"wrong labels by the network's own estimate: {percent(outcome['estimated_rate'])}"]
+    lines = [f"estimated label noise: {percent(outcome['estimated_rate'])}"]
     if "detection" in outcome:
         found = outcome["detection"]
         lines.append(f"suspicious labels: precision {percent(found['precision'])}, recall {percent(found['recall'])}; "

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from core.data.thumbnails import data_uris
 from core.files import save_text
@@ -49,6 +47,9 @@ def write(path, page, limit=3000, megabytes=24):
 
 def render(page, limit=3000, megabytes=24):
     """The text of the HTML file."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # imported where needed: demo.py starts sooner
+    from markupsafe import Markup
+
     suspicious = np.flatnonzero(page.suggested != page.given)
     score = page.probs[suspicious, page.given[suspicious]]
     ranked = suspicious[np.argsort(score, kind="stable")]

@@ -3,7 +3,6 @@ import io
 import math
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from core.files import atomic
 from core.measure import of_training
@@ -28,10 +27,16 @@ def save(path, figure):
         file.write(png.getvalue())
 
 
+def sheet(width, height):
+    """A Figure of width x height inches. The import is here because it takes longer than all others: demo.py starts sooner."""
+    from matplotlib.figure import Figure
+    return Figure(figsize=(width, height), layout="constrained")
+
+
 def curves(result, begin):
     """Accuracies over the epochs, one panel for each training."""
     steps = [s for s in NAMES if of_training(result.records, s)]
-    figure = Figure(figsize=(1 + 4 * len(steps), 3.6), layout="constrained")
+    figure = sheet(1 + 4 * len(steps), 3.6)
     for axes, step in zip(np.ravel(figure.subplots(1, len(steps), sharey=True)), steps):
         records = of_training(result.records, step)
         epochs = [r.epoch for r in records]
@@ -53,7 +58,7 @@ def curves(result, begin):
 def losses(result, begin):
     """The three terms of the objective in step 1."""
     records = of_training(result.records, "joint")
-    figure = Figure(figsize=(5.5, 3.6), layout="constrained")
+    figure = sheet(5.5, 3.6)
     axes = figure.subplots()
     for name, color, title in (("L_c", BLUE, "$L_c$ classification"), ("L_p", ORANGE, "$L_p$ prior"), ("L_e", GREEN, "$L_e$ entropy")):
         axes.plot([r.epoch for r in records], [getattr(r, name) for r in records], color=color, label=title)
@@ -83,7 +88,7 @@ def confusions(result):
         panels = [("given labels", "true", result.truth[known], "given", result.given[known]),
                   ("corrected labels", "true", result.truth[known], "corrected", result.corrected[known])]
     C, names = len(result.classes), [plain(name) for name in result.classes]
-    figure = Figure(figsize=(4.6 * len(panels), 4.4), layout="constrained")
+    figure = sheet(4.6 * len(panels), 4.4)
     for axes, (title, y_name, rows, x_name, columns) in zip(np.ravel(figure.subplots(1, len(panels))), panels):
         counts = np.zeros((C, C))
         np.add.at(counts, (rows, columns), 1)
@@ -104,7 +109,7 @@ def corrected_sheet(result, columns=10, rows=4):
     changed = np.flatnonzero(result.corrected != result.given)
     confidence = result.soft.max(axis=1)
     best = changed[np.argsort(-confidence[changed], kind="stable")][:columns * rows]
-    figure = Figure(figsize=(columns * 1.05, .5 + rows * 1.25), layout="constrained")
+    figure = sheet(columns * 1.05, .5 + rows * 1.25)
     figure.suptitle(f"The most confident of {len(changed)} corrections: given → corrected"
                     + ("" if result.truth is None else "  (green: the true class)"), fontsize=10)
     for axes, row in zip(np.ravel(figure.subplots(rows, columns)), [*best, *[None] * (columns * rows - len(best))]):

@@ -10,8 +10,6 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from core.errors import InputError, need
 from core.files import disk_errors, save_text
 from core.report.config import environment, settings
@@ -19,7 +17,7 @@ from core.report.manifest import WHAT
 from core.report.numbers import known
 
 FILES = (*WHAT, "checkpoint.npz", "checkpoint-previous.npz", "manifest.json", "summary.json")
-DECIDED = "cleaned_labels.csv"         # of --apply: it holds what a person decided, so that no run removes it
+DECIDED = "cleaned_labels.csv"         # of `apply`: it holds what a person decided, so that no run removes it
 
 
 def free_name(parent, name):
@@ -53,6 +51,8 @@ def left_over(folder):
 @contextmanager
 def locked(folder):
     """The folder, made if need be, is this process's alone while the block runs. InputError if it is another's."""
+    from filelock import FileLock, Timeout  # imported where needed: demo.py starts sooner
+
     lock = FileLock(folder / ".lock")
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def begin(folder, config):
     """
     with disk_errors(folder):
         stays, ended = (folder / DECIDED).exists(), (folder / "manifest.json").exists()
-        if ended:                                            # --predict writes beside no other run
+        if ended:                                            # `predict` writes beside no other run
             (folder / "predictions.csv").unlink(missing_ok=True)
         for name in reversed(FILES):                         # the summary first, which says that all others are there
             (folder / name).unlink(missing_ok=True)

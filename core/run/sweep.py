@@ -17,8 +17,6 @@ import shlex
 import statistics
 from pathlib import Path
 
-from joblib import Parallel, delayed
-
 from core.errors import InputError
 from core.parallel.processors import available_processors
 from core.report.console import aligned
@@ -57,6 +55,8 @@ def sweep(runs, out, jobs=None):
 
     runs: [(line, Config)]. Each run is a single process: side by side they keep all processors busy without waiting for each other.
     """
+    from joblib import Parallel, delayed  # imported where needed: demo.py starts sooner
+
     jobs = jobs or available_processors()
     folders = [Path(out, folder_name(line)) for line, _ in runs]
     todo = [config._replace(out=str(folder), ranks=1 if config.gpu is None else None, force=True)

@@ -114,7 +114,8 @@ def read_decisions(path, run):
     (_, head), *lines = read_rows(Path(path)) or [(1, [])]
     need([cell.lower() for cell in head[:4]] == COLUMNS,
          f"{path} does not begin with the line {','.join(COLUMNS)}: export the decisions from report.html as they are")
-    own, rows = run_identity(run.classes, run.index, run.given, run.suggested), {str(i): row for row, i in enumerate(run.index.tolist())}
+    own = run_identity(run.classes, run.index, run.given, run.suggested)
+    rows = {str(i): row for row, i in enumerate(run.index.tolist())}
     lines_of, decided = {}, {}
     for line, cells in lines:
         index, file, kind, label, other = [*cells, *[""] * 5][:5]

@@ -109,7 +109,7 @@ def test_paint_stands_out_from_the_wall_either_way_round():
 
 
 def test_missing_fonts_name_the_file_and_the_remedy(monkeypatch, tmp_path):
-    monkeypatch.setattr(digits, "get_data_path", lambda: str(tmp_path))
+    monkeypatch.setattr("matplotlib.get_data_path", lambda: str(tmp_path))
     with pytest.raises(InputError, match=r"DejaVuSans\.ttf.*pip install"):
         digits.load(train=10, validation=0, test=0)
 
@@ -119,6 +119,6 @@ def test_a_damaged_font_names_the_file_and_the_remedy(monkeypatch, tmp_path):
     folder.mkdir(parents=True)
     whole = Path(get_data_path(), "fonts", "ttf", "cmr10.ttf").read_bytes()
     (folder / "cmr10.ttf").write_bytes(whole[:100])
-    monkeypatch.setattr(digits, "get_data_path", lambda: str(tmp_path))
+    monkeypatch.setattr("matplotlib.get_data_path", lambda: str(tmp_path))
     with pytest.raises(InputError, match=r"cmr10\.ttf.*pip install"):
         digits.open_font("cmr10", 64)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import InputError
-from core.parallel.launch import MPI_RANKS, MPI_SIZES, launch, speaks
+from core.parallel.launch import MPI_RANKS, MPI_SIZES, is_main, launch
 
 ROOT = Path(__file__).parents[2]
 MPIRUN = shutil.which("mpirun", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
@@ -110,8 +110,8 @@ def test_without_mpi4py_the_remedy_is_told(monkeypatch):
 def test_one_process_of_mpirun_speaks(monkeypatch, name):
     for variable in MPI_RANKS:
         monkeypatch.delenv(variable, raising=False)
-    assert speaks()
+    assert is_main()
     monkeypatch.setenv(name, "0")
-    assert speaks()
+    assert is_main()
     monkeypatch.setenv(name, "1")
-    assert not speaks()
+    assert not is_main()

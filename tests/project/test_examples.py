@@ -41,5 +41,5 @@ def test_a_slurm_array_runs_one_line_in_each_job_and_the_sweep_then_knows_it(tmp
     for job, expected in [("2", [False, True]), ("1", [True, True])]:
         done = here("bash", str(ROOT / "examples" / "slurm.sh"), "runs.txt", SLURM_ARRAY_TASK_ID=job, PYTHON=sys.executable)
         assert done.returncode == 0 and completed() == expected, done.stderr
-    table = here(sys.executable, "demo.py", "--sweep", "runs.txt")
+    table = here(sys.executable, "demo.py", "sweep", "runs.txt")
     assert "Parallel" not in table.stdout + table.stderr and f"{TINY}: 2 seeds" in table.stdout, table.stderr

@@ -2,6 +2,7 @@
 import ast
 import errno
 import re
+import shlex
 from functools import lru_cache
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from core.files import disk_errors
 from core.report import console
 from core.report.manifest import WHAT
 from core.run import Config, state
+from core.run.commands import parse
 from core.run.config import check
 from tests.lib.own_data import write_folder
 from tests.project.test_docs import ROOT, section
@@ -21,8 +23,8 @@ from tests.project.test_docs import ROOT, section
 PAGE = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
 MODULES = ("demo.py", "nets/safetensors_file.py", *(f"core/{name}.py" for name in (
     "files", "train", "data/folder", "data/images", "data/label_files", "data/own", "data/source", "data/table", "data/truth",
-    "parallel/launch", "report/config", "report/manifest", "run/config", "run/folder", "run/folds", "run/inputs", "run/options",
-    "run/resume", "run/state", "use/apply", "use/predict")))
+    "parallel/launch", "report/config", "report/manifest", "run/commands", "run/config", "run/folder", "run/folds",
+    "run/inputs", "run/options", "run/resume", "run/state", "use/apply", "use/predict")))
 FEWEST = 12                            # letters of a text without its gaps that is taken for a message or a part of one
 GAP = "<gap>"
 
@@ -79,7 +81,8 @@ def told():
 @lru_cache
 def said():
     """Every text in the program."""
-    return set().union(*(texts(path.relative_to(ROOT).as_posix()) for path in [ROOT / "demo.py", *(ROOT / "core").rglob("*.py"), *(ROOT / "nets").rglob("*.py")]))
+    paths = [ROOT / "demo.py", *(ROOT / "core").rglob("*.py"), *(ROOT / "nets").rglob("*.py")]
+    return set().union(*(texts(path.relative_to(ROOT).as_posix()) for path in paths))
 
 
 @pytest.mark.parametrize("path", MODULES)
@@ -117,23 +120,21 @@ def test_the_recipes_are_those_of_the_code():
         assert (recipe.batch, recipe.lr, recipe.epochs, recipe.epochs2) == (int(batch), float(lr), int(epochs), int(epochs2))
 
 
+def test_every_command_on_the_page_is_one_of_the_program():
+    commands = [shlex.split(line, comments=True) for line in re.findall(r"^ +python demo\.py(.*)$", PAGE, re.MULTILINE)]
+    assert len(commands) > 8 and {parse(words).command for words in commands} == {"run", "check", "predict", "apply"}
+    assert not [words for words in commands if parse(words).old_flag]
+
+
 # ---- messages that no other test brings about ------------------------------------------------------------------------
 
 MISTAKES = {
-    "--check --apply d.csv": "--apply and --check are different things to do: choose one",
-    "--from runs/a": "--from is for --predict and --apply",
-    "--jobs 2": "--jobs is for --sweep",
-    "--undecided suggested": "--undecided is for --apply",
-    "--apply d.csv": "--apply needs the folder of a run: --from FOLDER",
-    "--apply d.csv --from a --seed 1": "--apply takes only --from, --out, --undecided and --force: leave --seed away",
-    "--predict a.jpg": "--predict needs the folder of a run: --from FOLDER",
-    "--predict a.jpg --from a --force": "--predict takes only --from, --out and --ranks: leave --force away",
-    "--predict a.jpg --from a --ranks 0": "--ranks 0: choose 1 or more",
-    "--sweep runs.txt --seed 1": "--sweep takes only --out and --jobs; --seed belongs on the lines of its file",
-    "--sweep runs.txt --jobs 0": "--jobs 0: choose 1 or more",
-    "--sweep nested.txt": "--sweep, --resume, --out, --force, --jobs and --ranks are not for the lines of a sweep: it gives every run "
-                          "a folder and a process of its own",
-    "--sweep verbs.txt": "a line of a sweep is a run: leave --check, --predict and --apply away",
+    "check --apply d.csv": "check and apply are different commands: choose one",
+    "--data=": "--data: the value is empty; give one, or check the shell variable that it comes from",
+    "predict a.jpg --from a --ranks 0": "--ranks 0: choose 1 or more",
+    "sweep runs.txt --jobs 0": "--jobs 0: choose 1 or more",
+    "sweep nested.txt": "--out, --force and --ranks are not for the lines of a sweep: every run has a folder and a process of its own",
+    "sweep commands.txt": "a line of a sweep is a run: write the options of one, without 'check'",
     "--recipe unknown": "--recipe unknown is for your own images: name them with --data",
     "--test photos": "--size, --test, --truth, --held-out and --cache are for your own images (--data PATH)",
     "--K 0": "--K, --batch and --epochs must be at least 1",
@@ -154,7 +155,7 @@ def is_told(message):
 def test_mistakes_on_the_command_line_are_answered_as_the_page_says(arguments, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_folder(tmp_path / "photos")
-    files = {"runs.txt": "--quick\n", "nested.txt": "--out a\n", "verbs.txt": "--check\n", "truth.csv": "index,label\n0,cat\n"}
+    files = {"runs.txt": "--quick\n", "nested.txt": "--out a\n", "commands.txt": "check\n", "truth.csv": "index,label\n0,cat\n"}
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     assert demo.main(arguments.split()) == 2

@@ -144,7 +144,7 @@ def test_the_page_is_limited_and_says_so(limit, megabytes):
     made = page_of(600, list("abc"), truth=False)
     document, total = Document(page.render(made, limit, megabytes)), (made.given != made.suggested).sum()
     shown = len(document.data["index"])
-    assert shown < total and f"{shown} of {total} suspicious images are here, the most suspicious" in document.text
+    assert shown < total and f"{shown} of {total} suspicious images: the most suspicious" in document.text
     uris = [attrs["src"] for attrs in document.all("img") if "src" in attrs] + document.data["image"]
     assert sum(map(len, uris)) <= megabytes * 1e6
 

@@ -13,6 +13,7 @@ from core import recipes
 from core.report import console, manifest
 from core.run import config as run_config
 from core.run import folder, options
+from core.run.commands import parse
 from nets import families
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +52,7 @@ def test_the_files_agree_with_one_another_and_with_the_table(finished):
     assert {r["step"] for r in records} == {"joint", "retrain", "cross-entropy"}
     for title in console.TITLES.values():
         assert title in printed
+    assert f"\nresults: {out}\nreview: {(out / 'report.html').as_uri()}\n" in printed
 
 
 def test_the_configuration_is_written_with_versions_and_settings(finished):
@@ -99,7 +101,6 @@ MISTAKES = {
     "begin after the end": (["--begin", "31"], "--begin 31"),
     "prior that overflows": (["--prior", ",".join(["1e308"] * 10)], "--prior"),
     "ranks of a GPU": (["--gpu", "--ranks", "2"], "--ranks"),
-    "jobs of one run": (["--jobs", "2"], "--jobs"),
     "quick recipe": (["--quick", "--recipe", "sn-70"], "--quick"),
     "name too long": (["--out", "x" * 300], "x" * 300),
     "missing data": (["--data", "no/such/folder"], "no/such/folder"),
@@ -158,13 +159,13 @@ def test_recipes_bring_their_noise():
         kind, rate = options.noise_of(name)
         if name not in ("digits", "quick", "unknown"):
             assert name == f"{'sn' if kind == 'symmetric' else 'an'}-{round(100 * rate)}"
-    config = options.configuration(options.parser().parse_args(["--data", "x.tar.gz", "--recipe", "an-40"]))
+    config = options.configuration(parse(["--data", "x.tar.gz", "--recipe", "an-40"]))
     assert (config.noise, config.rate, config.class_map[9], config.net) == ("asymmetric", 0.4, 1, "paper")
 
 
 def test_help_names_every_recipe_and_every_noise(capsys):
     with pytest.raises(SystemExit) as stop:
-        demo.main(["--help"])
+        demo.main(["run", "--help"])
     text = capsys.readouterr().out
     assert stop.value.code == 0
     assert all(name in text for name in [*recipes.RECIPES, *run_config.NOISES])

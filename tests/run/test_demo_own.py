@@ -2,6 +2,7 @@
 import csv
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from urllib.parse import unquote
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 
 import demo
-from core.report import manifest, results
+from core.report import console, manifest, results
 from core.run import experiment
-from core.run.options import configuration, parser
+from core.run.commands import parse
+from core.run.options import configuration
 from nets import families
 from tests.lib.own_data import write_image
 
@@ -63,6 +65,16 @@ def failed(capsys, *arguments):
     return err.removeprefix("error: ").strip()
 
 
+def test_the_last_table_has_no_column_of_dashes(photos, tmp_path, monkeypatch, capsys):
+    """There is no validation split and no test set; with a test set its column is there."""
+    monkeypatch.setattr(results.pictures, "draw_all", lambda *args: None)
+    for k, (more, columns) in enumerate([([], ["seconds"]), (["--test", str(photos)], ["test, last epoch", "seconds"])]):
+        assert demo.main(["--data", str(photos), "--out", str(tmp_path / str(k)), *SMALL, *more]) == 0
+        head, rule, *rows = capsys.readouterr().out.split("\n\n")[-2].splitlines()
+        assert re.split(r"  +", head.strip()) == columns and set(rule) == {"-"}
+        assert [row.startswith(title) for row, title in zip(rows, console.TITLES.values())] == [True, True]
+
+
 def test_the_run_folder_holds_what_it_promises_and_the_photos_are_as_before(run, photos):
     of_a_truth = {"true_labels.npy", "given_is_wrong.npy"}
     assert set(os.listdir(run)) >= {*manifest.WHAT, "manifest.json", "summary.json", ".lock"} - of_a_truth
@@ -95,13 +107,13 @@ def test_the_corrected_labels_are_data_again(run, tmp_path, monkeypatch):
 
 def test_another_image_is_classified_and_the_table_written(run, tmp_path, capsys):
     image = write_image(tmp_path / "new.jpg")
-    assert demo.main(["--predict", str(image), "--from", str(run), "--out", str(tmp_path)]) == 0
+    assert demo.main(["predict", str(image), "--from", str(run), "--out", str(tmp_path)]) == 0
     row, = rows_of(tmp_path / "predictions.csv")
     probs = {name: float(row[f"p({name})"]) for name in CLASSES}
     assert row["path"] == str(image) and sum(probs.values()) == pytest.approx(1, abs=1e-5)
     assert row["label"] == max(probs, key=probs.get) and float(row["probability"]) == max(probs.values())
     assert row["label"] in capsys.readouterr().out
-    assert failed(capsys, "--predict", image, "--from", run, "--ranks", "0") == "--ranks 0: choose 1 or more"
+    assert failed(capsys, "predict", image, "--from", run, "--ranks", "0") == "--ranks 0: choose 1 or more"
 
 
 def test_decisions_become_cleaned_labels(run, photos, tmp_path, capsys):
@@ -113,7 +125,7 @@ def test_decisions_become_cleaned_labels(run, photos, tmp_path, capsys):
     expected = {row["path"]: row["given_label"] for row in (*others, rejected)}
     expected |= {accepted["path"]: accepted["suggested_label"], changed["path"]: "cat"}
 
-    command = ["--apply", str(decisions), "--from", str(run), "--out", str(tmp_path / "clean.csv")]
+    command = ["apply", str(decisions), "--from", str(run), "--out", str(tmp_path / "clean.csv")]
     assert demo.main(command) == 0
     found = rows_of(tmp_path / "clean.csv")
     assert {Path(row["path"]).relative_to(photos).as_posix(): row["label"] for row in found} == expected
@@ -138,14 +150,14 @@ def test_the_suspicious_images_are_tasks_for_label_studio(run, photos, tmp_path)
                                          "value": {"choices": [row["suggested_label"]]}}]
     decided = [f"{row['index']},,change,{row['suggested_label']}\n" for row in issues]
     (tmp_path / "decisions.csv").write_text("index,path,decision,label\n" + "".join(decided))
-    command = ["--apply", str(tmp_path / "decisions.csv"), "--from", str(run), "--out", str(tmp_path / "clean.csv")]
+    command = ["apply", str(tmp_path / "decisions.csv"), "--from", str(run), "--out", str(tmp_path / "clean.csv")]
     assert demo.main(command) == 0
     suggested = {row["path"]: row["suggested_label"] for row in rows_of(run / "label_issues.csv")}
     assert {Path(row["path"]).relative_to(photos).as_posix(): row["label"] for row in rows_of(tmp_path / "clean.csv")} == suggested
 
 
-@pytest.mark.parametrize("arguments, status, waits", [(["--apply", "no-such.csv", "--from", "a"], 0, []),
-                                                      (["--predict", "no-such.png", "--from", "a"], 0, []),
+@pytest.mark.parametrize("arguments, status, waits", [(["apply", "no-such.csv", "--from", "a"], 0, []),
+                                                      (["predict", "no-such.png", "--from", "a"], 0, []),
                                                       (["--data", "no-such"], 2, [2])])
 def test_of_the_processes_of_mpirun_the_first_alone_writes_tables_and_says_what_is_wrong(monkeypatch, arguments, status, waits):
     """Another one that failed at once would end the first before it has said why."""
@@ -161,7 +173,7 @@ def test_of_the_processes_of_mpirun_the_first_alone_writes_tables_and_says_what_
 @pytest.mark.parametrize("data, said", [("photos", "24 training, 0 validation"), ("digits", "2000 training, 200 validation")])
 def test_a_check_reads_and_measures_and_writes_nothing(photos, tmp_path, monkeypatch, capsys, data, said):
     monkeypatch.chdir(tmp_path)
-    assert demo.main(["--check", *(["--quick", "--ranks", "1"] if data == "digits" else ["--data", str(photos), *SMALL])]) == 0
+    assert demo.main(["check", *(["--quick", "--ranks", "1"] if data == "digits" else ["--data", str(photos), *SMALL])]) == 0
     out, err = capsys.readouterr()
     assert f"{data}: {said}" in out and "\ntime     about" in out and "\nmemory   about" in out and err == ""
     assert os.listdir(tmp_path) == []
@@ -169,36 +181,21 @@ def test_a_check_reads_and_measures_and_writes_nothing(photos, tmp_path, monkeyp
 
 @pytest.mark.parametrize("wrong, fault", [(["--prior", "1,2"], "--prior has 2 weights for 3"), (["--folds", "25"], "--folds 25:")])
 def test_a_check_refuses_what_the_run_would(photos, capsys, wrong, fault):
-    assert failed(capsys, "--check", "--data", photos, *SMALL, *wrong).startswith(fault)
-
-
-@pytest.mark.parametrize("verbs", [["--check", "--resume", "a"], ["--predict", "a.png", "--apply", "b"], ["--sweep", "a", "--check"]])
-def test_two_things_at_once_are_refused(capsys, verbs):
-    assert failed(capsys, *verbs).endswith("are different things to do: choose one")
-
-
-def test_a_line_of_a_sweep_does_nothing_but_run(photos, tmp_path, capsys):
-    (tmp_path / "lines.txt").write_text(f"--data '{photos}' --check\n")
-    assert "line 1: a line of a sweep is a run" in failed(capsys, "--sweep", tmp_path / "lines.txt", "--out", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_an_option_of_apply_is_not_ignored_elsewhere(photos, capsys):
-    assert failed(capsys, "--data", photos, "--undecided", "suggested") == "--undecided is for --apply"
+    assert failed(capsys, "check", "--data", photos, *SMALL, *wrong).startswith(fault)
 
 
 @pytest.mark.parametrize("augment, pad, flip", [(None, 0, True), ("both", 2, True), ("crop", 2, False), ("none", 0, False)])
 def test_images_are_varied_as_asked_for(photos, augment, pad, flip):
     arguments = ["--data", str(photos), *SMALL] + (["--augment", augment] if augment else [])
-    data = experiment.read_data(configuration(parser().parse_args(arguments))).data
+    data = experiment.read_data(configuration(parse(arguments))).data
     assert (data.pad, data.flip) == (pad, flip)
 
 
 def test_a_truth_of_images_held_out_says_nothing_of_the_others(photos, tmp_path):
     """And the lines before a run say so."""
     arguments = ["--data", str(photos), *SMALL, "--held-out", "0.3"]
-    held_out = experiment.read_data(configuration(parser().parse_args(arguments))).data.validation.paths[0]
+    held_out = experiment.read_data(configuration(parse(arguments))).data.validation.paths[0]
     (tmp_path / "truth.csv").write_text(f"path,label\n{held_out},ant\n")
-    config = configuration(parser().parse_args([*arguments, "--truth", str(tmp_path / "truth.csv")]))
+    config = configuration(parse([*arguments, "--truth", str(tmp_path / "truth.csv")]))
     data = experiment.read_data(config).data
     assert "nobody knows how many labels are wrong" in experiment.description(config, data, data.train.labels, 1)

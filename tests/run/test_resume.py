@@ -12,9 +12,10 @@ from core.errors import InputError
 from core.files import load_sealed, previous, save_sealed
 from core.recipes import Recipe
 from core.report.config import read_config, settings
-from core.run import Config, experiment, options, run, state, sweep
+from core.run import Config, experiment, run, state, sweep
+from core.run.commands import parse
 from core.run.folder import begin
-from core.run.resume import kept, stored
+from core.run.resume import resume_hint, stored
 from tests.lib.tiny_run import EPOCHS, RECIPE, contents, saved_state, stopped, tiny, tiny_runs  # noqa: F401   the fixture
 
 pytestmark = pytest.mark.usefixtures("tiny_runs")
@@ -162,7 +163,7 @@ def rewrite(path, change):
 @pytest.mark.parametrize("change, words", [
     (other_data, "the data or the given labels are not the same"), (other_labels, "the data or the given labels are not"),
     (other_settings, "config.json is not the same"), (unknown_settings, "another version"), (damaged_settings, "cannot be read"),
-    (no_settings, "no run to go on with"), (other_version, "another version"), (other_network, "another network"),
+    (no_settings, "no run to resume"), (other_version, "another version"), (other_network, "another network"),
     (both_damaged, "the checkpoints in .* are damaged: delete that folder")])
 def test_what_cannot_go_on_says_why_in_one_sentence_and_loses_nothing(tmp_path, monkeypatch, capsys, change, words):
     stopped(tiny(tmp_path), 2)
@@ -171,7 +172,7 @@ def test_what_cannot_go_on_says_why_in_one_sentence_and_loses_nothing(tmp_path, 
     with pytest.raises(InputError, match=words):
         run(stored(tmp_path), resume=True)
     assert contents_raw(tmp_path) == left
-    assert demo.main(["--resume", str(tmp_path)]) == 2
+    assert demo.main(["resume", str(tmp_path)]) == 2
     err = capsys.readouterr().err
     assert err.startswith("error: ") and err.count("\n") == 1
 
@@ -180,15 +181,15 @@ def contents_raw(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("arguments, words", [(["--seed", "1"], "--seed"), (["--epochs", "2", "--force"], "--epochs, --force"),
-                                              (["--augment", "none"], "--augment"), (["--undecided", "suggested"], "--undecided")])
-def test_other_options_beside_resume_are_refused(tmp_path, capsys, arguments, words):
-    assert demo.main(["--resume", str(tmp_path), *arguments]) == 2
-    assert f"leave {words} away" in capsys.readouterr().err
+@pytest.mark.parametrize("arguments", ["--seed 1", "--epochs 2 --force", "--augment none", "--undecided suggested"])
+def test_other_options_beside_resume_are_refused(tmp_path, capsys, arguments):
+    with pytest.raises(SystemExit) as stop:
+        demo.main(["resume", str(tmp_path), *arguments.split()])
+    assert stop.value.code == 2 and f"unrecognized arguments: {arguments}" in capsys.readouterr().err
 
 
 def test_a_run_may_go_on_elsewhere(tmp_path):
-    arguments = options.parser().parse_args(["--resume", str(tmp_path), "--ranks", "3"])
+    arguments = parse(["resume", str(tmp_path), "--ranks", "3"])
     begin(tmp_path, tiny(tmp_path, 2, gpu=1))
     assert (stored(tmp_path).gpu, stored(tmp_path).ranks) == (1, None)
     assert (demo.resumed(arguments).gpu, demo.resumed(arguments).ranks) == (None, 3)
@@ -197,9 +198,9 @@ def test_a_run_may_go_on_elsewhere(tmp_path):
 def test_a_run_on_the_kernels_goes_on_on_another_gpu_with_them_and_on_processors_without(tmp_path, capsys):
     stopped(tiny(tmp_path), 4)
     rewrite(tmp_path / "config.json", lambda content: content["settings"].update(gpu=0, kernels="half"))
-    on_gpu = demo.resumed(options.parser().parse_args(["--resume", str(tmp_path), "--gpu", "1"]))
+    on_gpu = demo.resumed(parse(["resume", str(tmp_path), "--gpu", "1"]))
     assert (on_gpu.gpu, on_gpu.kernels) == (1, "half")
-    assert demo.main(["--resume", str(tmp_path), "--ranks", "1"]) == 0
+    assert demo.main(["resume", str(tmp_path), "--ranks", "1"]) == 0
     assert "note     not as when the run began: --kernels; the last bits may differ" in capsys.readouterr().out
 
 
@@ -207,19 +208,19 @@ def test_a_run_that_is_complete_says_so(tmp_path, capsys):
     run(tiny(tmp_path))
     left = contents_raw(tmp_path)
     (tmp_path / "checkpoint.npz").touch()                      # as if it had been killed before the last thing it does
-    assert demo.main(["--resume", str(tmp_path)]) == 0
+    assert demo.main(["resume", str(tmp_path)]) == 0
     assert "is complete" in capsys.readouterr().out and contents_raw(tmp_path) == left
 
 
 def test_what_is_kept_is_said_with_what_to_type(tmp_path):
     folder = tmp_path / "a run"
     config = tiny(folder)
-    assert kept(config) == "nothing had been written yet"
+    assert resume_hint(config) == "nothing was written"
     stopped(config, 0)
-    assert "as it was at its beginning" in kept(config)
+    assert "as it was at its beginning" in resume_hint(config)
     stopped(stored(folder), 4, resume=True)
-    assert "after epoch 1 of step 2" in kept(config) and f"python demo.py --resume '{folder}'" in kept(config)
-    assert kept(config._replace(seed=1)) == "nothing had been written yet", "the run that is there is another one, to be replaced"
+    assert "after epoch 1 of step 2" in resume_hint(config) and f"demo.py resume '{folder}'" in resume_hint(config)
+    assert resume_hint(config._replace(seed=1)) == "nothing was written", "the run that is there is another one, to be replaced"
 
 
 # ---- sweeps --------------------------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one_and_says_so(whol
     assert contents(out) == whole
 
 
-@pytest.mark.parametrize("number, words", [(errno.ENOSPC, "the disk is full: free some space and go on by --resume"),
+@pytest.mark.parametrize("number, words", [(errno.ENOSPC, "the disk is full: free some space and resume the run"),
                                            (errno.EROFS, "can only be read"), (errno.EACCES, "no permission")])
 def test_a_disk_that_refuses_ends_the_run_and_leaves_the_last_good_checkpoint(whole, tmp_path, monkeypatch, number, words):
     out = tmp_path / "run"

@@ -8,6 +8,7 @@ import demo
 from core.errors import InputError
 from core.run import config as run_config
 from core.run import options, sweep
+from core.run.commands import parse
 
 TINY = "--quick --epochs 1"
 
@@ -15,7 +16,7 @@ TINY = "--quick --epochs 1"
 def test_a_sweep_runs_every_line_once_and_only_what_is_missing(tmp_path, capsys):
     file = tmp_path / "sweep.txt"
     file.write_text(f"# two seeds\n{TINY} --seed 0\n\n{TINY} --seed 1   # the second\n")
-    arguments = ["--sweep", str(file), "--out", str(tmp_path / "out"), "--jobs", "2"]
+    arguments = ["sweep", str(file), "--out", str(tmp_path / "out"), "--jobs", "2"]
     assert demo.main(arguments) == 0
     folders = sorted((tmp_path / "out").iterdir())
     assert [folder.name for folder in folders] == ["quick-epochs-1-seed-0", "quick-epochs-1-seed-1"]
@@ -45,7 +46,7 @@ def test_runs_that_differ_in_their_seed_alone_are_summed_up(tmp_path):
     for line, found in lines.items():
         (tmp_path / sweep.folder_name(line)).mkdir()
         (tmp_path / sweep.folder_name(line) / "summary.json").write_text(json.dumps(found))
-    runs = [(line, options.configuration(options.parser().parse_args(line.split()))) for line in lines]
+    runs = [(line, options.configuration(parse(line.split()))) for line in lines]
     rows = sweep.table(runs, [tmp_path / sweep.folder_name(line) for line in lines]).splitlines()[2 + len(lines):]
     cells = [[cell.strip() for cell in row.split("  ") if cell.strip()] for row in rows]
     assert cells == [["--rate 0.2: 3 seeds", "50.0 ± 0.0 %", "96.6 ± 0.5 %", "-", "25.0 ± 0.0 %"],
@@ -55,7 +56,7 @@ def test_runs_that_differ_in_their_seed_alone_are_summed_up(tmp_path):
 def test_a_run_that_fails_does_not_end_the_others(tmp_path, capsys):
     file = tmp_path / "sweep.txt"
     file.write_text(f"{TINY} --noise labels --noise-file no-such.npy\n{TINY}\n")
-    assert demo.main(["--sweep", str(file), "--out", str(tmp_path / "out"), "--jobs", "1"]) == 2
+    assert demo.main(["sweep", str(file), "--out", str(tmp_path / "out"), "--jobs", "1"]) == 2
     out, err = capsys.readouterr()
     assert "failed" in out and "no-such.npy" in err and "%" in out
 
@@ -67,7 +68,7 @@ def test_a_line_that_cannot_be_run_is_named(tmp_path, text, words):
     file = tmp_path / "sweep.txt"
     file.write_text(text)
     with pytest.raises(InputError, match=words):
-        sweep.read(file, lambda arguments: options.configuration(options.parser().parse_args(arguments)))
+        sweep.read(file, lambda arguments: options.configuration(parse(arguments)))
 
 
 def test_a_missing_sweep_file_is_named(tmp_path):
@@ -75,15 +76,24 @@ def test_a_missing_sweep_file_is_named(tmp_path):
         sweep.read(tmp_path / "no-such.txt", None)
 
 
-@pytest.mark.parametrize("arguments", [["--seed", "1"], ["--epochs", "2", "--gpu"], ["--quick"]])
+@pytest.mark.parametrize("arguments", ["--seed 1", "--epochs 2 --gpu", "--quick", "--ranks 2"])
 def test_options_of_a_run_beside_a_sweep_are_refused(tmp_path, capsys, arguments):
+    with pytest.raises(SystemExit) as stop:
+        demo.main(["sweep", str(tmp_path / "sweep.txt"), *arguments.split()])
+    assert stop.value.code == 2 and f"unrecognized arguments: {arguments}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line, words", [("--out x", "are not for the lines of a sweep"), ("--force", "are not for the lines"),
+                                         ("--ranks 1", "are not for the lines"), ("--check", "a line of a sweep is a run"),
+                                         ("photos --seed 1", "without 'photos'"), ("sweep a.txt", "without 'sweep'"),
+                                         ("--resume a", "without 'resume'"), ("--data \"\"", "--data: the value is empty")])
+def test_a_line_of_a_sweep_does_nothing_but_run(tmp_path, capsys, line, words):
     file = tmp_path / "sweep.txt"
-    file.write_text(TINY)
-    assert demo.main(["--sweep", str(file), *arguments]) == 2
-    assert f"{arguments[0]}" in capsys.readouterr().err
-    file.write_text(f"{TINY} --out {tmp_path}/x")
-    assert demo.main(["--sweep", str(file), "--out", str(tmp_path / "out")]) == 2
-    assert "are not for the lines of a sweep" in capsys.readouterr().err
+    file.write_text(f"{TINY}\n{TINY} {line}\n" if line.startswith("-") else f"{TINY}\n{line}\n")
+    assert demo.main(["sweep", str(file), "--out", str(tmp_path / "out")]) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith("error: ") and "line 2: " in err and words in err and err.count("\n") == 1 and out == ""
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("line, ranks", [("--quick", 1), ("--quick --gpu", None)])
@@ -91,6 +101,6 @@ def test_every_run_has_one_process_and_the_gpu_none_of_the_cpus(tmp_path, monkey
     """The settings that a sweep makes pass the check of every run."""
     started = []
     monkeypatch.setattr(sweep, "run", lambda config, resume: (run_config.check(config, "digits"), started.append(config)))
-    config = options.configuration(options.parser().parse_args(line.split()))
+    config = options.configuration(parse(line.split()))
     _, errors = sweep.sweep([(line, config)], tmp_path, jobs=1)
     assert errors == [] and [c.ranks for c in started] == [ranks]

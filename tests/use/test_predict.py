@@ -106,7 +106,7 @@ def folder_of(root):
 
 MISTAKES = {
     "no such run": (lambda run, root: run.rename(root / "moved"), "run is not a folder: .*--from"),
-    "not a run": (lambda run, root: (run / "manifest.json").unlink(), "run has no manifest.json .*--resume"),
+    "not a run": (lambda run, root: (run / "manifest.json").unlink(), "run has no manifest.json .*demo.py resume"),
     "weights gone": (lambda run, root: (run / "model.safetensors").unlink(), "model.safetensors cannot be read"),
     "weights damaged": (lambda run, root: damage(run), "model.safetensors is damaged, its checksum"),
     "no such image": (lambda run, root: (root / "images.npy").unlink(), "images.npy does not exist"),

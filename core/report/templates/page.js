@@ -111,7 +111,7 @@ function cardOf(row) {
   const texts = {
     name: nameOf(row), given: data.classes[data.given[row]], suggested: data.classes[data.suggested[row]],
     score: percent(data.score[row]), probability: percent(data.probability[row]),
-    true: data.truth && data.truth[row] >= 0 ? "truly " + data.classes[data.truth[row]] : "",
+    true: data.truth && data.truth[row] >= 0 ? "true label: " + data.classes[data.truth[row]] : "",
   };
   for (const [name, text] of Object.entries(texts)) card.querySelector("." + name).textContent = text;
   const image = card.querySelector("img");
@@ -177,7 +177,8 @@ function report(words) {
   $("export").disabled = $("clear").disabled = !made;
   const open = shown.filter(row => !decisions[data.index[row]]).length;
   for (const button of document.querySelectorAll("[data-bulk]")) {
-    button.textContent = `${button.dataset.bulk} all ${open.toLocaleString("en")} undecided that match`;
+    const verb = {accept: "Accept", reject: "Reject"}[button.dataset.bulk];
+    button.textContent = `${verb} all ${open.toLocaleString("en")} undecided`;
     button.disabled = !open;
   }
 }
