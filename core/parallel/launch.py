@@ -54,7 +54,7 @@ def under_mpirun():
     return any(int(os.environ.get(name) or 1) > 1 for name in MPI_SIZES)
 
 
-def speaks():
+def is_main():
     """Whether this process may speak for the program: always, except for all but the first of those that mpirun has started."""
     return all(os.environ.get(name, "0") == "0" for name in MPI_RANKS)
 
