@@ -21,13 +21,13 @@ def experiment(seed, epochs, out):
     return seed, run(Config(recipe, seed=seed, ranks=1, out=f"{out}/seed{seed}", force=True)).recovery
 
 
-def main():
+def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m examples.on_dask", description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N - 1. Default: 3")
     parser.add_argument("--epochs", type=int, default=RECIPES["digits"].epochs, metavar="E", help="of step 1")
     parser.add_argument("--cluster", metavar="ADDRESS", help="of a Dask scheduler. Default: one of this machine's processors")
     parser.add_argument("--out", default="runs/dask", metavar="FOLDER", help="for the run folders. Default: runs/dask")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     cluster = args.cluster or LocalCluster(available_processors(), threads_per_worker=1, dashboard_address=None)
     with Client(cluster) as client:
         tasks = [client.submit(experiment, seed, args.epochs, args.out, pure=False) for seed in range(args.seeds)]

@@ -5,6 +5,7 @@ suggested label, the score that of the given one: the lower, the more suspicious
 """
 import base64
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,11 +58,18 @@ def render(page, limit=3000, megabytes=24):
     shown = [int(row) for row in ranked if int(row) in thumbs]
     in_pairs = {row for row in ends if row in thumbs}
     css, js = ((TEMPLATES / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
-    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-                       lstrip_blocks=True).get_template("page.html").render(
+    return template().render(
         page=page, summary=summary(page, len(suspicious)), charts=charts(page.records, page.begin), matrix=matrix(page, samples),
         pairs=[pair(page, thumbs, *found) for found in samples], total=len(suspicious), data=listed(page, shown, thumbs, in_pairs),
         css=Markup(css), js=Markup(js), css_hash=digest(css), js_hash=digest(js))
+
+
+@cache
+def template():
+    """page.html, parsed once in a process."""
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+                              trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template("page.html")
 
 
 def digest(text):

@@ -222,9 +222,18 @@ def end_at_once(paths, size):
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C goes to a group of processes")
 def test_ctrl_c_is_heard_once_and_leaves_nobody_behind(tmp_path):
-    code = (f"from core.data.images import decode\npieces = decode([{str(write_image(tmp_path / 'a.png'))!r}] * 10**6, 16, 2)\n"
-            "try:\n  for _ in pieces: print('piece', flush=True)\n"
-            "except KeyboardInterrupt:\n  pieces.close()\n  print('end', flush=True)")
+    code = f"""
+from core.data.images import decode
+from tests.lib.signals import restore
+restore()
+pieces = decode([{str(write_image(tmp_path / "a.png"))!r}] * 10**6, 16, 2)
+try:
+    for _ in pieces:
+        print("piece", flush=True)
+except KeyboardInterrupt:
+    pieces.close()
+    print("end", flush=True)
+"""
     program = subprocess.Popen([sys.executable, "-c", code], start_new_session=True, cwd=ROOT, text=True, bufsize=1,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert program.stdout.readline() == "piece\n"

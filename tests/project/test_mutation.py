@@ -60,6 +60,7 @@ def test_the_rules_make_each_change_of_their_kinds(monkeypatch):
         "a[-1] = a * False", "without a[-1] = a * True"}
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the trials are forked processes")
 def test_the_first_planted_error_of_every_file_of_the_mathematics_is_noticed():
     command = [sys.executable, "-m", "tests.mutation", "--short"]

@@ -8,8 +8,14 @@ import demo
 from core.errors import InputError
 from core.run import config as run_config
 from core.run import options, sweep
+from tests.lib.tiny_demo import IMAGES
 
 TINY = "--quick --epochs 1"
+
+
+@pytest.fixture(autouse=True)
+def few_images(monkeypatch):
+    monkeypatch.setattr(options, "QUICK", IMAGES)
 
 
 def test_a_sweep_runs_every_line_once_and_only_what_is_missing(tmp_path, capsys):
