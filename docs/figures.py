@@ -3,9 +3,9 @@
     python docs/figures.py             trains eight small networks, about four minutes on an idle core
     python docs/figures.py --draw      draws again from the numbers that are there
 
-Writes docs/pictures/: learning_rate.png, prior.png, entropy.png, and runs.json with the numbers behind them. The same machine
-and versions give the same numbers again. Another machine may round differently, and over a thousand steps that shows. So
-docs/paper.md quotes runs.json, and a test holds it to that.
+Writes docs/pictures/: learning_rate.png, prior.png, entropy.png, and runs.json with the numbers behind them. The same
+machine and versions give the same numbers again. Another machine may round differently, and over a thousand steps that
+shows. So docs/paper.md quotes runs.json, and a test holds it to that.
 """
 import argparse
 import json
@@ -62,7 +62,8 @@ def fixed_labels(images, rate, lr, batch, epochs):
     wrong, curves = given != truth, {"memorised": [], "correct": [], "test": []}
     for record in train.retrain(model, task, SoftLabels(one_hot(given, C), 1), recipe):
         predicted = train.predictions(model, task.train).argmax(axis=1)
-        noted(curves, memorised=(predicted == given)[wrong].mean(), correct=(predicted == truth)[wrong].mean(), test=record.test)
+        noted(curves, memorised=(predicted == given)[wrong].mean(), correct=(predicted == truth)[wrong].mean(),
+              test=record.test)
     return curves
 
 
@@ -127,14 +128,15 @@ def compared(name, runs, labels, begin, *panels):
     figure, axes = plt.subplots(1, len(panels), figsize=(9, 3.4), layout="constrained")
     for axis, (curve, title, limits, marks) in zip(axes, panels):
         axis.axvline(begin, color=GREY, linestyle=":", linewidth=1.2)
-        axis.annotate("first update", (begin, limits[1]), (4, -2), textcoords="offset points", va="top", color=GREY, fontsize=9)
+        axis.annotate("first update", (begin, limits[1]), (4, -2), textcoords="offset points", va="top", color=GREY,
+                      fontsize=9)
         for curves, label, colour in zip(runs.values(), labels, (BLUE, ORANGE, GREEN)):
             axis.plot(range(1, len(curves[curve]) + 1), curves[curve], color=colour, label=label)
         for height, text in marks.items():
             axis.axhline(height, color=GREY, linestyle="--", linewidth=1)
             above = height > limits[1] / 2
-            axis.annotate(text, (1, height), (0, 2 if above else -3), textcoords="offset points", va="bottom" if above else "top",
-                          ha="right", color=GREY, fontsize=9, xycoords=("axes fraction", "data"))
+            axis.annotate(text, (1, height), (0, 2 if above else -3), textcoords="offset points", va="bottom"
+                          if above else "top", ha="right", color=GREY, fontsize=9, xycoords=("axes fraction", "data"))
         axis.set(xlabel="epoch", title=title, ylim=limits)
     axes[0].legend(frameon=False, loc="center right")
     save(figure, name)

@@ -39,14 +39,16 @@ def is_cifar(path):
 def load(path, seed=0, size=32, held_out=0, test=None, truth=None, store=None, jobs=1):
     """Reading of the images at `path`: a folder ROOT/CLASS/.../file, or a .csv table with the columns path and label.
 
-    size: S. held_out: the part of the images that becomes the validation set, the same share of every class, drawn by `seed`;
-    0: all images take part in the training, since all labels are to be corrected. test: another folder or table, with the same
-    classes. truth: a file of true labels of some or all images. store: a folder for decoded images, None: they are not stored.
+    size: S. held_out: the part of the images that becomes the validation set, the same share of every class, drawn by
+    `seed`; 0: all images take part in the training, since all labels are to be corrected. test: another folder or
+    table, with the same classes. truth: a file of true labels of some or all images. store: a folder for decoded
+    images, None: they are not stored.
     jobs: processes that decode. A mirrored image is taken to show its class still. Raises InputError.
     """
     start = time.perf_counter()
     need(SIZES[0] <= size <= SIZES[1], f"--size {size}: choose {SIZES[0]} to {SIZES[1]} pixels")
-    need(0 <= held_out < 1, f"--held-out {held_out}: give the part of the images that is held out, from 0 to less than 1")
+    need(0 <= held_out < 1, f"--held-out {held_out}: give the part of the images that is held "
+                            "out, from 0 to less than 1")
     source = read(path, size, store, jobs)
     classes = tuple(sorted(set(source.labels)))
     need(len(classes) > 1, f"{path} has images of one class only, {classes[0]!r}: give at least two")
@@ -74,14 +76,16 @@ def split(source, classes, path):
     strange = sorted(set(source.labels) - set(classes))
     need(not strange, f"{path} has classes that the training images do not have, {', '.join(map(repr, strange[:3]))}: "
          "name them alike, or leave them away")
-    return Split(source.images, np.array([number[name] for name in source.labels], np.int64), source.index, None, source.paths)
+    return Split(source.images, np.array([number[name] for name in source.labels], np.int64), source.index, None,
+                 source.paths)
 
 
 def parts(everything, held_out, C, seed):
     """(training, validation): a class keeps at least one image to be learnt from."""
     N = len(everything.labels)
     n = min(round(held_out * N), N - C)
-    need(held_out == 0 or n > 0, f"--held-out {held_out:g} of {N} images of {C} classes leaves none to hold out: give more, or 0")
+    need(held_out == 0 or n > 0, f"--held-out {held_out:g} of {N} images of {C} classes leaves none to "
+                                 "hold out: give more, or 0")
     if n == 0:
         return everything, everything.take(slice(0))
     labels = everything.labels.copy()

@@ -7,7 +7,8 @@ from tqdm import tqdm
 from core.report.numbers import decimals, percent
 from core.report.results import summary
 
-TITLES = {"joint": "step 1: network and labels", "retrain": "step 2: fresh network", "cross-entropy": "plain cross-entropy"}
+TITLES = {"joint": "step 1: network and labels", "retrain": "step 2: fresh network",
+          "cross-entropy": "plain cross-entropy"}
 
 
 def watched(records, epochs, step):
@@ -34,7 +35,9 @@ def title(step):
 
 def short(record):
     """One epoch in a few words."""
-    words = [f"loss {record.loss:.3f}"] + [f"validation {percent(record.validation)}"] * (not math.isnan(record.validation))
+    words = [f"loss {record.loss:.3f}"]
+    if not math.isnan(record.validation):
+        words.append(f"validation {percent(record.validation)}")
     if record.step.endswith("joint"):
         known = [] if math.isnan(record.recovery) else [f"correct labels {percent(record.recovery)}"]
         words += known + [f"{record.changed} changed"]
@@ -53,7 +56,8 @@ def table(result):
 def aligned(rows):
     """Rows of cells as lines: the first column to the left, the others to the right, a rule below the first row."""
     widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
-    lines = ["  ".join([row[0].ljust(widths[0])] + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:])]) for row in rows]
+    lines = ["  ".join([row[0].ljust(widths[0])] + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:])])
+             for row in rows]
     lines.insert(1, "-" * len(lines[0]))
     return lines
 
@@ -62,7 +66,8 @@ def warning(result):
     """A line for the case that the method has made the labels worse."""
     if not result.recovery < result.initial:
         return []
-    return ["warning: fewer labels are correct than before. Train for longer (--epochs), begin later (--begin), or try another --lr."]
+    return ["warning: fewer labels are correct than before. Train for longer (--epochs), "
+            "begin later (--begin), or try another --lr."]
 
 
 def label_line(result):
@@ -70,7 +75,8 @@ def label_line(result):
     moved = int((result.corrected != result.given).sum())
     if math.isnan(result.recovery):
         doubtful = int((result.suggested != result.given).sum())
-        return f"labels: {doubtful} of {len(result.given)} are suspicious, {moved} were corrected (the true ones are not known)"
+        return (f"labels: {doubtful} of {len(result.given)} are suspicious, {moved} were corrected "
+                "(the true ones are not known)")
     return (f"correct labels: {percent(result.initial)} given -> {percent(result.recovery)} corrected"
             f"   ({moved} of {len(result.given)} changed)")
 
@@ -81,5 +87,6 @@ def detection_lines(outcome):
     if "detection" in outcome:
         found = outcome["detection"]
         lines.append(f"suspicious labels: precision {percent(found['precision'])}, recall {percent(found['recall'])}; "
-                     f"their ranking: AUROC {decimals(found['auroc'])}, average precision {decimals(found['average_precision'])}")
+                     f"their ranking: AUROC {decimals(found['auroc'])}, "
+                     f"average precision {decimals(found['average_precision'])}")
     return lines

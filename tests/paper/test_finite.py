@@ -19,7 +19,7 @@ def test_the_infinite_gradient_that_is_computed_first_is_named_with_its_batch(mo
 
     def spoil(arrays):
         calls.append(1)
-        if len(calls) in (2, STEPS + 2):                     # the second batch, and the same when the epoch is computed again
+        if len(calls) in (2, STEPS + 2):               # the second batch, and the same when the epoch is computed again
             for name in names:
                 arrays[name].flat[0] = np.inf
         return gather(arrays)
@@ -49,7 +49,8 @@ def test_what_is_finite_the_second_time_was_no_result_of_the_arithmetic(monkeypa
             theta[5] = np.nan
 
     monkeypatch.setattr(train, "sgd_step", once)
-    with np.errstate(all="ignore"), pytest.raises(InputError, match="it is when the epoch is computed again: .* --resume"):
+    with np.errstate(all="ignore"), pytest.raises(InputError,
+                                                  match="it is when the epoch is computed again: .* --resume"):
         next(train.joint_optimization(model, task, labels, RECIPE))
 
 

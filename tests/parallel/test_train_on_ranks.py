@@ -17,7 +17,7 @@ from tests.paper.test_train import RECIPE, begin
 
 forking = pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="ranks need fork")
 
-CASES = {                                                                   # the algorithm and what its recipe differs in
+CASES = {                                                                 # the algorithm and what its recipe differs in
     "step 1": (train.joint_optimization, {}),
     "step 1, odd batches": (train.joint_optimization, {"batch": 7}),
     "step 1, fewer images in a batch than ranks": (train.joint_optimization, {"batch": 2}),
@@ -33,7 +33,8 @@ def trained(case, comm, dtype=np.float64):
     model, task, labels = begin(np, n=21)
     few = Images(task.test[0].pixels[:2], *task.test[0][1:])                # fewer test images than ranks
     task = task._replace(test=(few, task.test[1][:2]))
-    theta, running = (Flat({name: a.astype(dtype) for name, a in flat.views.items()}) for flat in (model.theta, model.running))
+    theta, running = (Flat({name: a.astype(dtype) for name, a in flat.views.items()})
+                      for flat in (model.theta, model.running))
     model = train.Model(FastNet(comm), model.arch, theta, running, np.zeros_like(theta.buffer), comm)
     labels = SoftLabels(labels.Y.astype(dtype), RECIPE.K)                   # float64: what is left is no rounding
     records = [r._replace(step=0, seconds=0) for r in algorithm(model, task, labels, RECIPE._replace(**changes))]
@@ -46,7 +47,8 @@ def deviation(found, expected):
 
 
 def digest(case, comm):
-    """One number for all that a training in float32 leaves behind, of the own rank, and whether it is the same on all."""
+    """One number for all that a training in float32 leaves behind, of the own rank,
+    and whether it is the same on all."""
     own = hashlib.sha256(b"".join(a.tobytes() for a in trained(case, comm, np.float32))).digest()
     all_ranks = np.zeros((comm.size, len(own)))
     all_ranks[comm.rank] = list(own)

@@ -56,8 +56,8 @@ def test_a_slurm_array_runs_one_line_in_each_job_and_the_sweep_then_knows_it(tmp
     folders = [tmp_path / "runs" / "runs" / folder_name(line) for line in lines]
     settings = {"PYTHONPATH": str(ROOT), "PYTHON": sys.executable}
     for job, expected in [("2", [False, True]), ("1", [True, True])]:
-        done = subprocess.run(["bash", ROOT / "examples" / "slurm.sh", "runs.txt"], cwd=tmp_path, capture_output=True, text=True,
-                              env=os.environ | settings | {"SLURM_ARRAY_TASK_ID": job}, timeout=120)
+        done = subprocess.run(["bash", ROOT / "examples" / "slurm.sh", "runs.txt"], cwd=tmp_path, capture_output=True,
+                              text=True, env=os.environ | settings | {"SLURM_ARRAY_TASK_ID": job}, timeout=120)
         assert done.returncode == 0, done.stderr
         assert [(folder / "summary.json").exists() for folder in folders] == expected
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,5 @@
-"""docs/own-data.md and the program say the same: each message of its tables is in the code, each message of the code in its tables."""
+"""docs/own-data.md and the program say the same: each message of its tables is in the code,
+each message of the code in its tables."""
 import ast
 import errno
 import re
@@ -20,9 +21,10 @@ from tests.project.test_docs import ROOT, section
 
 PAGE = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
 MODULES = ("demo.py", "nets/safetensors_file.py", *(f"core/{name}.py" for name in (
-    "files", "train", "data/folder", "data/images", "data/label_files", "data/own", "data/source", "data/table", "data/truth",
-    "parallel/launch", "report/config", "report/manifest", "run/config", "run/folder", "run/folds", "run/inputs", "run/options",
-    "run/resume", "run/state", "use/apply", "use/predict")))
+    "files", "train", "data/folder", "data/images", "data/label_files", "data/own", "data/source", "data/table",
+    "data/truth",
+    "parallel/launch", "report/config", "report/manifest", "run/config", "run/folder", "run/folds", "run/inputs",
+    "run/options", "run/resume", "run/state", "use/apply", "use/predict")))
 FEWEST = 12                            # letters of a text without its gaps that is taken for a message or a part of one
 GAP = "<gap>"
 
@@ -79,16 +81,19 @@ def told():
 @lru_cache
 def said():
     """Every text in the program."""
-    return set().union(*(texts(path.relative_to(ROOT).as_posix()) for path in [ROOT / "demo.py", *(ROOT / "core").rglob("*.py"), *(ROOT / "nets").rglob("*.py")]))
+    paths = [ROOT / "demo.py", *(ROOT / "core").rglob("*.py"), *(ROOT / "nets").rglob("*.py")]
+    return set().union(*(texts(path.relative_to(ROOT).as_posix()) for path in paths))
 
 
 @pytest.mark.parametrize("path", MODULES)
 def test_every_message_of_the_program_is_on_the_page(path):
-    assert [text for text in messages(path) if not any(pattern(text).fullmatch(" ".join(pieces)) for pieces in told())] == []
+    assert [text for text in messages(path) if not any(pattern(text).fullmatch(" ".join(pieces))
+                                                       for pieces in told())] == []
 
 
 def test_every_message_on_the_page_is_one_of_the_program():
-    invented = [piece for pieces in told() for piece in pieces if not any(pattern(text).fullmatch(piece) for text in said())]
+    invented = [piece for pieces in told() for piece in pieces
+                if not any(pattern(text).fullmatch(piece) for text in said())]
     assert len(told()) > 100 and invented == []
 
 
@@ -110,11 +115,13 @@ def test_the_files_are_those_of_the_manifest_in_its_words():
 
 
 def test_the_recipes_are_those_of_the_code():
-    rows = re.findall(r"^\| ([\d,]+) \| (\d+) \| ([\d.]+) \| (\d+) \| (\d+) \|$", section(PAGE, "4. The run"), re.MULTILINE)
+    rows = re.findall(r"^\| ([\d,]+) \| (\d+) \| ([\d.]+) \| (\d+) \| (\d+) \|$", section(PAGE, "4. The run"),
+                      re.MULTILINE)
     assert len(rows) > 5
     for N, batch, lr, epochs, epochs2 in rows:
         recipe = recipes.scaled(recipes.RECIPES["unknown"], int(N.replace(",", "")))
-        assert (recipe.batch, recipe.lr, recipe.epochs, recipe.epochs2) == (int(batch), float(lr), int(epochs), int(epochs2))
+        assert (recipe.batch, recipe.lr, recipe.epochs, recipe.epochs2) == (int(batch), float(lr), int(epochs),
+                                                                            int(epochs2))
 
 
 # ---- messages that no other test brings about ------------------------------------------------------------------------
@@ -131,8 +138,8 @@ MISTAKES = {
     "--predict a.jpg --from a --ranks 0": "--ranks 0: choose 1 or more",
     "--sweep runs.txt --seed 1": "--sweep takes only --out and --jobs; --seed belongs on the lines of its file",
     "--sweep runs.txt --jobs 0": "--jobs 0: choose 1 or more",
-    "--sweep nested.txt": "--sweep, --resume, --out, --force, --jobs and --ranks are not for the lines of a sweep: it gives every run "
-                          "a folder and a process of its own",
+    "--sweep nested.txt": "--sweep, --resume, --out, --force, --jobs and --ranks are not for the lines of a "
+                          "sweep: it gives every run a folder and a process of its own",
     "--sweep verbs.txt": "a line of a sweep is a run: leave --check, --predict and --apply away",
     "--recipe unknown": "--recipe unknown is for your own images: name them with --data",
     "--test photos": "--size, --test, --truth, --held-out and --cache are for your own images (--data PATH)",
@@ -140,7 +147,8 @@ MISTAKES = {
     "--folds 1": "--folds 1: choose 2 or more, for example 5",
     "--sure 90": "--sure 90.0: give a probability, 0 to 1",
     "--kernels half": "--kernels is for --gpu",
-    "--data photos --truth truth.csv --noise symmetric --rate 0.2": "--noise symmetric is made from the true labels of all images: "
+    "--data photos --truth truth.csv --noise symmetric --rate 0.2": "--noise symmetric is made from the true "
+                                                                    "labels of all images: "
                                                                     "give --truth for all, or leave --noise away",
 }
 
@@ -154,7 +162,8 @@ def is_told(message):
 def test_mistakes_on_the_command_line_are_answered_as_the_page_says(arguments, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_folder(tmp_path / "photos")
-    files = {"runs.txt": "--quick\n", "nested.txt": "--out a\n", "verbs.txt": "--check\n", "truth.csv": "index,label\n0,cat\n"}
+    files = {"runs.txt": "--quick\n", "nested.txt": "--out a\n", "verbs.txt": "--check\n",
+             "truth.csv": "index,label\n0,cat\n"}
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     assert demo.main(arguments.split()) == 2

@@ -1,4 +1,5 @@
-"""The tables and the manifest of a run folder: what they say, that they come back, and that no spreadsheet runs anything in them."""
+"""The tables and the manifest of a run folder: what they say, that they come back,
+and that no spreadsheet runs anything in them."""
 import csv
 import hashlib
 import json
@@ -14,8 +15,7 @@ from core.data.label_files import read_labels
 from core.data.table import read_table
 from core.errors import InputError
 from core.recipes import RECIPES
-from core.report import console, issues, manifest
-from core.report import results
+from core.report import console, issues, manifest, results
 from core.run import Config, folder
 from nets import preact_resnet
 
@@ -126,7 +126,8 @@ def finished(tmp_path, monkeypatch):
     soft = np.eye(5, dtype=np.float32)[P.argmax(axis=1)]                        # as a hard update leaves them
     config = Config(RECIPES["digits"]._replace(update="hard"))
     theta, running = preact_resnet.init(preact_resnet.Architecture(5, (4, 5), (1, 2)), np.random.default_rng(0))
-    result = SimpleNamespace(records=[], classes=CLASSES, images=data.train.images, index=data.train.index, paths=None, given=given,
+    result = SimpleNamespace(records=[], classes=CLASSES, images=data.train.images, index=data.train.index, paths=None,
+                             given=given,
                              soft=soft, truth=data.train.truth, suggested=P.argmax(axis=1), corrected=P.argmax(axis=1),
                              weights={**theta, **running}, pred_probs=P, initial=0.5, recovery=0.6)
     folder.begin(tmp_path, config)
@@ -198,6 +199,6 @@ def test_without_a_truth_only_the_estimate_is_told(finished):
 
 
 def test_without_a_truth_the_table_tells_what_is_doubted_and_what_was_corrected():
-    result = SimpleNamespace(given=np.array([0, 0, 1, 1]), suggested=np.array([1, 0, 0, 0]), corrected=np.array([1, 0, 1, 1]),
-                             recovery=float("nan"))
+    result = SimpleNamespace(given=np.array([0, 0, 1, 1]), suggested=np.array([1, 0, 0, 0]),
+                             corrected=np.array([1, 0, 1, 1]), recovery=float("nan"))
     assert console.label_line(result) == "labels: 3 of 4 are suspicious, 1 were corrected (the true ones are not known)"

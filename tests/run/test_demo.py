@@ -131,7 +131,8 @@ def test_a_folder_with_something_in_it_is_replaced_only_when_told(capsys, tmp_pa
 
 
 def test_a_reader_that_leaves_ends_the_run_without_a_traceback(tmp_path):
-    command = f'"{sys.executable}" -m tests.lib.tiny_demo --quick --ranks 1 --epochs 1 --out "{tmp_path}/run" | head -n 1'
+    program = f'"{sys.executable}" -m tests.lib.tiny_demo'
+    command = f'{program} --quick --ranks 1 --epochs 1 --out "{tmp_path}/run" | head -n 1'
     done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert "Traceback" not in done.stderr and done.stdout.startswith("data ")
 

@@ -20,7 +20,8 @@ from core.run.folder import is_complete
 from core.run.resume import stored
 from tests.lib.tiny_run import contents, tiny, tiny_runs  # noqa: F401   the fixture
 
-pytestmark = [pytest.mark.usefixtures("tiny_runs"), pytest.mark.skipif(not hasattr(os, "fork"), reason="runs are forked"),
+pytestmark = [pytest.mark.usefixtures("tiny_runs"),
+              pytest.mark.skipif(not hasattr(os, "fork"), reason="runs are forked"),
               pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")]
 
 
@@ -53,7 +54,8 @@ def ended_by(pid):
 
 
 def go_on(out):
-    """What somebody does whose run was killed: go on with it, or, where there is nothing to go on with, begin it again."""
+    """What somebody does whose run was killed: go on with it, or, where there is nothing to go on with,
+    begin it again."""
     try:
         config = stored(out)
     except InputError:
@@ -66,7 +68,8 @@ def die():
 
 
 class Told(io.FileIO):
-    """A file that tells before each write that it comes, and which half of it has reached the disk if the process dies there."""
+    """A file that tells before each write that it comes,
+    and which half of it has reached the disk if the process dies there."""
 
     def write(self, data):
         Told.tell_of(self, bytes(data)[:len(data) // 2])
@@ -74,7 +77,8 @@ class Told(io.FileIO):
 
 
 def told(tell_of, main):
-    """main(); before each call of the system that changes files tell_of(), or tell_of(file, half of the data) before a write."""
+    """main(); before each call of the system that changes files tell_of(),
+    or tell_of(file, half of the data) before a write."""
     Told.tell_of = staticmethod(tell_of)
     for name in ("fsync", "replace", "unlink"):
         def telling(what, *args, original, **options):
@@ -137,7 +141,8 @@ def test_a_killed_process_leaves_what_the_copies_say(tmp_path, call):
     """In a write, before a rename, in the files at the end; but for digits of the times in the log."""
     copies, killed = tmp_path / "copies", tmp_path / "killed"
     copies.mkdir()
-    assert ended_by(forked(lambda: told(copying(tmp_path / "copied", copies), lambda: run(tiny(tmp_path / "copied"))))) == 0
+    assert ended_by(forked(lambda: told(copying(tmp_path / "copied", copies),
+                                        lambda: run(tiny(tmp_path / "copied"))))) == 0
     assert ended_by(forked(lambda: told(dying(call), lambda: run(tiny(killed))))) == signal.SIGKILL
     copy = max((path for path in copies.iterdir() if int(path.name) <= call), key=lambda path: int(path.name))
     found, left = sizes(copy), sizes(killed)

@@ -15,7 +15,7 @@ from core.report.config import read_config, settings
 from core.run import Config, experiment, options, run, state, sweep
 from core.run.folder import begin
 from core.run.resume import kept, stored
-from tests.lib.tiny_run import EPOCHS, RECIPE, contents, saved_state, stopped, tiny, tiny_runs  # noqa: F401   the fixture
+from tests.lib.tiny_run import EPOCHS, RECIPE, contents, saved_state, stopped, tiny, tiny_runs  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("tiny_runs")
 
@@ -77,7 +77,8 @@ configs = st.builds(Config, recipes, data=st.text(), rate=numbers, noise_file=st
 
 @given(config=configs)
 def test_settings_come_back_from_config_json_exactly(tmp_path, config):
-    (tmp_path / "config.json").write_text(json.dumps({"settings": settings(config), "environment": {}}), encoding="utf-8")
+    (tmp_path / "config.json").write_text(json.dumps({"settings": settings(config), "environment": {}}),
+                                          encoding="utf-8")
     values, _ = read_config(tmp_path)
     back = Config(**{**values, "recipe": Recipe(**values["recipe"])})
     assert repr(back) == repr(config)                        # nan is nan, and 1 is neither 1.0 nor True
@@ -160,8 +161,10 @@ def rewrite(path, change):
 
 
 @pytest.mark.parametrize("change, words", [
-    (other_data, "the data or the given labels are not the same"), (other_labels, "the data or the given labels are not"),
-    (other_settings, "config.json is not the same"), (unknown_settings, "another version"), (damaged_settings, "cannot be read"),
+    (other_data, "the data or the given labels are not the same"),
+    (other_labels, "the data or the given labels are not"),
+    (other_settings, "config.json is not the same"), (unknown_settings, "another version"),
+    (damaged_settings, "cannot be read"),
     (no_settings, "no run to go on with"), (other_version, "another version"), (other_network, "another network"),
     (both_damaged, "the checkpoints in .* are damaged: delete that folder")])
 def test_what_cannot_go_on_says_why_in_one_sentence_and_loses_nothing(tmp_path, monkeypatch, capsys, change, words):
@@ -180,8 +183,10 @@ def contents_raw(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("arguments, words", [(["--seed", "1"], "--seed"), (["--epochs", "2", "--force"], "--epochs, --force"),
-                                              (["--augment", "none"], "--augment"), (["--undecided", "suggested"], "--undecided")])
+@pytest.mark.parametrize("arguments, words",
+                         [(["--seed", "1"], "--seed"), (["--epochs", "2", "--force"], "--epochs, --force"),
+                                              (["--augment", "none"], "--augment"),
+                                              (["--undecided", "suggested"], "--undecided")])
 def test_other_options_beside_resume_are_refused(tmp_path, capsys, arguments, words):
     assert demo.main(["--resume", str(tmp_path), *arguments]) == 2
     assert f"leave {words} away" in capsys.readouterr().err
@@ -219,7 +224,8 @@ def test_what_is_kept_is_said_with_what_to_type(tmp_path):
     assert "as it was at its beginning" in kept(config)
     stopped(stored(folder), 4, resume=True)
     assert "after epoch 1 of step 2" in kept(config) and f"python demo.py --resume '{folder}'" in kept(config)
-    assert kept(config._replace(seed=1)) == "nothing had been written yet", "the run that is there is another one, to be replaced"
+    other = config._replace(seed=1)
+    assert kept(other) == "nothing had been written yet", "the run that is there is another one, to be replaced"
 
 
 # ---- sweeps --------------------------------------------------------------------------------------------------------
