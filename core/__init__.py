@@ -1,4 +1,4 @@
-"""The paper: objective, labels, noise, recipes, train.  The machine under it: layers, optim, backend, ranks, fast.
-
+"""The paper: objective, labels, noise, recipes, train.
+The machine under it: layers, optim, backend, ranks, fast.
 The borders: data, report, checkpoint.  All together: run.
 """

@@ -1,4 +1,4 @@
-"""The structure that the README promises: who may import whom, and where each library belongs. ruff sees to the rest."""
+"""The structure that the README promises: who may import whom, and where each library belongs. The rest is ruff's."""
 import ast
 import subprocess
 import sys
