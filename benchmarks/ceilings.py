@@ -8,9 +8,11 @@ from benchmarks.flops import layers
 
 
 def ceilings(gpu):
-    """{"copy": bytes/s read and written, "float32" | "tf32" | "bf16": FLOP/s of a large matrix product} of the GPU or the CPU."""
+    """{"copy": bytes/s read and written, "float32" | "tf32" | "bf16":
+    FLOP/s of a large matrix product} of the GPU or the CPU."""
     if not gpu:
-        return {"copy": 2 * 256e6 / median_seconds(numpy_copy(), 5), "float32": 2 * 2048 ** 3 / median_seconds(numpy_product(), 5)}
+        return {"copy": 2 * 256e6 / median_seconds(numpy_copy(), 5),
+                "float32": 2 * 2048 ** 3 / median_seconds(numpy_product(), 5)}
     try:
         return torch_ceilings()
     except ImportError:
@@ -35,7 +37,7 @@ def torch_ceilings():
     source = torch.randint(0, 256, (1 << 32,), dtype=torch.uint8, device="cuda")
     target = torch.empty_like(source)
     found["copy"] = 2 * len(source) / median_seconds(lambda: target.copy_(source), 20, torch.cuda.synchronize)
-    del source, target
+    source = target = None             # 8 GB free for what comes next
     a, b = torch.randn((2, n, n), device="cuda")
     for name, allowed in (("float32", False), ("tf32", True)):
         torch.backends.cuda.matmul.allow_tf32 = allowed
@@ -74,7 +76,8 @@ def median_seconds(work, times, wait=lambda: None):
 def least_bytes(arch, size, batch, itemsize):
     """Bytes of a step that reads and writes each activation once for each of the three passes of every 3x3 convolution.
 
-    Output: x read, out written. Gradient of x: dout read, dx written. Gradient of w: both read. All else is done on the way.
+    Output: x read, out written. Gradient of x: dout read, dx written. Gradient of w: both read.
+    All else is done on the way.
     """
     numbers = 3 * size ** 2 * arch.widths[0] + 2 * size ** 2 * arch.channels
     for C, K, stride, h, _ in layers(arch, size):

@@ -2,12 +2,12 @@
 
     python -m benchmarks.convergence                        on a GPU: the digits, both steps; minutes
     python -m benchmarks.convergence --data PATH --recipe sn-70 --rate 0.7 --net paper --seeds 3
-    python -m benchmarks.convergence --emulated --jobs 2    in the tests' emulator: 240 images of three digits; ten minutes
+    python -m benchmarks.convergence --emulated --jobs 2    in the tests' emulator: 240 images of 3 digits; ten minutes
 
-Images and wrong labels are the same in all trainings; a seed decides weights, order and augmentation. The yardstick is what
-changes when nothing essential does: other seeds (their standard deviation, of the readable path), and the same seed with
-weights that are rounded once, to 11 bits, before the first step ("nudged"). --compared: how many seeds the kernels get.
---jobs: trainings at a time.
+Images and wrong labels are the same in all trainings; a seed decides weights, order and augmentation. The yardstick is
+what changes when nothing essential does: other seeds (their standard deviation, of the readable path), and the same
+seed with weights that are rounded once, to 11 bits, before the first step ("nudged"). --compared: how many seeds the
+kernels get. --jobs: trainings at a time.
 """
 import argparse
 import sys
@@ -86,12 +86,13 @@ def table(found):
     """Markdown lines; found: {(path, seed): records}."""
     ends = {key: measured(records) for key, records in found.items()}
     seeds = sorted(seed for path, seed in ends if path == "readable")
-    lines = ["| at the end | readable: mean | sd over seeds | " + " | ".join(f"{path}: differences" for path in PATHS[1:]) + " |",
-             "|---" * (2 + len(PATHS)) + "|"]
+    lines = ["| at the end | readable: mean | sd over seeds | "
+             + " | ".join(f"{path}: differences" for path in PATHS[1:]) + " |", "|---" * (2 + len(PATHS)) + "|"]
     for what in ends["readable", seeds[0]]:
         value = {key: end[what] for key, end in ends.items()}
         plain = [value["readable", seed] for seed in seeds]
-        apart = [", ".join(f"{value[path, seed] - value['readable', seed]:+.2g}" for seed in seeds if (path, seed) in value)
+        apart = [", ".join(f"{value[path, seed] - value['readable', seed]:+.2g}" for seed in seeds
+                           if (path, seed) in value)
                  for path in PATHS[1:]]
         lines.append(f"| {what} | {np.mean(plain):.4g} | {np.std(plain, ddof=1):.2g} | {' | '.join(apart)} |")
     return [*lines, "", *parting(found, seeds)]
@@ -112,14 +113,18 @@ def main():
     """All trainings, then the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--emulated", action="store_true")
-    for name, default in dict(data="digits", recipe="digits", rate=0.5, net="small", seeds=SEEDS, compared=2, jobs=1, out=OUT).items():
+    for name, default in dict(data="digits", recipe="digits", rate=0.5, net="small", seeds=SEEDS, compared=2, jobs=1,
+                              out=OUT).items():
         parser.add_argument(f"--{name}", default=default, type=type(default))
     args = parser.parse_args()
     config = SMALL if args.emulated else Config(RECIPES[args.recipe], args.data, net=args.net, rate=args.rate)
-    keys = [(path, seed) for path in PATHS[::-1] for seed in range(args.compared if path.startswith("kernels") else args.seeds)]
+    keys = [(path, seed) for path in PATHS[::-1]
+            for seed in range(args.compared if path.startswith("kernels") else args.seeds)]
     with get_context("spawn").Pool(args.jobs) as pool:
-        found = dict(zip(keys, pool.starmap(one, [(config, args.emulated, *key) for key in keys], chunksize=1), strict=True))
-    head = (f"# Trainings on the kernels and on the readable path\n\n{'Emulated. ' * args.emulated}{circumstances(args.emulated)}\n\n"
+        found = dict(zip(keys, pool.starmap(one, [(config, args.emulated, *key) for key in keys], chunksize=1),
+                         strict=True))
+    head = ("# Trainings on the kernels and on the readable "
+            f"path\n\n{'Emulated. ' * args.emulated}{circumstances(args.emulated)}\n\n"
             f"    {' '.join(['python -m benchmarks.convergence', *sys.argv[1:]])}\n")
     text = "\n".join([head, *table(found), ""])
     print(text)

@@ -2,11 +2,11 @@
 
     python -m benchmarks.cpu                     all nets, writes benchmarks/results/cpu.md       (needs torch)
     python -m benchmarks.cpu --nets S16 --rounds 5 --ranks 2
-    python -m benchmarks.cpu --out FILE          with OPENBLAS_CORETYPE=Haswell ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
-                                                 in the environment: as an AVX2 machine
+    python -m benchmarks.cpu --out FILE          as an AVX2 machine, with these in the environment:
+                             OPENBLAS_CORETYPE=Haswell ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
 
-First every contestant's gradient is compared with the readable path's, in float64; then they take turns. What is reported are
-medians over the rounds, and of the ratios within a round: what a busy neighbour takes, he takes from all.
+First every contestant's gradient is compared with the readable path's, in float64; then they take turns. What is
+reported are medians over the rounds, and of the ratios within a round: what a busy neighbour takes, he takes from all.
 """
 import argparse
 import os
@@ -45,30 +45,35 @@ def compete(key, ranks, rounds, patience):
             foreign.append(load)
     for turn in turns.values():
         turn.end()
-    return seconds, {kind: (off, turns[kind].megabytes, turns[kind].faults) for kind, off in deviations.items()}, foreign
+    return seconds, {kind: (off, turns[kind].megabytes, turns[kind].faults)
+                     for kind, off in deviations.items()}, foreign
 
 
-# ---- the report ----------------------------------------------------------------------------------------------------------
+# ---- the report
+# ----------------------------------------------------------------------------------------------------------
 
 def table(key, ranks, seconds, others, foreign):
     """Markdown lines for one net."""
     arch, size, steps = NETS[key]
     better = min((DEFAULT, LAST), key=lambda kind: statistics.median(seconds[kind]))
     lines = [f"### {key}: widths {arch.widths}, blocks {arch.blocks}, {size}x{size}, batch {BATCH}", "",
-             "| | ms | images/s | GFLOP/s | fastest | over the fast path, median of rounds [quartiles; least .. most] | peak MB "
-             "| page faults | gradient off by |",
+             "| | ms | images/s | GFLOP/s | fastest | over the fast path, median of rounds [quartiles; "
+             "least .. most] | peak MB | page faults | gradient off by |",
              "|---|---|---|---|---|---|---|---|---|"]
     work = direct_flops(arch, size, BATCH)
     for kind, (off, megabytes, faults) in others.items():
         times, middle = seconds[kind], statistics.median(seconds[kind])
         ratios = [t / f for t, f in zip(times, seconds[FAST])]
         low, ratio, high = statistics.quantiles(ratios, n=4)
-        lines.append(f"| {kind}{' (better layout)' if kind == better else ''} | {1e3 * middle:.1f} | {BATCH / middle:.0f} "
-                     f"| {work / middle / 1e9:.0f} | {1e3 * min(times):.1f} | **{ratio:.2f}** [{low:.2f} .. {high:.2f}; "
+        lines.append(f"| {kind}{' (better layout)' if kind == better else ''} | {1e3 * middle:.1f} "
+                     f"| {BATCH / middle:.0f} "
+                     f"| {work / middle / 1e9:.0f} | {1e3 * min(times):.1f} | **{ratio:.2f}** "
+                     f"[{low:.2f} .. {high:.2f}; "
                      f"{min(ratios):.2f} .. {max(ratios):.2f}] | {megabytes:.0f} | {faults:.0f} | {off:.0e} |")
     return [*lines, "", *share(ranks, work, product_flops(arch, size, BATCH), seconds),
             f"{len(seconds[FAST])} rounds of {steps} steps ({max(1, steps // 10)} of the readable path); "
-            f"others used {statistics.median(foreign):.2f} of a processor (median; at most {max(foreign):.2f}). Peak MB: above the "
+            f"others used {statistics.median(foreign):.2f} of a processor (median; at most "
+            f"{max(foreign):.2f}). Peak MB: above the "
             "libraries' own, all processes together; page faults: in a step of the last round.", ""]
 
 
@@ -76,8 +81,10 @@ def share(ranks, direct, products, seconds):
     """What the numbers mean beside the machine's measured peak."""
     peak = ranks * 100 * 2 * SGEMM**3 / statistics.median(seconds[PEAK]) / 1e9
     fast = statistics.median(seconds[FAST]) * 1e9
-    return [f"A step is {direct / 1e9:.1f} GFLOP by the definition of convolution; the fast path's matrix products over channels "
-            f"are {products / 1e9:.1f}. The machine's peak, sgemm of {SGEMM}x{SGEMM} on {ranks} ranks in the same rounds: "
+    return [f"A step is {direct / 1e9:.1f} GFLOP by the definition of convolution; "
+            "the fast path's matrix products over channels "
+            f"are {products / 1e9:.1f}. The machine's peak, sgemm of {SGEMM}x{SGEMM} on {ranks} "
+            "ranks in the same rounds: "
             f"{peak:.0f} GFLOP/s. So the definition's work is done at {100 * direct / fast / peak:.0f} % of the peak, "
             f"and the products alone use {100 * products / fast / peak:.0f} % of it.", ""]
 
@@ -85,7 +92,8 @@ def share(ranks, direct, products, seconds):
 def header(title, ranks, command):
     """Markdown lines that say what was measured, where and how."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    processor = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    processor = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")),
+                     platform.machine())
     emulation = ("OPENBLAS_CORETYPE", "ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
     emulated = [f"{k}={os.environ[k]}" for k in emulation if k in os.environ]
     return [f"# {title}", "",
@@ -106,7 +114,8 @@ def main():
     parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS))
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--ranks", type=int, default=available_processors())
-    parser.add_argument("--patience", type=float, default=20, help="seconds to wait for an idle machine before every turn")
+    parser.add_argument("--patience", type=float, default=20,
+                        help="seconds to wait for an idle machine before every turn")
     parser.add_argument("--out", type=Path, default=RESULTS / "cpu.md")
     chosen = parser.parse_args()
     lines = header("A training step on the CPU", chosen.ranks, "benchmarks.cpu")

@@ -3,8 +3,9 @@
     python demo.py --data photos --truth truth.csv --size 16 --net small --out runs/photos
     python -m benchmarks.detection runs/photos                      needs cleanlab (requirements-test.txt)
 
-Compared by their ranking of the given labels, on the images and settings of the run: its own list; the loss of plain cross-entropy
-training, in the last epoch and as the mean over all; cleanlab on cross-validated probabilities of plain cross-entropy training.
+Compared by their ranking of the given labels, on the images and settings of the run: its own list; the loss of plain
+cross-entropy training, in the last epoch and as the mean over all;
+cleanlab on cross-validated probabilities of plain cross-entropy training.
 """
 import argparse
 import json
@@ -31,7 +32,8 @@ from nets.preact_resnet_fast import FastNet
 
 
 def plain_training(config, data, epochs, comm):
-    """(model, losses (epochs, N) of the given labels in the training pass) of cross-entropy training with the step-2 optimiser."""
+    """(model, losses (epochs, N) of the given labels in the training pass) of cross-entropy training with the step-2
+    optimiser."""
     recipe = baseline(config.recipe)
     recipe = recipe._replace(epochs2=epochs, drops2=(epochs // 3, 2 * epochs // 3))
     given, classes = given_labels(config, data), len(data.classes)
@@ -80,8 +82,8 @@ def main():
             out = folds.out_of_sample(data, given, args.folds, config.seed,
                                       lambda part, labels, fold: plain_training(config, part, epochs, comm)[0])
             flagged = find_label_issues(given, out.astype(np.float64))
-            found.append(row(f"cleanlab, {args.folds} folds of {epochs} epochs", wrong, flagged, quality.self_confidence(out, given),
-                             time.perf_counter() - start))
+            found.append(row(f"cleanlab, {args.folds} folds of {epochs} epochs", wrong, flagged,
+                             quality.self_confidence(out, given), time.perf_counter() - start))
         return found
 
     rows += launch(compared, config.ranks)
@@ -89,9 +91,10 @@ def main():
     table = "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows])
     print(table)
     save_text(args.out, f"# Wrong labels found\n\n{len(given)} images of {data.name} in {len(data.classes)} classes, "
-              f"{100 * wrong.mean():.1f} % of the labels wrong; network `{config.net}`, {data.train.images.shape[1]} pixels.\n"
-              f"{platform.processor() or platform.machine()}, {os.cpu_count()} processors, NumPy {np.__version__}, {date.today()}; "
-              f"`python -m benchmarks.detection RUN`\n\n{table}\n")
+              f"{100 * wrong.mean():.1f} % of the labels wrong; network `{config.net}`, "
+              f"{data.train.images.shape[1]} pixels.\n"
+              f"{platform.processor() or platform.machine()}, {os.cpu_count()} processors, "
+              f"NumPy {np.__version__}, {date.today()}; `python -m benchmarks.detection RUN`\n\n{table}\n")
 
 
 if __name__ == "__main__":

@@ -7,14 +7,14 @@ PASSES = 3                         # a convolution's output, the gradient of its
 def direct_flops(arch, size, N):
     """By the definition of convolution: 2 R R C K for each output pixel and each pass; the images need no gradient."""
     pixel = 2 * 9 * arch.channels * arch.widths[0] * (PASSES - 1) * size**2
-    for C, K, stride, h, projecting in layers(arch, size):
+    for C, K, _, h, projecting in layers(arch, size):
         pixel += PASSES * 2 * h**2 * C * K * (9 + projecting)
     return N * (pixel + PASSES * 2 * arch.widths[-1] * arch.classes)
 
 
 def product_flops(arch, size, N):
-    """The matrix products over channels that the fast path does instead, without its transforms: 36 in place of 144 for 4x4
-    outputs, and for stride 2 25 in place of 36 for 2x2."""
+    """The matrix products over channels that the fast path does instead, without its transforms: 36 in place of 144 for
+    4x4 outputs, and for stride 2 25 in place of 36 for 2x2."""
     pixel = 2 * 9 * arch.channels * arch.widths[0] * (PASSES - 1) * size**2
     for C, K, stride, h, projecting in layers(arch, size):
         tiles = (-(-h * stride // 4))**2

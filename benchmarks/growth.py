@@ -1,9 +1,10 @@
-"""How time and memory of a training step grow with the batch, the width of the network, the image and the number of images.
+"""How time and memory of a training step grow with the batch, the width of the network,
+the image and the number of images.
 
-    python -m benchmarks.growth                  writes benchmarks/results/cpu-growth.md and docs/pictures/cpu-growth.png
+    python -m benchmarks.growth        writes benchmarks/results/cpu-growth.md and docs/pictures/cpu-growth.png
 
-Each measurement in processes of its own. A straight line a + b n is fitted where the work is proportional to n, and for the
-width, where products of C x C channels grow with its square, a parabola a + b n + c n^2.
+Each measurement in processes of its own. A straight line a + b n is fitted where the work is proportional to n, and for
+the width, where products of C x C channels grow with its square, a parabola a + b n + c n^2.
 """
 import argparse
 import multiprocessing
@@ -37,12 +38,14 @@ GROWTHS = {                                              # what grows: (values, 
 
 
 def stepper(what, value, comm):
-    """A function whose time is measured: one step of the small net on 16x16, or one epoch; only `what` is not as usual."""
+    """A function whose time is measured: one step of the small net on 16x16, or one epoch;
+    only `what` is not as usual."""
     if what == "images of the training set":
         return epoch(value, comm)
     N = value if what == "images in a batch" else BATCH
     side = round(value**.5) if what == "pixels of an image" else 16
-    arch = Architecture(widths=(value, 2 * value, 4 * value), blocks=SMALL.blocks) if what.startswith("channels") else SMALL
+    arch = Architecture(widths=(value, 2 * value, 4 * value),
+                        blocks=SMALL.blocks) if what.startswith("channels") else SMALL
     return numpy_steps(FastNet(comm), comm, arch, side, N, np.float32)
 
 
@@ -80,7 +83,8 @@ def measure(what, value, ranks, seconds):
 
 
 def fitted(values, found, degree):
-    """(coefficients, largest relative deviation) of a polynomial through the measurements, by least relative squares."""
+    """(coefficients, largest relative deviation) of a polynomial through the measurements,
+    by least relative squares."""
     values, found = np.array(values, float), np.array(found)
     powers = np.vander(values, degree + 1, increasing=True) / found[:, None]
     coefficients = np.linalg.lstsq(powers, np.ones(len(found)), rcond=None)[0]
@@ -99,7 +103,8 @@ def lines_of(what, values, degree, seconds, megabytes):
             for name, found in (("ms", [1e3 * s for s in seconds]), ("MB", megabytes))]
     return [f"### {what}", "", f"| n | {' | '.join(map(str, values))} | fit | off by at most | power at the end |",
             "|---" * (len(values) + 4) + "|",
-            *(f"| {name} | {' | '.join(f'{v:.1f}' for v in found)} | {formula.format(*c)} | {100 * off:.0f} % | {power:.2f} |"
+            *(f"| {name} | {' | '.join(f'{v:.1f}' for v in found)} | {formula.format(*c)} | "
+              f"{100 * off:.0f} % | {power:.2f} |"
               for (name, c, off, power), found in zip(fits, ([1e3 * s for s in seconds], megabytes))), ""]
 
 
@@ -115,7 +120,8 @@ def draw(found, path):
         for target, numbers, colour, unit in ((axes, [1e3 * s for s in seconds], "#3b6ea8", "ms"),
                                               (axes.twinx(), megabytes, "#d9822b", "MB")):
             target.plot(values, numbers, "o", ms=4, color=colour)
-            target.plot(many, np.polynomial.polynomial.polyval(many, fitted(values, numbers, degree)[0]), color=colour, lw=1)
+            target.plot(many, np.polynomial.polynomial.polyval(many, fitted(values, numbers, degree)[0]), color=colour,
+                        lw=1)
             target.set_ylim(0, None)
             target.set_ylabel(unit, color=colour, fontsize=8)
             target.tick_params(labelsize=7)
@@ -131,8 +137,8 @@ def main():
     parser.add_argument("--out", type=Path, default=RESULTS / "cpu-growth.md")
     chosen = parser.parse_args()
     lines = header("How time and memory grow", chosen.ranks, "benchmarks.growth")
-    lines += [f"The small net on 16x16, batch {BATCH}: a step, and for the training set an epoch. MB: above the libraries' own, "
-              f"all {chosen.ranks} ranks together.", ""]
+    lines += [f"The small net on 16x16, batch {BATCH}: a step, and for the training set an epoch. MB: "
+              f"above the libraries' own, all {chosen.ranks} ranks together.", ""]
     found, foreign = {}, Foreign()
     for what, (values, degree) in GROWTHS.items():
         pairs = []

@@ -1,9 +1,10 @@
 """The measurements and pictures of docs/cpu.md: one convolution in stages, and a training step in stages.
 
-    python -m benchmarks.lesson                  writes benchmarks/results/cpu-lesson.md, its numbers as .json, and two pictures
+    python -m benchmarks.lesson                  writes benchmarks/results/cpu-lesson.md, its numbers, two pictures
     python -m benchmarks.lesson --draw           the pictures alone, docs/pictures/cpu-lesson.png and cpu-tiles.png
 
-First every stage is compared with the readable convolution; then they take turns on one core, and the last one on all ranks.
+First every stage is compared with the readable convolution; then they take turns on one core,
+and the last one on all ranks.
 """
 import argparse
 import json
@@ -37,7 +38,8 @@ def problem(N=BATCH, side=32):
 
 
 def convolutions(comm, rounds):
-    """{stage: median seconds for the batch}: on one core each, and the last one once more with its part on every rank."""
+    """{stage: median seconds for the batch}: on one core each,
+    and the last one once more with its part on every rank."""
     x, w = problem()
     y, part = conv_forward(x, w)[0], part_of(comm, BATCH)
     made = {name: stage(x, w) for name, stage in stages().items()} if comm.rank == 0 else {}
@@ -115,14 +117,18 @@ def shared_step(comm, step, rounds):
 def table(found):
     """Markdown lines."""
     work = 2 * 9 * np.prod(SHAPE) * K / 1e9
-    lines = [f"One convolution: batch {BATCH}, 32x32 pixels, {SHAPE[3]} -> {K} channels, float32: {work:.2f} GFLOP by the "
-             f"definition. A whole step: {direct_flops(*NETS['P'][:2], BATCH) / 1e9:.0f} GFLOP for the paper's net (P), "
-             f"{direct_flops(*NETS['S16'][:2], BATCH) / 1e9:.1f} for the small one on 16x16 (S16). One core, except where ranks "
-             "are named.",
+    lines = [f"One convolution: batch {BATCH}, 32x32 pixels, {SHAPE[3]} -> {K} channels, float32: "
+             f"{work:.2f} GFLOP by the "
+             f"definition. A whole step: {direct_flops(*NETS['P'][:2], BATCH) / 1e9:.0f} GFLOP "
+             "for the paper's net (P), "
+             f"{direct_flops(*NETS['S16'][:2], BATCH) / 1e9:.1f} for the small one on 16x16 (S16). "
+             "One core, except where ranks are named.",
              "", "| stage | convolution, ms | GFLOP/s | step of P, ms | step of S16, ms |", "|---|---|---|---|---|"]
     for name, seconds in found["convolution"].items():
-        whole = [f"{1e3 * found[key][name]:.{digits}f}" if name in found[key] else "" for key, digits in (("P", 0), ("S16", 1))]
-        lines.append(f"| {name} | {1e3 * seconds:.{0 if seconds > 1 else 1}f} | {work / seconds:.3g} | {' | '.join(whole)} |")
+        whole = [f"{1e3 * found[key][name]:.{digits}f}" if name in found[key] else ""
+                 for key, digits in (("P", 0), ("S16", 1))]
+        lines.append(f"| {name} | {1e3 * seconds:.{0 if seconds > 1 else 1}f} | {work / seconds:.3g} "
+                     f"| {' | '.join(whole)} |")
     return [*lines, ""]
 
 

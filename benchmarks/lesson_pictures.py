@@ -9,9 +9,11 @@ BLUE, ORANGE, GREY = "#3b6ea8", "#d9822b", "#8a8a8a"
 
 
 def draw_stages(found, path):
-    """Bars of the stages' times, for one convolution and for a step; logarithmic, since they span five powers of ten."""
+    """Bars of the stages' times, for one convolution and for a step; logarithmic,
+    since they span five powers of ten."""
     figure, panels = pyplot.subplots(1, 2, figsize=(9.6, 3.4), layout="constrained", width_ratios=(3, 2))
-    titles = {"convolution": "one convolution, 32x32, 32 to 32 channels, batch 128", "P": "a training step of PreAct ResNet-32"}
+    titles = {"convolution": "one convolution, 32x32, 32 to 32 channels, batch 128",
+              "P": "a training step of PreAct ResNet-32"}
     for axes, (key, title) in zip(panels, titles.items()):
         names = list(found[key])
         milliseconds = [1e3 * found[key][name] for name in names]

@@ -1,9 +1,10 @@
-"""Where the time of a training step goes, operation by operation: the epochs of core/train.py with a clock in every function.
+"""Where the time of a training step goes, operation by operation:
+the epochs of core/train.py with a clock in every function.
 
-    python -m benchmarks.operations              writes benchmarks/results/cpu-operations.md and docs/pictures/cpu-operations.png
+    python -m benchmarks.operations    writes benchmarks/results/cpu-operations.md and docs/pictures/cpu-operations.png
 
-The time of a function is that spent in itself, without the functions below it that have a clock of their own. Rank 0's clock;
-what it waits for the others is in the all-reduces. The clocks take about 0.3 ms of a step themselves.
+The time of a function is that spent in itself, without the functions below it that have a clock of their own. Rank 0's
+clock; what it waits for the others is in the all-reduces. The clocks take about 0.3 ms of a step themselves.
 """
 import argparse
 import statistics
@@ -64,7 +65,7 @@ class Clocks:
             start = time.perf_counter()
             self.inner.append(0.0)
             result = function(*args, **kwargs)
-            if function.__name__ == "batches":                         # a generator: what it does, it does when it is asked
+            if function.__name__ == "batches":                     # a generator: what it does, it does when it is asked
                 result = list(result)
             took = time.perf_counter() - start
             self.seconds[operation] += took - self.inner.pop()
@@ -75,7 +76,8 @@ class Clocks:
 
 
 def measure(key, ranks, epochs):
-    """[{operation: seconds of a step} of each epoch], on rank 0; the first epoch, which makes all arrays, is left out."""
+    """[{operation: seconds of a step} of each epoch], on rank 0; the first epoch, which makes all arrays,
+    is left out."""
     arch, size, _ = NETS[key]
     N, rng = STEPS[key] * BATCH, np.random.default_rng(0)
     pixels = rng.integers(0, 256, (N, size, size, arch.channels), np.uint8)
@@ -110,7 +112,8 @@ def table(columns):
     lines = ["| | " + " | ".join(f"{key}, ms | %" for key in columns) + " |", "|---" * (2 * len(columns) + 1) + "|"]
     wholes = {key: sum(column.values()) for key, column in columns.items()}
     for name in [*CLOCKS, WAIT, REST]:
-        cells = [f"{1e3 * column[name]:.2f} | {100 * column[name] / wholes[key]:.1f}" for key, column in columns.items()]
+        cells = [f"{1e3 * column[name]:.2f} | {100 * column[name] / wholes[key]:.1f}"
+                 for key, column in columns.items()]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += ["| **together** | " + " | ".join(f"**{1e3 * whole:.1f}** | " for whole in wholes.values()) + " |", ""]
     parts = [f"{key} {100 * (column[READ] + column[LABELS]) / wholes[key]:.1f} %" for key, column in columns.items()]

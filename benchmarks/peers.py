@@ -1,7 +1,8 @@
 """The contestants of the CPU benchmarks: one training step by the fast path, by the readable path and by PyTorch.
 
 A step is forward, the three-term objective, backward and SGD with momentum and decay. step() takes one and returns
-(loss, gradient); the gradient, in the order and layout of theta, only for batches smaller than BATCH, which are compared.
+(loss, gradient); the gradient, in the order and layout of theta, only for batches smaller than BATCH,
+which are compared.
 """
 import numpy as np
 
@@ -13,9 +14,9 @@ from nets.preact_resnet import Architecture, block_plan, init
 from nets.preact_resnet_fast import FastNet
 
 SMALL = Architecture(widths=(16, 32, 64), blocks=(1, 1, 1))
-NETS = {"P": (Architecture(), 32, 1), "S32": (SMALL, 32, 6), "S16": (SMALL, 16, 20)}      # net, image size, steps in a turn
+NETS = {"P": (Architecture(), 32, 1), "S32": (SMALL, 32, 6), "S16": (SMALL, 16, 20)}  # net, image size, steps in a turn
 FAST, READABLE, DEFAULT, LAST = "fast path", "readable path", "PyTorch default", "PyTorch channels_last"
-PEAK, SGEMM = "sgemm 512", 512                       # not a network: products of matrices that lie in the cache, 100 a step
+PEAK, SGEMM = "sgemm 512", 512                   # not a network: products of matrices that lie in the cache, 100 a step
 BATCH, ALPHA, BETA, LR, MOMENTUM, DECAY = 128, 1.2, 0.8, 0.01, 0.9, 1e-4
 
 
@@ -114,7 +115,8 @@ def torch_steps(arch, size, N, dtype, channels_last):
         L.backward()
         gradient = None
         if N < BATCH:
-            gradient = np.concatenate([to_numpy(own[name].grad.numpy(), w.ndim).reshape(-1) for name, w in theta.items()])
+            gradient = np.concatenate([to_numpy(own[name].grad.numpy(), w.ndim).reshape(-1)
+                                       for name, w in theta.items()])
         sgd.step()
         return float(L.detach()), gradient
 

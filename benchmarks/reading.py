@@ -1,11 +1,11 @@
 """How long it takes to read a folder of images, and how much memory: decoded, from the store, and by the plain loop.
 
-    python -m benchmarks.reading                 makes 100,000 images of 64 x 64 in 100 classes, reads 10,000 and all of them;
-                                                 writes benchmarks/results/reading.md
+    python -m benchmarks.reading                 makes 100,000 images of 64 x 64 in 100 classes, reads 10,000 and all of
+                                                 them; writes benchmarks/results/reading.md
     python -m benchmarks.reading --images 2000 --side 1000 --photos --size 32 --out FILE       JPEGs of 1000 x 750
 
-Every reading is a process of its own, so that its memory can be told. The images are made once, in --folder, and kept. "Decoded"
-means that nothing is stored by the program; the system may still hold the files in memory.
+Every reading is a process of its own, so that its memory can be told. The images are made once, in --folder, and kept.
+"Decoded" means that nothing is stored by the program; the system may still hold the files in memory.
 """
 import argparse
 import platform
@@ -32,7 +32,8 @@ CLASSES = 100
 # ---- the images ----------------------------------------------------------------------------------------------------
 
 def make(folder, images, width, height, suffix):
-    """folder/CLASS/NUMBER.suffix: smooth colours and a little noise, so that they are as large as photographs on the disk."""
+    """folder/CLASS/NUMBER.suffix: smooth colours and a little noise,
+    so that they are as large as photographs on the disk."""
     todo = [range(k, min(k + 500, images)) for k in range(0, images, 500)]
     if not (folder / "complete").exists():
         Parallel(available_processors())(delayed(make_some)(folder, numbers, width, height, suffix) for numbers in todo)
@@ -43,7 +44,8 @@ def make_some(folder, numbers, width, height, suffix):
     """The images of these numbers; each follows from its number alone."""
     for number in numbers:
         rng = np.random.default_rng(number)
-        small = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
+        small = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8)).resize((width, height),
+                                                                                  Image.Resampling.BICUBIC)
         pixels = np.clip(np.asarray(small) + rng.normal(0, 6, (height, width, 1)), 0, 255).astype(np.uint8)
         path = folder / f"class {number % CLASSES:02d}" / f"{number:06d}.{suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +65,8 @@ def part_of(folder, images):
 def plain(path, size):
     """What one writes first: open, convert, resize, one after the other."""
     rows = [line.split(",") for line in path.read_text().splitlines()[1:]]
-    images = np.stack([np.asarray(Image.open(path.parent / file).convert("RGB").resize((size, size))) for file, _ in rows])
+    images = np.stack([np.asarray(Image.open(path.parent / file).convert("RGB").resize((size, size)))
+                       for file, _ in rows])
     return len(images)
 
 
@@ -74,7 +77,8 @@ def reading(kind, path, size, store):
         n = plain(path, size)
     else:
         jobs = 1 if kind == "decoded, 1 process" else available_processors()
-        found = load(path, size=size, jobs=jobs, store=store if kind in ("decoded and stored", "from the store") else None)
+        found = load(path, size=size, jobs=jobs, store=store
+                     if kind in ("decoded and stored", "from the store") else None)
         n = len(found.data.train.labels)
     return time.perf_counter() - start, n, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
@@ -93,7 +97,8 @@ def table(folder, counts, size):
     with tempfile.TemporaryDirectory() as store:
         for n in counts:
             path = part_of(folder, n)
-            for kind in ("plain loop", "decoded, 1 process", "decoded, all processors", "decoded and stored", "from the store"):
+            for kind in ("plain loop", "decoded, 1 process", "decoded, all processors", "decoded and stored",
+                         "from the store"):
                 seconds, read, megabytes = in_a_process(kind, path, size, store)
                 assert read == n
                 lines.append(f"| {n:,} | {kind} | {seconds:.2f} | {n / seconds:,.0f} | {megabytes:.0f} "

@@ -81,7 +81,8 @@ def gathered_tiles(x, w):
 
 
 def strided_tiles(m, n, scratch):
-    """Tiles of m x m outputs whose transforms are matrix products on views of pixel-major blocks of n images: a stage."""
+    """Tiles of m x m outputs whose transforms are matrix products on views of pixel-major blocks of n images:
+    a stage."""
     def stage(x, w):
         (N, H, W, C), K = x.shape, w.shape[3]
         space, tiles = scratch(x.dtype), (H // m, W // m)

@@ -71,10 +71,10 @@ def augmented(pixels, mean, i, hashed, pad):
     bits = mixed(i ^ hashed)
     down, right = ((part * (2 * pad + 1) >> 12) - pad for part in (bits & 0xFFF, bits >> 12 & 0xFFF))
     column = torch.arange(W, device=i.device)
-    x = torch.where((bits >> 31 == 1)[:, None], W - 1 - column, column) + right[:, None]                          # (B, W)
-    y = torch.arange(H, device=i.device) + down[:, None]                                                          # (B, H)
+    x = torch.where((bits >> 31 == 1)[:, None], W - 1 - column, column) + right[:, None]                        # (B, W)
+    y = torch.arange(H, device=i.device) + down[:, None]                                                        # (B, H)
     inside = ((y >= 0) & (y < H))[:, :, None] & ((x >= 0) & (x < W))[:, None, :]
-    source = y.clamp(0, H - 1)[:, :, None] * W + x.clamp(0, W - 1)[:, None, :]                                    # (B, H, W)
+    source = y.clamp(0, H - 1)[:, :, None] * W + x.clamp(0, W - 1)[:, None, :]                               # (B, H, W)
     own = torch.arange(0, B * H * W, H * W, device=i.device)[:, None, None]
     out = pixels.view(-1, C)[source + own].float() / 255 - mean.view(-1, C)[source]
     return (out * inside[..., None]).permute(0, 3, 1, 2)

@@ -87,7 +87,8 @@ class Turn:
 
 def busy_seconds():
     """Processor time that the whole machine has used."""
-    user, nice, system, idle, iowait, *others = (int(n) for n in Path("/proc/stat").read_text().split("\n")[0].split()[1:9])
+    user, nice, system, idle, iowait, *others = (int(n)
+                                                 for n in Path("/proc/stat").read_text().split("\n")[0].split()[1:9])
     return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK")
 
 

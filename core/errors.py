@@ -4,8 +4,9 @@
 class InputError(Exception):
     """Something given to the program cannot be used.
 
-    The text is one sentence, without its full stop, that names the thing and the remedy. demo.py prints it and ends with
-    status 2; every other exception is a fault of the program and keeps its traceback.
+    The text is one sentence, without its full stop, that names the thing and the remedy. demo.py
+    prints it and ends with status 2; every other exception is a fault of the program and keeps its
+    traceback.
     """
 
 

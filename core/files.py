@@ -1,7 +1,8 @@
 """Files that are there whole or not at all, and sealed ones, which notice a single wrong bit.
 
-A sealed file is an .npz file (no pickles in it) whose last 64 bytes, the comment of its zip archive, are the SHA-256 of all bytes
-before them. The one that was there before is kept as `previous(path)`, so that at any moment one of the two is whole.
+A sealed file is an .npz file (no pickles in it) whose last 64 bytes, the comment of its zip
+archive, are the SHA-256 of all bytes before them. The one that was there before is kept as
+`previous(path)`, so that at any moment one of the two is whole.
 """
 import errno
 import hashlib
@@ -19,10 +20,12 @@ BLOCK = 1 << 20                        # bytes that are read at a time
 
 @contextmanager
 def atomic(path, keep=None):
-    """A binary file to write in the place of `path`, which is replaced only when the block has ended well.
+    """A binary file to write in the place of `path`,
+    which is replaced only when the block has ended well.
 
-    The bytes go to a temporary file in the same folder, are forced to the disk, and take the name in one operation; so does the
-    folder's entry. The file that was there takes the name `keep` if one is given. After an error the old file, or none, is there.
+    The bytes go to a temporary file in the same folder, are forced to the disk, and take the name
+    in one operation; so does the folder's entry. The file that was there takes the name `keep` if
+    one is given. After an error the old file, or none, is there.
     An error of the disk becomes an InputError.
     """
     path = Path(path)
@@ -64,7 +67,8 @@ def disk_errors(path):
     try:
         yield
     except OSError as error:
-        remedy = remedies.get(error.errno, f"{error.strerror or error}: choose another folder with --out")
+        remedy = remedies.get(error.errno,
+                              f"{error.strerror or error}: choose another folder with --out")
         raise InputError(f"cannot write {path}: {remedy}") from None
 
 
@@ -86,7 +90,7 @@ def save_text(path, text):
         file.write(text.encode())
 
 
-# ---- sealed files --------------------------------------------------------------------------------------------------
+# ---- sealed files --------------------------------------------------------------------------------
 
 def previous(path):
     """Where the sealed file is kept that `path` held before."""
@@ -94,10 +98,11 @@ def previous(path):
 
 
 def save_sealed(path, arrays):
-    """An .npz file of named arrays with its seal; the one that was there is kept as previous(path)."""
+    """An .npz file of named arrays with its seal;
+    the one that was there is kept as previous(path)."""
     with atomic(path, previous(path)) as file:
         np.savez(file, **arrays)
-        file.seek(-2, os.SEEK_END)                           # where an archive without a comment says that it has none
+        file.seek(-2, os.SEEK_END)        # where an archive without a comment says that it has none
         file.write(SEAL.to_bytes(2, "little"))
         digest = seal_of(file, file.tell())
         file.seek(0, os.SEEK_END)
@@ -116,12 +121,14 @@ def newest(path):
 
 
 def recover(path):
-    """Put the previous file in the place of a sealed one that is missing or damaged. Returns whether it was damaged.
+    """Put the previous file in the place of a sealed one that is missing or damaged.
+    Returns whether it was damaged.
 
     InputError where there are such files and none is whole.
     """
     there, found = [p for p in (path, previous(path)) if p.exists()], newest(path)
-    need(found or not there, f"the checkpoints in {path.parent} are damaged: delete that folder and begin the run anew")
+    need(found or not there, f"the checkpoints in {path.parent} are damaged: "
+                             "delete that folder and begin the run anew")
     if found and found != path:
         with disk_errors(path):
             os.replace(found, path)
@@ -139,7 +146,8 @@ def is_whole(path):
 
 
 def seal_of(file, length):
-    """The SHA-256 of the first `length` bytes of an open file, in hexadecimal digits; what is read next comes after them."""
+    """The SHA-256 of the first `length` bytes of an open file, in hexadecimal digits;
+    what is read next comes after them."""
     sha = hashlib.sha256()
     file.seek(0)
     for start in range(0, length, BLOCK):

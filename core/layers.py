@@ -1,10 +1,12 @@
 """The layers: every forward pass with its backward pass below it.
 
     out, cache = f_forward(x, ...)          stateless; arguments are never written to
-    dx, ...    = f_backward(dout, cache)    the gradients of sum(dout * out), in the order of the array arguments
+    dx, ...    = f_backward(dout, cache)    the gradients of sum(dout * out), in the order of the
+                                            array arguments
 
-N batch, H x W image, C channels in, K channels out, R x R filter (R odd), h x w output, M = N * H * W pixels.
-x (N, H, W, C) activations, w weights, d... the gradient with respect to ....  Any float or complex dtype; the results keep it.
+N batch, H x W image, C channels in, K channels out, R x R filter (R odd), h x w output,
+M = N * H * W pixels.  x (N, H, W, C) activations, w weights, d... the gradient with respect to ....
+Any float or complex dtype; the results keep it.
 """
 import math
 
@@ -15,12 +17,13 @@ from core.backend import fused, xp_of
 BATCHNORM_EPS = 2e-5               # Chainer's default, which the official code uses
 
 
-# ---- convolution ---------------------------------------------------------------------------------------------------
+# ---- convolution ---------------------------------------------------------------------------------
 
 def conv_forward(x, w, stride=1):
-    """out[n,i,j,k] = sum_{r,q,c} x[n, i*stride + r - R//2, j*stride + q - R//2, c] * w[r,q,c,k],  x = 0 outside the image
+    """out[n,i,j,k] = sum_{r,q,c} x[n, i*stride + r - R//2, j*stride + q - R//2, c] * w[r,q,c,k]
 
-    x (N, H, W, C), w (R, R, C, K) -> out (N, h, w, K) with h = ceil(H / stride): zero padding of R//2 on every side, no bias.
+    x (N, H, W, C), w (R, R, C, K) -> out (N, h, w, K) with h = ceil(H / stride):
+    x = 0 outside the image (zero padding of R//2 on every side), no bias.
     """
     N, H, W, _ = x.shape
     R, _, _, K = w.shape
@@ -30,24 +33,27 @@ def conv_forward(x, w, stride=1):
 
 
 def conv_backward(dout, cache):
-    """dw[r,q,c,k] = sum_{n,i,j} x[n,i,j,c] * D[n, i - r + R//2, j - q + R//2, k],  D = dout spread out by the stride, 0 outside
-    dx = the convolution of D with w turned by 180 degrees
+    """dw[r,q,c,k] = sum_{n,i,j} x[n,i,j,c] * D[n, i - r + R//2, j - q + R//2, k]
+    dx = the convolution of D with w turned by 180 degrees,  D = dout spread out by the stride
 
-    Both from the patches of D. (dw from those of x would need a second matrix of columns, the largest array there is.)
+    Both from the patches of D. (dw from those of x would need a second matrix of columns, the
+    largest array there is.)
     """
     x, w, stride = cache
     R, _, C, K = w.shape
     cols = im2col(spread(dout, x.shape, stride), R, 1)                              # (N*H*W, R*R*K)
     turned = w[::-1, ::-1].transpose(0, 1, 3, 2).reshape(-1, C)                     # (R*R*K, C)
-    dw = (x.reshape(-1, C).T @ cols).reshape(C, R, R, K)                            # for the turned filter
+    dw = (x.reshape(-1, C).T @ cols).reshape(C, R, R, K)                     # for the turned filter
     return (cols @ turned).reshape(x.shape), dw[:, ::-1, ::-1].transpose(1, 2, 0, 3)
 
 
 def im2col(x, R, stride):
-    """cols[(n,i,j), (r,q,c)] = x[n, i*stride + r - R//2, j*stride + q - R//2, c]:  the patch under the filter as a row
+    """cols[(n,i,j), (r,q,c)] = x[n, i*stride + r - R//2, j*stride + q - R//2, c]:  the patch under
+    the filter as a row
 
-    One copy of a view in which the patches overlap. (CuPy's sliding_window_view is not used: it makes the host wait for the
-    device.) Where it goes up, 16 bytes move as one complex number: on a GPU the indices cost more than the bytes.
+    One copy of a view in which the patches overlap. (CuPy's sliding_window_view is not used: it
+    makes the host wait for the device.) Where it goes up, 16 bytes move as one complex number: on a
+    GPU the indices cost more than the bytes.
     """
     xp, pad = xp_of(x), R // 2
     N, H, W, C = x.shape
@@ -58,13 +64,15 @@ def im2col(x, R, stride):
     if C * x.dtype.itemsize % 16 == 0:
         padded = padded.view(np.complex128)
     n, row, pixel, unit = padded.strides
-    patches = xp.lib.stride_tricks.as_strided(padded, (N, -(-H // stride), -(-W // stride), R, R, padded.shape[-1]),
+    patches = xp.lib.stride_tricks.as_strided(padded, (N, -(-H // stride), -(-W // stride), R, R,
+                                                       padded.shape[-1]),
                                               (n, stride * row, stride * pixel, row, pixel, unit))
     return patches.reshape(-1, R * R * padded.shape[-1]).view(x.dtype)              # (N*h*w, R*R*C)
 
 
 def spread(dout, shape, stride):
-    """dout (N, h, w, K) with stride - 1 zeros between its pixels, cut or filled up to the H x W of `shape`."""
+    """dout (N, h, w, K) with stride - 1 zeros between its pixels,
+    cut or filled up to the H x W of `shape`."""
     if stride == 1:
         return dout
     spaced = xp_of(dout).zeros((*shape[:3], dout.shape[-1]), dout.dtype)
@@ -72,12 +80,14 @@ def spread(dout, shape, stride):
     return spaced
 
 
-# ---- batch normalisation -------------------------------------------------------------------------------------------
+# ---- batch normalisation -------------------------------------------------------------------------
 
 def batchnorm_forward(x, gamma, beta):
-    """out = gamma * x_hat + beta,  x_hat = (x - mean) / sqrt(var + eps);  mean and (biased) var of every channel over the batch
+    """out = gamma * x_hat + beta,  x_hat = (x - mean) / sqrt(var + eps);  mean and (biased) var of
+    every channel over the batch
 
-    x (..., C), gamma (C,), beta (C,) -> out like x.  The moments stay in the cache, for `batch_moments`.
+    x (..., C), gamma (C,), beta (C,) -> out like x.  The moments stay in the cache, for
+    `batch_moments`.
     """
     mean = mean_pixels(x)                                                           # (C,)
     var = mean_pixels(centred_squares(x, mean))
@@ -87,7 +97,9 @@ def batchnorm_forward(x, gamma, beta):
 
 
 def batchnorm_backward(dout, cache):
-    """dx = gamma / std * (dout - mean(dout) - x_hat * mean(dout * x_hat)),  dgamma = sum dout * x_hat,  dbeta = sum dout"""
+    """dx = gamma / std * (dout - mean(dout) - x_hat * mean(dout * x_hat)),
+    dgamma = sum dout * x_hat,  dbeta = sum dout
+    """
     x_hat, gamma, inv_std, _, _ = cache
     M = x_hat.size // x_hat.shape[-1]
     dgamma, dbeta = sum_pixels(dout * x_hat), sum_pixels(dout)                      # (C,), (C,)
@@ -121,7 +133,8 @@ def batchnorm_dx(dout, x_hat, gamma, inv_std, dgamma, dbeta, M):
 
 
 def batch_moments(cache):
-    """What a batch contributes to the running statistics: its mean and its *unbiased* variance, M / (M - 1) of the biased one."""
+    """What a batch contributes to the running statistics: its mean and its *unbiased* variance,
+    M / (M - 1) of the biased one."""
     x_hat, _, _, mean, var = cache
     M = x_hat.size // x_hat.shape[-1]
     return mean, var * (M / max(M - 1, 1))
@@ -136,8 +149,9 @@ def batchnorm_inference(x, gamma, beta, mean, var):
 def sum_pixels(x):
     """(..., C) -> (C,): the sum over all axes but the last, always in the same order.
 
-    Two stages, for speed and accuracy: rows of up to 512 pixels are added first, then the pixels within the sum. One stage
-    would run on a single thread block of a GPU (one for every 32 channels), and is slower on a CPU too.
+    Two stages, for speed and accuracy: rows of up to 512 pixels are added first, then the pixels
+    within the sum. One stage would run on a single thread block of a GPU (one for every 32
+    channels), and is slower on a CPU too.
     """
     return rows_of_pixels(x).sum(axis=0).reshape(-1, x.shape[-1]).sum(axis=0)
 
@@ -148,12 +162,13 @@ def mean_pixels(x):
 
 
 def rows_of_pixels(x):
-    """(..., C) -> (M / L, L * C), L the largest power of two up to 512 that divides the number of pixels M"""
+    """(..., C) -> (M / L, L * C), L the largest power of two up to 512 that divides the number of
+    pixels M"""
     C = x.shape[-1]
     return x.reshape(-1, math.gcd(x.size // C, 512) * C)
 
 
-# ---- the others ----------------------------------------------------------------------------------------------------
+# ---- the others ----------------------------------------------------------------------------------
 
 def relu_forward(x):
     """out = max(x, 0)"""

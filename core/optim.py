@@ -1,7 +1,8 @@
 """Stochastic gradient descent with momentum, on one flat buffer.
 
-All parameters lie behind one another in one array, and so do the gradients and the velocities: a step is then a handful of array
-operations instead of as many for each of 99 tensors (on a GPU every one is a launch), and a checkpoint a handful of arrays.
+All parameters lie behind one another in one array, and so do the gradients and the velocities: a
+step is then a handful of array operations instead of as many for each of 99 tensors (on a GPU every
+one is a launch), and a checkpoint a handful of arrays.
 """
 from core.backend import xp_of
 
@@ -20,9 +21,11 @@ class Flat:
             start += array.size
 
     def gather(self, arrays):
-        """The arrays of that name, behind one another in the order of the views: a new buffer for this one's partner.
+        """The arrays of that name, behind one another in the order of the views:
+        a new buffer for this one's partner.
 
-        One copy for each, since to concatenate more than eight arrays CuPy sends a table of their addresses to the device.
+        One copy for each, since to concatenate more than eight arrays CuPy sends a table of their
+        addresses to the device.
         """
         buffer, start = xp_of(self.buffer).empty_like(self.buffer), 0
         for name, view in self.views.items():
@@ -40,9 +43,10 @@ def flatten(arrays):
 def sgd_step(theta, velocity, gradient, lr, momentum, decay):
     """v <- momentum v - lr (g + decay theta);  theta <- theta + v
 
-    theta, velocity, gradient: flat buffers of one size; the first two are changed in place, the gradient is used up. Weight decay
-    acts on every parameter, gamma, beta and the bias included. The learning rate is inside the velocity (Chainer's form): after
-    it drops, the larger steps of before linger for some iterations.  Source: the official code, Chainer 4.
+    theta, velocity, gradient: flat buffers of one size; the first two are changed in place, the
+    gradient is used up. Weight decay acts on every parameter, gamma, beta and the bias included.
+    The learning rate is inside the velocity (Chainer's form): after it drops, the larger steps of
+    before linger for some iterations.  Source: the official code, Chainer 4.
     """
     gradient += decay * theta
     gradient *= lr
@@ -52,11 +56,13 @@ def sgd_step(theta, velocity, gradient, lr, momentum, decay):
 
 
 def update_running(running, moments, rate=0.1):
-    """running <- (1 - rate) running + rate moments;  flat buffers, the first changed in place.  Chainer's decay 0.9: rate 0.1."""
+    """running <- (1 - rate) running + rate moments;  flat buffers, the first changed in place.
+    Chainer's decay 0.9: rate 0.1."""
     running *= 1 - rate
     running += rate * moments
 
 
 def step_schedule(lr, drops, epoch):
-    """lr, divided by ten for every epoch number in `drops` that has been completed;  epoch counts from 1."""
+    """lr, divided by ten for every epoch number in `drops` that has been completed;
+    epoch counts from 1."""
     return lr * 0.1 ** sum(epoch > drop for drop in drops)

@@ -1,7 +1,9 @@
 """The paper's settings, each with its source and how sure it is.
 
-    official code      read in the authors' code (github.com/DaikiTanaka-UT/JointOptimization): README commands or defaults
-    recalled           remembered from the paper's table and confirmed by no source at hand: a starting point, not a fact
+    official code      read in the authors' code (github.com/DaikiTanaka-UT/JointOptimization):
+                       README commands or defaults
+    recalled           remembered from the paper's table and confirmed by no source at hand: a
+                       starting point, not a fact
     ours               our choice, found by trying on the embedded digits
 """
 from typing import NamedTuple
@@ -9,25 +11,26 @@ from typing import NamedTuple
 
 class Recipe(NamedTuple):
     """Everything that the two training steps need beside the data and the network."""
-    lr: float                          # step 1, constant
-    alpha: float                       # weight of L_p
-    beta: float                        # weight of L_e
-    source: str = ""                   # of lr, alpha and beta
-    epochs: int = 200                  # step 1                                         official code, default
-    begin: int = 70                    # labels are first updated after this epoch      official code, default
-    K: int = 10                        # epochs that s is averaged over                 official code
-    update: str = "soft"               # soft, hard or hard-<k>                         paper; official code: soft
-    predict: str = "training"          # s from the training pass, or from an evaluation pass    official code: training
-    prior: object = "uniform"          # uniform, given, or C weights                   official code: uniform
-    lr2: float = 0.2                   # step 2                                         official code, default
-    epochs2: int = 120                 # step 2                                         official code, default
-    drops2: tuple = (40, 80)           # step 2: lr2 is divided by 10 after these epochs    official code
-    batch: int = 128                   #                                                official code, default
-    momentum: float = 0.9              #                                                official code
-    decay: float = 1e-4                # weight decay, on every parameter               official code
+    lr: float                      # step 1, constant
+    alpha: float                   # weight of L_p
+    beta: float                    # weight of L_e
+    source: str = ""               # of lr, alpha and beta
+    epochs: int = 200              # step 1                                   official code, default
+    begin: int = 70                # labels are first updated after it        official code, default
+    K: int = 10                    # epochs that s is averaged over           official code
+    update: str = "soft"           # soft, hard or hard-<k>                   paper; its code: soft
+    predict: str = "training"      # where s is from; or "evaluation"         official code
+    prior: object = "uniform"      # uniform, given, or C weights             official code: uniform
+    lr2: float = 0.2               # step 2                                   official code, default
+    epochs2: int = 120             # step 2                                   official code, default
+    drops2: tuple = (40, 80)       # lr2 is divided by 10 after these epochs  official code
+    batch: int = 128               #                                          official code, default
+    momentum: float = 0.9          #                                          official code
+    decay: float = 1e-4            # weight decay, on every parameter         official code
 
 
-OFFICIAL, RECALLED, OURS = "official code, README", "recalled from the paper, unconfirmed", "ours, for the embedded digits"
+OFFICIAL, RECALLED = "official code, README", "recalled from the paper, unconfirmed"
+OURS = "ours, for the embedded digits"
 UNKNOWN = "ours, for labels whose noise is not known"
 
 # DEVIATION 11: the official code has two of these, in its README (docs/paper.md)
@@ -46,42 +49,52 @@ RECIPES = {
     "an-40": Recipe(lr=0.03, alpha=0.8, beta=0.4, source=OFFICIAL),
     "an-50": Recipe(lr=0.03, alpha=0.8, beta=0.4, source=RECALLED),
     # a minute on two cores
-    "digits": Recipe(lr=0.1, alpha=1.2, beta=0.8, source=OURS, epochs=30, begin=12, K=5, lr2=0.2, epochs2=12, drops2=(6, 9)),
-    # own images, with labels of which nobody knows how wrong they are: to be fitted to their number by scaled()
+    "digits": Recipe(lr=0.1, alpha=1.2, beta=0.8, source=OURS, epochs=30, begin=12, K=5, lr2=0.2,
+                     epochs2=12, drops2=(6, 9)),
+    # own images, with labels that are wrong nobody knows how often: scaled() fits it to their
+    # number
     "unknown": Recipe(lr=0.1, alpha=0.8, beta=0.4, source=UNKNOWN),
-    "quick":  Recipe(lr=0.1, alpha=1.2, beta=0.8, source=OURS, epochs=20, begin=12, K=3, lr2=0.2, epochs2=6, drops2=(4, 5)),
+    "quick":  Recipe(lr=0.1, alpha=1.2, beta=0.8, source=OURS, epochs=20, begin=12, K=3, lr2=0.2,
+                     epochs2=6, drops2=(4, 5)),
 }
 
 
-STEPS = 5000                           # of step 1, for data of any size: what 64 epochs of 10,000 images take
+STEPS = 5000                       # of step 1, for data of any size: as 64 epochs of 10,000 images
 EPOCHS = (20, 200)                     # at least and at most
 
 
 def scaled(recipe, N):
-    """The recipe for N images: smaller batches where there are few, and as many epochs as STEPS allows.
+    """The recipe for N images: smaller batches where there are few,
+    and as many epochs as STEPS allows.
 
-    The batch is halved, and the learning rate with it, until an epoch has 16 batches or a batch has 16 images.
+    The batch is halved, and the learning rate with it,
+    until an epoch has 16 batches or a batch has 16 images.
     """
     batch = recipe.batch
     while batch > 16 and N < 16 * batch:
         batch //= 2
     epochs = min(max(EPOCHS[0], round(STEPS * batch / max(1, N))), EPOCHS[1])
     scale = batch / recipe.batch
-    return shortened(recipe, epochs)._replace(batch=batch, lr=recipe.lr * scale, lr2=recipe.lr2 * scale)
+    return shortened(recipe, epochs)._replace(
+        batch=batch, lr=recipe.lr * scale, lr2=recipe.lr2 * scale)
 
 
 def shortened(recipe, epochs):
-    """The recipe with both steps' lengths and their landmarks scaled so that step 1 has `epochs` epochs.
+    """The recipe with both steps' lengths and their landmarks scaled so that step 1 has `epochs`
+    epochs.
 
-    The updates begin after at least one epoch and K shrinks where it must, so that s is a mean of epochs before the first update.
+    The updates begin after at least one epoch and K shrinks where it must,
+    so that s is a mean of epochs before the first update.
     """
     scale = epochs / recipe.epochs
     begin = max(1, round(recipe.begin * scale))
-    return recipe._replace(epochs=epochs, begin=begin, K=min(recipe.K, begin), epochs2=max(1, round(recipe.epochs2 * scale)),
+    return recipe._replace(epochs=epochs, begin=begin, K=min(recipe.K, begin),
+                           epochs2=max(1, round(recipe.epochs2 * scale)),
                            drops2=tuple(max(1, round(d * scale)) for d in recipe.drops2))
 
 
 def baseline(recipe):
-    """Plain cross-entropy in the same budget: as many epochs as both steps together, lr2 divided by 10 after each third."""
+    """Plain cross-entropy in the same budget: as many epochs as both steps together,
+    lr2 divided by 10 after each third."""
     epochs = recipe.epochs + recipe.epochs2
     return recipe._replace(epochs2=epochs, drops2=(epochs // 3, 2 * epochs // 3))

@@ -131,14 +131,15 @@ def compared(name, runs, labels, begin, *panels):
     figure, axes = plt.subplots(1, len(panels), figsize=(9, 3.4), layout="constrained")
     for axis, (curve, title, limits, marks) in zip(axes, panels):
         axis.axvline(begin, color=GREY, linestyle=":", linewidth=1.2)
-        axis.annotate("first update", (begin, limits[1]), (4, -2), textcoords="offset points", va="top", color=GREY, fontsize=9)
+        axis.annotate("first update", (begin, limits[1]), (4, -2), textcoords="offset points", va="top", color=GREY,
+                      fontsize=9)
         for curves, label, colour in zip(runs.values(), labels, (BLUE, ORANGE, GREEN)):
             axis.plot(range(1, len(curves[curve]) + 1), curves[curve], color=colour, label=label)
         for height, text in marks.items():
             axis.axhline(height, color=GREY, linestyle="--", linewidth=1)
             above = height > limits[1] / 2
-            axis.annotate(text, (1, height), (0, 2 if above else -3), textcoords="offset points", va="bottom" if above else "top",
-                          ha="right", color=GREY, fontsize=9, xycoords=("axes fraction", "data"))
+            axis.annotate(text, (1, height), (0, 2 if above else -3), textcoords="offset points", va="bottom"
+                          if above else "top", ha="right", color=GREY, fontsize=9, xycoords=("axes fraction", "data"))
         axis.set(xlabel="epoch", title=title, ylim=limits)
     axes[0].legend(frameon=False, loc="center right")
     save(figure, name)

@@ -3,7 +3,8 @@
     python -m examples.on_dask --seeds 5                                    on this machine
     python -m examples.on_dask --seeds 50 --cluster tcp://head:8786         on workers that were started in this folder
 
-core.run.run(config) is a plain function of a plain value: Ray, joblib or a Slurm array (examples/slurm.sh) call it just so.
+core.run.run(config) is a plain function of a plain value: Ray,
+joblib or a Slurm array (examples/slurm.sh) call it just so.
 """
 import argparse
 import statistics
@@ -16,18 +17,20 @@ from core.run import Config, run
 
 
 def experiment(seed, epochs, out):
-    """What a worker does: (seed, fraction of correct labels). One rank, for the processors are taken by the other seeds."""
+    """What a worker does: (seed, fraction of correct labels). One rank,
+    for the processors are taken by the other seeds."""
     recipe = shortened(RECIPES["digits"], epochs)
     return seed, run(Config(recipe, seed=seed, ranks=1, out=f"{out}/seed{seed}", force=True)).recovery
 
 
-def main():
+def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m examples.on_dask", description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N - 1. Default: 3")
     parser.add_argument("--epochs", type=int, default=RECIPES["digits"].epochs, metavar="E", help="of step 1")
-    parser.add_argument("--cluster", metavar="ADDRESS", help="of a Dask scheduler. Default: one of this machine's processors")
+    parser.add_argument("--cluster", metavar="ADDRESS",
+                        help="of a Dask scheduler. Default: one of this machine's processors")
     parser.add_argument("--out", default="runs/dask", metavar="FOLDER", help="for the run folders. Default: runs/dask")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     cluster = args.cluster or LocalCluster(available_processors(), threads_per_worker=1, dashboard_address=None)
     with Client(cluster) as client:
         tasks = [client.submit(experiment, seed, args.epochs, args.out, pure=False) for seed in range(args.seeds)]

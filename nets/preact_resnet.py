@@ -7,12 +7,14 @@
                       4 blocks
     stage3            block, projecting, 64 -> 128, stride 2;   8 x  8 x 128
                       4 blocks
-    head              BN, ReLU, mean over the pixels, linear   10 logits            1,861,162 parameters
+    head              BN, ReLU, mean over the pixels, linear   10 logits
 
-A block: a = ReLU(BN(x));  out = shortcut + conv2(ReLU(BN(conv1(a)))).  The shortcut is x, but in the first block of every
-stage (the first stage too) a 1x1 convolution of a. No convolution has a bias.  Source: net.py of the official code.
+In all 1,861,162 parameters.  A block: a = ReLU(BN(x));  out = shortcut + conv2(ReLU(BN(conv1(a)))).
+The shortcut is x, but in the first block of every stage (the first stage too) a 1x1 convolution of
+a. No convolution has a bias.  Source: net.py of the official code.
 
-theta: the parameters, {"stage1.block0.conv1": array, ...};  running: means and variances for inference, {"...bn1.mean": ...}.
+theta: the parameters, {"stage1.block0.conv1": array, ...};
+running: means and variances for inference, {"...bn1.mean": ...}.
 """
 from typing import NamedTuple
 
@@ -43,7 +45,8 @@ class Architecture(NamedTuple):
 
 
 def block_plan(arch):
-    """(name, channels in, channels out, stride, projecting) of every block, in the order of the forward pass."""
+    """(name, channels in, channels out, stride, projecting) of every block,
+    in the order of the forward pass."""
     plan, c_in = [], arch.widths[0]
     for stage, (width, blocks) in enumerate(zip(arch.widths, arch.blocks), start=1):
         for block in range(blocks):
@@ -56,13 +59,14 @@ def block_plan(arch):
 def init(arch, rng, dtype=np.float32):
     """Fresh theta and running statistics, as NumPy arrays.
 
-    Convolutions: normal with standard deviation sqrt(2 / fan_in) (He); linear: sqrt(1 / fan_in), bias 0 (Chainer's default);
-    gamma 1, beta 0; running mean 0, running variance 1.
+    Convolutions: normal with standard deviation sqrt(2 / fan_in) (He); linear: sqrt(1 / fan_in),
+    bias 0 (Chainer's default); gamma 1, beta 0; running mean 0, running variance 1.
     """
     theta, running = {}, {}
 
     def conv(name, R, c_in, c_out):
-        theta[name] = (rng.standard_normal((R, R, c_in, c_out)) * np.sqrt(2 / (R * R * c_in))).astype(dtype)
+        w = rng.standard_normal((R, R, c_in, c_out)) * np.sqrt(2 / (R * R * c_in))
+        theta[name] = w.astype(dtype)
 
     def batchnorm(name, c):
         theta[f"{name}.gamma"], theta[f"{name}.beta"] = np.ones(c, dtype), np.zeros(c, dtype)
@@ -84,7 +88,8 @@ def init(arch, rng, dtype=np.float32):
 
 
 def forward(theta, x, arch):
-    """x (N, H, W, channels) -> logits (N, classes), with the batch's own statistics; returns (logits, cache)."""
+    """x (N, H, W, channels) -> logits (N, classes), with the batch's own statistics;
+    returns (logits, cache)."""
     caches = {}
     x, caches["conv"] = conv_forward(x, theta["conv"])
     for name, _, _, stride, projecting in block_plan(arch):
@@ -97,7 +102,8 @@ def forward(theta, x, arch):
 
 
 def backward(dlogits, cache):
-    """The gradient with respect to theta, under the names of theta: the forward pass read upwards."""
+    """The gradient with respect to theta, under the names of theta:
+    the forward pass read upwards."""
     (arch, caches), g = cache, {}
     dx, g["linear.w"], g["linear.b"] = linear_backward(dlogits, caches["linear"])
     dx = meanpool_backward(dx, caches["mean"])
@@ -117,7 +123,8 @@ def block_forward(theta, name, x, stride, projecting):
     h, c_bn2 = batchnorm_forward(h, theta[f"{name}.bn2.gamma"], theta[f"{name}.bn2.beta"])
     h, c_relu2 = relu_forward(h)
     h, c_conv2 = conv_forward(h, theta[f"{name}.conv2"])
-    shortcut, c_proj = conv_forward(a, theta[f"{name}.projection"], stride) if projecting else (x, None)
+    shortcut, c_proj = (conv_forward(a, theta[f"{name}.projection"], stride)
+                        if projecting else (x, None))
     return shortcut + h, (c_bn1, c_relu1, c_conv1, c_bn2, c_relu2, c_conv2, c_proj)
 
 
@@ -133,7 +140,7 @@ def block_backward(dout, cache, name, g):
         da = da + da_shortcut
     da = relu_backward(da, c_relu1)
     dx, g[f"{name}.bn1.gamma"], g[f"{name}.bn1.beta"] = batchnorm_backward(da, c_bn1)
-    return dx if c_proj is not None else dx + dout              # without a projection, x is the shortcut
+    return dx if c_proj is not None else dx + dout         # without a projection, x is the shortcut
 
 
 def moments(cache):
@@ -150,7 +157,8 @@ def moments(cache):
 
 
 def predict(theta, running, x, arch):
-    """Logits in inference mode: batch normalisation with the running statistics, nothing kept for a backward pass."""
+    """Logits in inference mode: batch normalisation with the running statistics,
+    nothing kept for a backward pass."""
     def normalised(x, name):
         out = batchnorm_inference(x, theta[f"{name}.gamma"], theta[f"{name}.beta"],
                                   running[f"{name}.mean"], running[f"{name}.var"])

@@ -1,15 +1,16 @@
-"""The network of nets/preact_resnet.py on the fast units of core/fast, on one or on several ranks (core/parallel/ranks.py).
+"""The network of nets/preact_resnet.py on the fast units of core/fast,
+on one or on several ranks (core/parallel/ranks.py).
 
 FastNet(comm) has the functions of that file, with the same arguments, names and shapes, and replaces it:
 
     net = FastNet(comm)                             instead of   from nets import preact_resnet as net
-    logits, cache = net.forward(theta, x, arch)     x, logits, dlogits: this rank's part of the batch, which may be empty
+    logits, cache = net.forward(theta, x, arch)     x, logits, dlogits: this rank's part of the batch, maybe empty
     g = net.backward(dlogits, cache)                this rank's share: the gradient is the sum of g over the ranks
     net.moments(cache)                              of the whole batch, the same on all ranks
     net.predict(theta, running, x, arch)            every rank for itself
 
-Batch normalisation takes its statistics over the whole batch. g of gamma and beta comes from the sums of this rank's part,
-so that *all* of g is to be added up, by the caller and in one call: flat = theta.gather(g); comm.allreduce(flat).
+Batch normalisation takes its statistics over the whole batch. g of gamma and beta comes from the sums of this rank's
+part, so that *all* of g is to be added up, by the caller and in one call: flat = theta.gather(g); comm.allreduce(flat).
 A cache holds the workspace, not copies: it is good until the next forward or predict. Letters: core/fast/units.py.
 """
 import numpy as np
@@ -25,7 +26,8 @@ BLOCK_BYTES = 2**19     # of an activation of the first stage: as fast as 2**20 
 
 # DEVIATION 16: other algorithms for the same convolutions, so other rounding (docs/paper.md)
 class FastNet:
-    """The functions of the readable network; the object holds the communicator and the arrays that every batch uses again."""
+    """The functions of the readable network; the object holds the communicator and the arrays that every batch uses
+    again."""
 
     init = staticmethod(init)
 
@@ -33,7 +35,8 @@ class FastNet:
         self.comm, self.spaces = comm or Serial(), {}
 
     def forward(self, theta, x, arch):
-        """x (N, H, W, channels) -> logits (N, classes), with the statistics of all ranks' batch; returns (logits, cache)."""
+        """x (N, H, W, channels) -> logits (N, classes), with the statistics of all ranks' batch;
+        returns (logits, cache)."""
         images, norms = np.array([len(x)], float), {}
         self.comm.allreduce(images)
 
@@ -50,13 +53,16 @@ class FastNet:
     def predict(self, theta, running, x, arch):
         """Logits in inference mode; block after block through the whole network, in the memory of one."""
         def norm(name, x, sums):
-            return norm_of(running[f"{name}.mean"], running[f"{name}.var"], theta[f"{name}.gamma"], theta[f"{name}.beta"])
+            return norm_of(running[f"{name}.mean"], running[f"{name}.var"], theta[f"{name}.gamma"],
+                           theta[f"{name}.beta"])
 
         n, space = block_length(theta, x, arch), self.space(theta)
-        return np.concatenate([through(space, n, theta, x[k:k + n], arch, norm)[0] for k in range(0, max(len(x), 1), n)])
+        return np.concatenate([through(space, n, theta, x[k:k + n], arch, norm)[0]
+                               for k in range(0, max(len(x), 1), n)])
 
     def backward(self, dlogits, cache):
-        """This rank's share of the gradient with respect to theta, under the names of theta: the forward pass read upwards."""
+        """This rank's share of the gradient with respect to theta, under the names of theta:
+        the forward pass read upwards."""
         (arch, theta, space, norms, (stem, pooled)), g = cache, {}
 
         def through_norm(name, g_h, sums, total=None):
@@ -93,7 +99,8 @@ def block_length(theta, x, arch):
 
 
 def through(space, n, theta, x, arch, norm):
-    """x (N, H, W, channels) -> logits (N, classes) in blocks of n;  norm(name, x, sums) says how x is to be normalised."""
+    """x (N, H, W, channels) -> logits (N, classes) in blocks of n;
+     norm(name, x, sums) says how x is to be normalised."""
     x, columns, sums = stem_forward(space, "conv", x, theta["conv"], n)
     stem = x, columns
     for name, _, _, stride, projecting in block_plan(arch):

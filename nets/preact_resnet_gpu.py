@@ -5,11 +5,12 @@ GpuNet(xp) has the functions of that file, with the same arguments, names and sh
     net = GpuNet(cupy)                              instead of   from nets import preact_resnet as net
     net.theta_epoch(model, task, ...)               instead of   core/train.py: theta_epoch; a step is one CUDA graph
 
-Activations and their gradients are stored in 16 bits (number "half") or in 32 ("float"); either way the factors of a product have
-the 10-bit mantissa of TF32, and sums are float32. Parameters, statistics and logits are float32 throughout.
+Activations and their gradients are stored in 16 bits (number "half") or in 32 ("float"); either way the factors of a
+product have the 10-bit mantissa of TF32, and sums are float32. Parameters,
+statistics and logits are float32 throughout.
 
-A cache is the Network of that shape of batch, not a copy: it is good until the next forward of that shape, and so are the arrays
-of gradients and moments.
+A cache is the Network of that shape of batch, not a copy: it is good until the next forward of that shape, and so are
+the arrays of gradients and moments.
 """
 import numpy as np
 
@@ -20,14 +21,16 @@ from core.optim import flatten
 from nets.preact_resnet import init
 from nets.preact_resnet_launches import Network
 
-WIDTHS = (16, 32, 64, 128)             # that the kernels are tried with; 128 with stride 2 would need too much shared memory
+WIDTHS = (16, 32, 64, 128)        # that the kernels are tried with; 128 with stride 2 would need too much shared memory
 OLDEST = 8.0                           # compute capability: the first with mma for TF32 and with cp.async
 
 
 def net_for(xp, arch, say, number="half"):
     """GpuNet, or None where the kernels can't be used; then it says why."""
     capability = int(xp.cuda.Device().compute_capability) / 10
-    reason = unfit(arch) if capability >= OLDEST else f"they need compute capability {OLDEST}, this GPU has {capability}"
+    reason = unfit(arch)
+    if capability < OLDEST:
+        reason = f"they need compute capability {OLDEST}, this GPU has {capability}"
     if reason:
         say(f"kernels  not used: {reason}")
     return None if reason else GpuNet(xp, number)
@@ -37,8 +40,8 @@ def unfit(arch):
     """Why the kernels can't do what the architecture asks for, or ""."""
     if set(arch.widths) <= set(WIDTHS) and max(WIDTHS) not in arch.widths[:-1] and arch.channels <= PADDED:
         return ""
-    return (f"they are made for widths among {WIDTHS}, the last of these only in the last stage, and up to {PADDED} channels, not for "
-            f"{arch.widths} and {arch.channels}")
+    return (f"they are made for widths among {WIDTHS}, the last of these only in the last stage, "
+            f"and up to {PADDED} channels, not for {arch.widths} and {arch.channels}")
 
 
 class GpuNet:

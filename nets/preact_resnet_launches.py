@@ -1,8 +1,9 @@
-"""The network of nets/preact_resnet.py written down as launches of the kernels of core/kernels, for batches of one shape.
+"""The network of nets/preact_resnet.py written down as launches of the kernels of core/kernels,
+for batches of one shape.
 
-    unit       y = conv(max(x a + b, 0)) [+ shortcut], and the sums of y; a, b from the sums of x               conv.cu: BATCH
-    backward   g, the gradient of x a + b, and its sums; dx from them, by the convolution that needs it next    conv.cu: GRADIENT
-               dw of all layers of one shape in a stage together                                                wgrad.cu
+    unit       y = conv(max(x a + b, 0)) [+ shortcut], and the sums of y; a, b from the sums of x     conv.cu: BATCH
+    backward   g, the gradient of x a + b, and its sums; dx from them, by the convolution next    conv.cu: GRADIENT
+               dw of all layers of one shape in a stage together                                      wgrad.cu
 
 So an activation is stored once, x or h, before its normalisation; what is normalised is made again wherever it is read.
 Letters: core/kernels/launches.py.
@@ -19,12 +20,13 @@ from core.kernels.program import NULL, Program
 from core.optim import flatten
 from nets.preact_resnet import block_plan, init
 
-LAYERS = 6                # of one shape, of which one launch makes the weight gradients: many for few slots, few for a short last one
-SCALE = 64                # of the loss for each sample, for gradients stored in 16 bits: docs/gpu.md says why this number
+LAYERS = 6  # of one shape, of which one launch makes the weight gradients: many for few slots, few for a short last one
+SCALE = 64              # of the loss for each sample, for gradients stored in 16 bits: docs/gpu.md says why this number
 
 
 class Behind(NamedTuple):
-    """g, the gradient behind the normalisation `name` of x, with its sums; and what came round the block, to be added in front."""
+    """g, the gradient behind the normalisation `name` of x, with its sums; and what came round the block,
+    to be added in front."""
     g: object
     sums: object
     x: object
@@ -39,7 +41,8 @@ class Network:
         """shape (N, H, W, channels) of the images; kernels: those compiled before."""
         self.program = program = Program(xp, number, kernels)
         self.arch, self.shape, self.inference, self.scale = arch, shape, inference, loss_scale(shape[0])
-        theta, running = ({name: a.shape for name, a in arrays.items()} for arrays in init(arch, np.random.default_rng(0)))
+        theta, running = ({name: a.shape for name, a in arrays.items()}
+                          for arrays in init(arch, np.random.default_rng(0)))
         self.parameters = Parameters(program, theta, {} if inference else parts(program, arch, shape, theta))
         size = sum(shape[0] for shape in running.values())
         self.running, self.moments = program.array(size, np.float32), program.array(size, np.float32)
@@ -67,7 +70,8 @@ class Network:
         self.images[...] = x
 
     def activation(self, name, shape):
-        """An array like the activations; the same for the same question, and in inference for the same place in all blocks.
+        """An array like the activations; the same for the same question,
+        and in inference for the same place in all blocks.
 
         There the output of a block takes the place of its input, number by number: no other block reads it any more.
         """
@@ -85,18 +89,21 @@ class Network:
     def normalised(self, name, x, sums):
         """max(x a + b, 0) as a source of convolutions: by its sums, or by the running statistics."""
         if self.inference:
-            self.norms[name] = launches.norm_inference(self.program, self.running_pairs[name], self.parameters.affine[name])
+            self.norms[name] = launches.norm_inference(self.program, self.running_pairs[name],
+                                                       self.parameters.affine[name])
             return given(x, self.norms[name])
         self.norms[name] = self.program.array((4, x.shape[-1]), np.float32)
         return batch(x, sums, self.parameters.affine[name], self.norms[name], self.moment_pairs[name])
 
     def through(self, behind, name):
-        """(dx, the source of convolutions that makes it) of a gradient behind a normalisation; dx gets an array of this name."""
+        """(dx, the source of convolutions that makes it) of a gradient behind a normalisation;
+        dx gets an array of this name."""
         dx, slots = self.activation(name, behind.x.shape), self.parameters.affine_slots[behind.name]
         return dx, gradient(*behind[:3], self.norms[behind.name], behind.came_round, dx, slots)
 
     def wgrad(self, name, x, norm, dy, stride=1):
-        """The gradient of that convolution's weights is wanted: a layer for a launch together with others of its shape."""
+        """The gradient of that convolution's weights is wanted:
+        a layer for a launch together with others of its shape."""
         slots = self.parameters.slots[name]
         key = x.shape, slots.shape, stride
         self.wanted.setdefault(key, {})[name] = x, norm, dy, slots
@@ -104,7 +111,8 @@ class Network:
             self.wgrads(key)
 
     def wgrads(self, *keys):
-        """Those that are wanted (of these keys), beside what comes next: nothing needs them before the parameters move."""
+        """Those that are wanted (of these keys), beside what comes next:
+        nothing needs them before the parameters move."""
         names = []
         with self.program.aside():
             for key in keys or list(self.wanted):
@@ -120,7 +128,8 @@ def forward(n):
     for name, _, _, stride, projecting in block_plan(n.arch):
         source = n.normalised(f"{name}.bn1", x, sums)
         h, h_sums = n.conv(f"{name}.conv1", source, stride)
-        shortcut = n.conv(f"{name}.projection", given(x, n.norms[f"{name}.bn1"]), stride, sums=False)[0] if projecting else x
+        shortcut = n.conv(f"{name}.projection", given(x, n.norms[f"{name}.bn1"]), stride,
+                          sums=False)[0] if projecting else x
         n.saved[name] = x, h
         x, sums = n.conv(f"{name}.conv2", n.normalised(f"{name}.bn2", h, h_sums), added=shortcut)
     n.saved["bn"] = x

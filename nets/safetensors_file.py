@@ -1,16 +1,18 @@
-"""The trained network as a safetensors file: one file that has all it takes to use it, with the names and layouts of PyTorch.
+"""The trained network as a safetensors file: one file that has all it takes to use it,
+with the names and layouts of PyTorch.
 
     ours                          there                                layout
     conv                          conv1.weight                         (R, R, c_in, c_out) -> (c_out, c_in, R, R)
     stage1.block0.conv1           layer1.0.conv1.weight                as above
     stage1.block0.projection      layer1.0.shortcut.0.weight           as above
-    stage1.block0.bn1.gamma       layer1.0.bn1.weight                  .beta: .bias, .mean: .running_mean, .var: .running_var
+    stage1.block0.bn1.gamma       layer1.0.bn1.weight                  beta: bias, mean, var: running_mean, running_var
     bn.gamma                      bn.weight                            the one before the mean over the pixels
     linear.w, linear.b            linear.weight, linear.bias           (c, classes) -> (classes, c)
     -                             layer1.0.bn1.num_batches_tracked     () int64
     mean (H, W, 3)                mean                                 (3, H, W), subtracted from pixels / 255
 
-The class names are in the metadata, as a JSON list. tests/lib/torch_net.py is the PyTorch module that loads such a file.
+The class names are in the metadata, as a JSON list. tests/lib/torch_net.py is the PyTorch module that loads such a
+file.
 """
 import json
 import re
@@ -67,7 +69,8 @@ def load(path):
     theta, running = preact_resnet.init(arch, np.random.default_rng(0)) if arch else ({}, {})
     expected = {name_there(name): layout_there(array) for name, array in {**theta, **running}.items()}
     good = arch and all(same_kind(tensors.get(name), array) for name, array in expected.items())
-    need(good and mean.ndim == 3 and len(mean) == 3 and mean.dtype == np.float32 and np.isfinite(mean).all(), damaged(path))
+    need(good and mean.ndim == 3 and len(mean) == 3 and mean.dtype == np.float32 and np.isfinite(mean).all(),
+         damaged(path))
     return Trained(arch, {name: layout_here(tensors[name_there(name)]) for name in theta},
                    {name: layout_here(tensors[name_there(name)]) for name in running}, layout_here(mean), classes)
 
@@ -113,7 +116,8 @@ def architecture(tensors, classes):
 
 def same_kind(tensor, array):
     """Whether the tensor has the shape and the type of the array, and only numbers."""
-    return tensor is not None and tensor.shape == array.shape and tensor.dtype == array.dtype and bool(np.isfinite(tensor).all())
+    same = tensor is not None and (tensor.shape, tensor.dtype) == (array.shape, array.dtype)
+    return same and bool(np.isfinite(tensor).all())
 
 
 def name_there(name):

@@ -35,10 +35,10 @@ class DataSet(NamedTuple):
 def stratified(labels, sizes, classes, rng):
     """Rows of disjoint random parts in which every class has its share.
 
-    labels (N,) int, sizes: number of rows of each part -> one sorted int64 array of rows for each part. Each part has exactly
-    its size; the classes' shares in it follow the frequencies among the rows not yet drawn, rounded by largest remainder, so
-    that no part, however late, runs out of a class. Rows with other labels are never drawn. Raises ValueError when the parts
-    together ask for more rows than there are.
+    labels (N,) int, sizes: number of rows of each part -> one sorted int64 array of rows for each part. Each part has
+    exactly its size; the classes' shares in it follow the frequencies among the rows not yet drawn, rounded by largest
+    remainder, so that no part, however late, runs out of a class. Rows with other labels are never drawn. Raises
+    ValueError when the parts together ask for more rows than there are.
     """
     labels = np.asarray(labels)
     rows = [rng.permutation(np.flatnonzero(labels == c)) for c in range(classes)]

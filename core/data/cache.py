@@ -1,8 +1,8 @@
 """Decoded images kept in one file, so that a data set is decoded once.
 
-An .npz file: its checksums are compared on reading. It is named after where the data are, and says inside what it was made of:
-every path with its size and the times of its last change, the size of the images, and the version of the decoder. If any of
-that differs, the file is not used and soon replaced.
+An .npz file: its checksums are compared on reading. It is named after where the data are, and says inside what it was
+made of: every path with its size and the times of its last change, the size of the images, and the version of the
+decoder. If any of that differs, the file is not used and soon replaced.
 """
 import hashlib
 import os
@@ -17,7 +17,8 @@ from core.files import atomic, disk_errors
 
 def place(folder, source, size):
     """The file in `folder` for the images of `source` at `size`."""
-    return Path(folder, hashlib.sha256(f"{size} ".encode() + os.fsencode(os.path.realpath(source))).hexdigest()[:20] + ".npz")
+    return Path(folder, hashlib.sha256(f"{size} ".encode() + os.fsencode(os.path.realpath(source))).hexdigest()[:20]
+                + ".npz")
 
 
 def fingerprint(root, paths, size):

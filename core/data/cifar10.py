@@ -14,9 +14,9 @@ def load(path, seed=0, subset=None):
     """DataSet of 45,000 training, 5,000 validation and 10,000 test images, (N, 32, 32, 3) uint8.
 
     path: the folder `cifar-10-batches-py`, the folder around it, or the archive `cifar-10-python.tar.gz`.
-    A tenth of the training files becomes the validation set, the same share of every class, drawn by `seed`; `index` is the
-    row in the five training files one after another, or in the test file. With `subset`: that many training images, a
-    ninth as many for validation (but one of each class), and the whole test file.
+    A tenth of the training files becomes the validation set, the same share of every class, drawn by `seed`; `index` is
+    the row in the five training files one after another, or in the test file. With `subset`: that many training images,
+    a ninth as many for validation (but one of each class), and the whole test file.
     Raises InputError for files that are missing, unreadable, damaged or foreign, and for an impossible subset.
     """
     (*planes, test_planes), (*labels, test_labels), classes = read_batches(path)
@@ -62,7 +62,8 @@ def batch(content, where):
         raise InputError(f"{where} has no images as n x 3072 uint8 under 'data': use the official download")
     whole_numbers = isinstance(labels, list) and set(map(type, labels)) == {int}
     if not whole_numbers or len(labels) != len(pixels) or min(labels) < 0 or max(labels) > 9:
-        raise InputError(f"{where} has no list of {len(pixels)} labels from 0 to 9 under 'labels': use the official download")
+        raise InputError(f"{where} has no list of {len(pixels)} labels from 0 to 9 under 'labels': "
+                         "use the official download")
     return pixels.reshape(-1, 3, 32, 32), np.array(labels, np.int64)
 
 
@@ -80,11 +81,13 @@ def check_all_present(labels, classes, path):
     """InputError for a class without an image."""
     for c, name in enumerate(classes):
         if c not in labels:
-            raise InputError(f"{path} has no training image of class {c}, {name!r}: use complete files, or a larger subset")
+            raise InputError(f"{path} has no training image of class {c}, {name!r}: "
+                             "use complete files, or a larger subset")
 
 
 def gather(batches, rows):
-    """The images in the sorted `rows` of all batches one after another: planes (n, 3, 32, 32) each -> (N, 32, 32, 3)."""
+    """The images in the sorted `rows` of all batches one after another:
+    planes (n, 3, 32, 32) each -> (N, 32, 32, 3)."""
     images, starts = np.empty((len(rows), 32, 32, 3), np.uint8), np.cumsum([0] + [len(planes) for planes in batches])
     cuts = np.searchsorted(rows, starts)                           # rows[cuts[b]:cuts[b + 1]] lie in batch b
     for planes, start, low, high in zip(batches, starts, cuts, cuts[1:]):

@@ -1,7 +1,7 @@
 """The official files of CIFAR-10, read without trust: a folder or an archive -> bytes.
 
-Copies come from anywhere, so sizes are limited before reading, and members of an archive are looked up by their exact names
-and read in place: nothing is extracted.
+Copies come from anywhere, so sizes are limited before reading, and members of an archive are looked up by their exact
+names and read in place: nothing is extracted.
 """
 import gzip
 import hashlib
@@ -35,7 +35,8 @@ def read_files(path):
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
         raise InputError(f"{path} is not a .tar.gz archive, or is truncated or damaged: download it again") from error
     except OSError as error:
-        raise InputError(f"{error.filename or path} cannot be read, {error.strerror}: check it and its permissions") from error
+        raise InputError(f"{error.filename or path} cannot be read, {error.strerror}: "
+                         "check it and its permissions") from error
 
 
 def folder_files(path):
@@ -55,8 +56,8 @@ def archive_files(path):
     if not path.is_file():
         raise InputError(f"{path} is no file: give the folder {FOLDER} or the archive cifar-10-python.tar.gz")
     with open(path, "rb") as file:
-        # Other pixels are welcome, so a strange checksum alone is no fault. But an archive of exactly the official size is the
-        # official one, and must be intact.
+        # Other pixels are welcome, so a strange checksum alone is no fault. But an archive of exactly the official size
+        # is the official one, and must be intact.
         if path.stat().st_size == ARCHIVE_SIZE and md5(file.read()) != ARCHIVE_MD5:
             raise InputError(f"{path} has the size of the official archive but not its checksum: download it again")
         file.seek(0)
@@ -84,6 +85,7 @@ class BoundedGzip(gzip.GzipFile):
     """A gzip stream that unpacks no more than the files can hold, whatever sizes its headers claim."""
 
     def read(self, size=-1):
+        """As gzip's; InputError once it is too much."""
         if self.tell() > len(FILES) * LARGEST:
             raise InputError(f"{self.name} unpacks to far more than the official archive: download it again")
         return super().read(size)

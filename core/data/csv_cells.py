@@ -1,7 +1,8 @@
 """Cells of CSV files that no spreadsheet takes for a formula.
 
-Spreadsheets run a cell that begins with = + - @ or a tab, and names of files and classes come from anywhere. Such a cell is written
-with an apostrophe before it, which spreadsheets take for "this is text", and read without it; every text comes back as it was.
+Spreadsheets run a cell that begins with = + - @ or a tab, and names of files and classes come from anywhere. Such a
+cell is written with an apostrophe before it, which spreadsheets take for "this is text", and read without it;
+every text comes back as it was.
 """
 import csv
 import io

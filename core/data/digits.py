@@ -1,11 +1,11 @@
 """The data set of the demo, drawn on the spot: small photographs of house numbers, with one digit in the middle.
 
-Ten digits in the fonts that come with matplotlib, light on dark or dark on light, turned, stretched and shifted, between
-neighbours that the border cuts off, in uneven light, a little out of focus, with sensor noise.
+Ten digits in the fonts that come with matplotlib, light on dark or dark on light, turned, stretched and shifted,
+between neighbours that the border cuts off, in uneven light, a little out of focus, with sensor noise.
 
 The test images, and only they, use the HELD_OUT fonts: each is another weight or slant of a family that training shows,
-so its digits were never seen and yet can be known. Fonts without upright figures of one height (cmmi10, cmti10) stay out.
-The same seed gives the same bytes, for one version of Pillow and matplotlib.
+so its digits were never seen and yet can be known. Fonts without upright figures of one height (cmmi10, cmti10) stay
+out. The same seed gives the same bytes, for one version of Pillow and matplotlib.
 
 S pixels to the side of an image, D of the drawing to each pixel of the image.
 """
@@ -57,7 +57,8 @@ def open_font(name, height):
     from PIL import ImageFont
 
     path = Path(get_data_path(), "fonts", "ttf", f"{name}.ttf")
-    try:    # from memory: given a path, Pillow would take a font of the same name from the system instead of a missing one
+    # from memory: given a path, Pillow would take a font of the same name from the system instead of a missing one
+    try:
         return ImageFont.truetype(BytesIO(path.read_bytes()), height, layout_engine=ImageFont.Layout.BASIC)
     except OSError as error:
         raise InputError(f"The font {path} of the digits cannot be read: "

@@ -1,4 +1,5 @@
-"""What is amiss with images that can be read: the same one twice, in both sets, under two labels; classes that hardly are any."""
+"""What is amiss with images that can be read: the same one twice, in both sets, under two labels;
+classes that hardly are any."""
 import hashlib
 
 import numpy as np
@@ -10,7 +11,8 @@ def about_classes(source, classes):
     """Findings about classes that hardly are any."""
     named = {label for label in source.listing.labels} - set(classes)
     names, counts = np.unique(source.labels, return_counts=True)
-    return [Finding("empty", name) for name in sorted(named)] + [Finding("single", str(name)) for name in names[counts == 1]]
+    return [Finding("empty", name) for name in sorted(named)] + [Finding("single", str(name))
+                                                                 for name in names[counts == 1]]
 
 
 def duplicates(source):
@@ -37,5 +39,6 @@ def leaks(source, test):
 
 
 def digests(images):
-    """A number of 16 bytes for each image; two are the same if and, for all practical purposes, only if the images are."""
+    """A number of 16 bytes for each image; two are the same if and, for all practical purposes,
+    only if the images are."""
     return (hashlib.blake2b(image, digest_size=16).digest() for image in images)

@@ -1,7 +1,7 @@
 """Images in class folders, ROOT/CLASS/.../file: which files are images, and of which class.
 
-Only names are looked at. What lies in sub-folders belongs to the class too. Links to files are followed as long as they stay
-inside ROOT, links to folders never, so that nothing is found twice and no loop is walked.
+Only names are looked at. What lies in sub-folders belongs to the class too. Links to files are followed as long as they
+stay inside ROOT, links to folders never, so that nothing is found twice and no loop is walked.
 """
 import os
 from pathlib import Path
@@ -9,7 +9,8 @@ from pathlib import Path
 from core.data.listing import Finding, Listing, alike, bad_name, class_name, printable
 from core.errors import InputError, need
 
-SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".ppm", ".pgm", ".pbm", ".pnm", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".ppm", ".pgm", ".pbm", ".pnm", ".bmp", ".gif", ".tif", ".tiff",
+            ".webp"}
 SYSTEM = {"thumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information", "@eadir", "lost+found",
           "__pycache__"}               # in lower case
 SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
@@ -20,19 +21,21 @@ def scan(root):
     root = Path(root)
     paths, folders, findings = walk(root)
     if len(folders) > 1 and {name.lower() for name in folders} <= SPLITS:
-        raise InputError(f"{root} has the folders {', '.join(folders)} instead of one for each class: give one of them with "
-                         "--data and another with --test")
+        raise InputError(f"{root} has the folders {', '.join(folders)} instead of one for each class: "
+                         "give one of them with --data and another with --test")
     need(paths or not any(finding.kind == "beside" for finding in findings),
          f"{root} has images but no class folders: put the images of each class into a folder with its name, "
          "or give a table path,label as .csv")
     paths.sort(key=lambda path: path.split("/"))
     labels = [class_name(path.split("/")[0]) for path in paths]
     findings += [Finding("empty", printable(name)) for name in folders if class_name(name) not in set(labels)]
-    return Listing(root, paths, labels, list(range(len(paths))), len(paths), findings + same_class(folders) + alike(set(labels)))
+    return Listing(root, paths, labels, list(range(len(paths))), len(paths), findings + same_class(folders)
+                   + alike(set(labels)))
 
 
 def walk(root):
-    """(paths of the images, names of the class folders, findings); paths are relative to root, with / between their parts."""
+    """(paths of the images, names of the class folders, findings); paths are relative to root,
+    with / between their parts."""
     real, paths, folders, findings, waiting = os.path.realpath(root), [], [], [], [""]
     while waiting:
         folder = waiting.pop()

@@ -1,7 +1,7 @@
 """From image files to the small colour images that the network sees, on all processors.
 
-Every image is turned upright as its camera noted, made 8-bit RGB, cut to the largest square in its middle, and resized to S x S
-pixels by Lanczos' filter, which averages where it shrinks. An image that is S x S already keeps its pixels.
+Every image is turned upright as its camera noted, made 8-bit RGB, cut to the largest square in its middle, and resized
+to S x S pixels by Lanczos' filter, which averages where it shrinks. An image that is S x S already keeps its pixels.
 
     16 bits a channel    the upper 8 of them: scaled, not clipped
     32 bits a channel    from the darkest to the brightest value of the image, as nothing says what white is
@@ -9,8 +9,8 @@ pixels by Lanczos' filter, which averages where it shrinks. An image that is S x
     CMYK, palette, grey  converted to RGB
     several frames       the first
 
-Files are not trusted: only the FORMATS are opened, whatever a file is called; what claims more than LARGEST pixels is refused
-before it is unpacked; every file is decoded to its end, so that one that was cut off is found.
+Files are not trusted: only the FORMATS are opened, whatever a file is called; what claims more than LARGEST pixels is
+refused before it is unpacked; every file is decoded to its end, so that one that was cut off is found.
 """
 import signal
 import threading
@@ -25,7 +25,7 @@ from core.errors import InputError
 VERSION = 1                            # of the rules above: stored images of other versions are not used
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "GIF", "TIFF", "WEBP")
 LARGEST = 80_000_000                   # pixels: half a gigabyte while it is decoded
-GAP = 3                                # a JPEG is unpacked at a half, quarter or eighth that is still so many times too large
+GAP = 3                          # a JPEG is unpacked at a half, quarter or eighth that is still so many times too large
 CHUNK = 32                             # images that a process is given at a time
 FEW = 256                              # images for which starting processes takes longer than decoding
 
@@ -33,8 +33,8 @@ FEW = 256                              # images for which starting processes tak
 def decode(paths, size, jobs):
     """Yield (images (n, S, S, 3) uint8, shapes (n, 2), reasons [n]) of the paths in order, piece by piece.
 
-    shapes: height and width as stored, 0 where an image can't be read; reasons: why, or None. With jobs > 1 that many processes
-    share the work, and are gone when the generator is. Raises InputError if one of them is killed.
+    shapes: height and width as stored, 0 where an image can't be read; reasons: why, or None. With jobs > 1 that many
+    processes share the work, and are gone when the generator is. Raises InputError if one of them is killed.
     """
     pieces = [paths[k:k + CHUNK] for k in range(0, len(paths), CHUNK)]
     if jobs == 1 or len(paths) <= FEW:
@@ -55,8 +55,8 @@ def decode(paths, size, jobs):
         while waiting:
             yield waiting.popleft().result()
     except BrokenProcessPool:
-        raise InputError("a process that decoded images was killed, most likely because the memory was full: close other "
-                         "programs, or decode in fewer processes with --ranks") from None
+        raise InputError("a process that decoded images was killed, most likely because the memory "
+                         "was full: close other programs, or decode in fewer processes with --ranks") from None
     finally:                           # no process or thread may be left when the training makes its own
         for future in waiting:
             future.cancel()

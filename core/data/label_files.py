@@ -16,8 +16,9 @@ LARGEST = 64 << 20                     # bytes of a text file: labels of some te
 def read_labels(path, classes, n, used=None):
     """Labels (n,) int64 in 0 .. C-1; `classes` are the C class names.
 
-    .npy: n whole numbers. Text: one label a line, or `index,label` with every index 0 .. n-1 once, in any order; a first line
-    that says so, `label` or `index,label`, is skipped. In text the labels are class names throughout or numbers throughout.
+    .npy: n whole numbers. Text: one label a line, or `index,label` with every index 0 .. n-1 once, in any order; a
+    first line that says so, `label` or `index,label`, is skipped. In text the labels are class names throughout or
+    numbers throughout.
     used: the rows that take part, None: all; `index,label` may leave out others, which are -1 then. Raises InputError.
     """
     path = Path(path)
@@ -49,10 +50,12 @@ def places(rows, path, n):
     order = []
     for i, (line, cells) in enumerate(rows):
         if len(cells) > 2 or len(cells) != len(rows[0][1]):
-            raise InputError(f"{path}, line {line} has {len(cells)} columns: write `label` or `index,label` in every line")
+            raise InputError(f"{path}, line {line} has {len(cells)} columns: "
+                             "write `label` or `index,label` in every line")
         index = cells[0] if len(cells) == 2 else str(i)
         if index not in free:
-            raise InputError(f"{path}, line {line}: index {index!r:.60} is used twice or not in 0 to {n - 1}: correct it")
+            raise InputError(f"{path}, line {line}: index {index!r:.60} is used twice or not in 0 "
+                             f"to {n - 1}: correct it")
         order.append(free.pop(index))
     return order
 
@@ -63,15 +66,16 @@ def decode(entries, classes, path):
     known = max(readings, key=lambda reading: sum(label in reading for _, label in entries))
     for line, label in entries:
         if label not in known:
-            raise InputError(f"{path}, line {line}: {label!r:.60} is no label: use 0 to {len(classes) - 1} in all lines, "
-                             "or class names in all lines")
+            raise InputError(f"{path}, line {line}: {label!r:.60} is no label: "
+                             f"use 0 to {len(classes) - 1} in all lines, or class names in all lines")
     return [known[label] for _, label in entries]
 
 
 def read_matrix(path, C):
     """Transition matrix (C, C) float64: row i has the probabilities of each given label where the truth is i.
 
-    .npy, or text with a line for each row. Raises InputError unless every row is non-negative and sums to one within 1e-6.
+    .npy, or text with a line for each row. Raises InputError unless every row is non-negative and sums to one within
+    1e-6.
     """
     path = Path(path)
     if is_array(path):
@@ -104,7 +108,8 @@ def numbers(cells, line, C, path):
 
 
 def is_array(path):
-    """Whether `path` is to be read as an array, not as text. Raises InputError when it is neither, or cannot be there."""
+    """Whether `path` is to be read as an array, not as text. Raises InputError when it is neither,
+    or cannot be there."""
     if path.suffix.lower() not in (".npy", ".csv", ".txt"):
         raise InputError(f"{path} has none of the endings .npy, .csv and .txt: rename or convert it")
     try:
@@ -118,7 +123,7 @@ def is_array(path):
 def read_array(path, shape, kinds, what):
     """The array in a .npy file. Shape and type are compared in its header, before memory is set aside."""
     try:
-        array = np.lib.format.open_memmap(path, mode="r")                  # refuses objects, i.e. pickles, and files too short
+        array = np.lib.format.open_memmap(path, mode="r")           # refuses objects, i.e. pickles, and files too short
     except PermissionError as error:
         raise InputError(f"{path} cannot be read, {error.strerror}: check its permissions") from error
     except Exception as error:                                             # a damaged header can raise nearly anything
@@ -129,7 +134,8 @@ def read_array(path, shape, kinds, what):
 
 
 def read_rows(path, delimiter=","):
-    """[(line number, cells)] of a text file without its empty lines, cells stripped of spaces and of guards against formulas."""
+    """[(line number, cells)] of a text file without its empty lines,
+    cells stripped of spaces and of guards against formulas."""
     try:
         if path.stat().st_size > LARGEST:
             raise InputError(f"{path} has more than {LARGEST:,} bytes: give a file of labels or of a matrix alone")

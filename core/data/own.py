@@ -65,14 +65,16 @@ def split(source, classes, path):
     strange = sorted(set(source.labels) - set(classes))
     need(not strange, f"{path} has classes that the training images do not have, {', '.join(map(repr, strange[:3]))}: "
          "name them alike, or leave them away")
-    return Split(source.images, np.array([number[name] for name in source.labels], np.int64), source.index, None, source.paths)
+    return Split(source.images, np.array([number[name] for name in source.labels], np.int64), source.index, None,
+                 source.paths)
 
 
 def parts(everything, held_out, C, seed):
     """(training, validation): a class keeps at least one image to be learnt from."""
     N = len(everything.labels)
     n = min(round(held_out * N), N - C)
-    need(held_out == 0 or n > 0, f"--held-out {held_out:g} of {N} images of {C} classes leaves none to hold out: give more, or 0")
+    need(held_out == 0 or n > 0, f"--held-out {held_out:g} of {N} images of {C} classes leaves none to "
+                                 "hold out: give more, or 0")
     if n == 0:
         return everything, everything.take(slice(0))
     labels = everything.labels.copy()

@@ -1,7 +1,8 @@
 """Pickles of plain data and byte arrays, as Python 2 and 3 write them, read without running anything in them.
 
-A pickle is a program. This reader lets it build dicts, lists, numbers and strings. What it asks to call is written down and
-not called, and only what an array needs may be asked for: enough to say how long the array is and which bytes it has.
+A pickle is a program. This reader lets it build dicts, lists, numbers and strings. What it asks to call is written down
+and not called, and only what an array needs may be asked for:
+enough to say how long the array is and which bytes it has.
 """
 import io
 import pickle
@@ -33,22 +34,23 @@ class Unpickler(pickle.Unpickler):
         self.where = where
 
     def find_class(self, module, name):
+        """Recorded, for what an array needs; InputError for everything else."""
         if (module, name) not in ARRAY_GLOBALS:
-            raise InputError(f"{self.where} asks to run {module + '.' + name!r:.80}, which no array needs (it was not run): "
-                             "use the official download")
+            raise InputError(f"{self.where} asks to run {module + '.' + name!r:.80}, "
+                             "which no array needs (it was not run): use the official download")
         return Recorded
 
 
 def unpickle(raw, where):
     """The object in the pickle `raw`, with Recorded for arrays. Raises InputError, which calls the pickle `where`."""
     try:
-        for code, argument, _ in pickletools.genops(raw):           # finds a string cut short before memory is set aside
+        for code, argument, _ in pickletools.genops(raw):          # finds a string cut short before memory is set aside
             if "PUT" in code.name and argument > len(raw):          # and a memo that would need gigabytes
                 raise pickle.UnpicklingError(f"memo entry {argument}")
         return Unpickler(raw, where).load()
     except InputError:
         raise
-    except Exception as error:                                      # which one a damaged pickle raises is left open by Python
+    except Exception as error:                                # which one a damaged pickle raises is left open by Python
         raise InputError(f"{where} is truncated or damaged: download it again") from error
 
 

@@ -58,7 +58,8 @@ def read(path, size, store, jobs, listing=None):
          "with the columns path and label")
     images, shapes, reasons, notes = pixels(path, listing, size, store, jobs)
     good = np.flatnonzero(shapes[:, 0])
-    need(len(good), f"{path}: none of its {len(reasons)} images can be read, for example {listing.paths[0]}: {reasons.get(0)}")
+    need(len(good), f"{path}: none of its {len(reasons)} images can be read, "
+                    f"for example {listing.paths[0]}: {reasons.get(0)}")
     for new, old in enumerate(good):   # in place: there may be no memory for a second array
         if new != old:
             images[new] = images[old]
@@ -75,7 +76,8 @@ def listed(path):
     except (OSError, ValueError) as error:
         raise InputError(f"{str(path)!r:.200} cannot be looked at ({error}): check the path") from None
     need(there, f"{path} does not exist: check the path")
-    need(is_folder or path.suffix.lower() == ".csv" and path.is_file(), f"{path} is neither a folder of images nor a .csv table: "
+    need(is_folder or path.suffix.lower() == ".csv" and path.is_file(),
+         f"{path} is neither a folder of images nor a .csv table: "
          "unpack or convert it")
     return scan(path) if is_folder else read_table(path)
 
@@ -83,11 +85,14 @@ def listed(path):
 def pixels(path, listing, size, store, jobs):
     """(images (n, S, S, 3), shapes (n, 2), {row: why it can't be read}, notes) of a listing, decoded or from the store.
 
-    Images that could not be read are tried again each time: the fault may have been the network's or a missing permission.
+    Images that could not be read are tried again each time:
+    the fault may have been the network's or a missing permission.
     """
     n, notes, found, file = len(listing.paths), [], None, None
-    if store is not None and Path(path).is_dir() and Path(os.path.realpath(store)).is_relative_to(os.path.realpath(path)):
-        notes.append(f"decoded images are not stored, since {store} is inside the data: choose another folder with --cache")
+    inside = store is not None and Path(os.path.realpath(store)).is_relative_to(os.path.realpath(path))
+    if inside and Path(path).is_dir():
+        notes.append(f"decoded images are not stored, since {store} is inside the data: "
+                     "choose another folder with --cache")
     elif store is not None:
         file, key = cache.place(store, path, size), cache.fingerprint(listing.root, listing.paths, size)
         try:

@@ -11,15 +11,15 @@ from core.data.label_files import read_rows
 from core.data.listing import Finding, Listing, alike, bad_name, class_name, printable
 from core.errors import InputError, need
 
-NO_HEADER = ("does not begin with a line that names the columns path and label: add it, with commas, semicolons or tabs "
-             "between the columns")
+NO_HEADER = ("does not begin with a line that names the columns path and label: add it, "
+             "with commas, semicolons or tabs between the columns")
 
 
 def read_table(path):
     """Listing of the images in the order of the table's lines; `index` counts them from 0, without the header.
 
-    Paths are relative to the table's folder, or absolute. Only what the table says is looked at, and whether the files are there.
-    Raises InputError.
+    Paths are relative to the table's folder, or absolute. Only what the table says is looked at, and whether the files
+    are there. Raises InputError.
     """
     path, findings, seen = Path(path), [], {}
     lines = columns(path)
@@ -34,11 +34,13 @@ def read_table(path):
         elif where in seen:
             first, name, _ = seen[where]
             findings.append(Finding("repeated", where, f"lines {first} and {line}") if name == label else
-                            Finding("contradiction", where, f"{name} in line {first}, which counts; {label} in line {line}"))
+                            Finding("contradiction", where,
+                                    f"{name} in line {first}, which counts; {label} in line {line}"))
         else:
             seen[where] = line, label, row
     labels = [label for _, label, _ in seen.values()]
-    return Listing(path.parent, list(seen), labels, [row for *_, row in seen.values()], len(lines), findings + alike(set(labels)))
+    return Listing(path.parent, list(seen), labels, [row for *_, row in seen.values()], len(lines),
+                   findings + alike(set(labels)))
 
 
 def columns(path):
@@ -48,12 +50,14 @@ def columns(path):
     need(header.count("path") == header.count("label") == 1, f"{path} {NO_HEADER}")
     at, called = header.index("path"), header.index("label")
     for line, cells in rows[1:]:
-        need(len(cells) == len(header), f"{path}, line {line} has {len(cells)} columns and the header {len(header)}: correct it")
+        need(len(cells) == len(header), f"{path}, line {line} has {len(cells)} columns and the header "
+                                        f"{len(header)}: correct it")
     return [(line, cells[at], class_name(cells[called])) for line, cells in rows[1:]]
 
 
 def delimiter_of(path):
-    """The character that divides the first line into cells of which one is `path` and one `label`. Raises InputError."""
+    """The character that divides the first line into cells of which one is `path` and one `label`.
+    Raises InputError."""
     first = first_line(path)
     for delimiter in ",;\t":
         cells = [cell.strip().lower() for cell in next(csv.reader([first.replace("\0", "")], delimiter=delimiter), [])]
@@ -72,7 +76,8 @@ def first_line(path):
 
 
 def located(folder, text):
-    """The path of a file as it is on the disk, relative to `folder` where it is given so; None if there is no such file.
+    """The path of a file as it is on the disk, relative to `folder` where it is given so;
+    None if there is no such file.
 
     Tables travel: those from Windows have backslashes, those from a Mac may spell accents as two characters.
     """

@@ -14,16 +14,17 @@ NOTHING = "knows no true label: check that it is the right file"
 def read_truth(path, listing, classes):
     """(rows,) int64, the true class of each row of the listing's source, -1 where the file does not say.
 
-    .npy: a whole number for each row, -1 for unknown. Text: a table with the columns path and label, or lines `index,label`, for
-    any of the images; or one label in each line, as many as there are rows. In text, labels are class names throughout or
-    numbers throughout, and empty or -1 where unknown. Raises InputError.
+    .npy: a whole number for each row, -1 for unknown. Text: a table with the columns path and label, or lines
+    `index,label`, for any of the images; or one label in each line, as many as there are rows. In text, labels are
+    class names throughout or numbers throughout, and empty or -1 where unknown. Raises InputError.
     """
     path = Path(path)
     if is_array(path):
         truth = read_array(path, (listing.rows,), "iu", "whole numbers")
         wrong = np.flatnonzero(~np.isin(truth, np.arange(-1, len(classes))))
         for row in wrong[:1]:
-            raise InputError(f"{path}, row {row}: {truth[row]} is no label: use 0 to {len(classes) - 1}, or -1 for unknown")
+            raise InputError(f"{path}, row {row}: {truth[row]} is no label: "
+                             f"use 0 to {len(classes) - 1}, or -1 for unknown")
         need((truth != -1).any(), f"{path} {NOTHING}")
         return truth.astype(np.int64)
     truth = np.full(listing.rows, -1)
@@ -38,11 +39,12 @@ def read_truth(path, listing, classes):
 
 def from_paths(path, listing):
     """[(line, row, label)] of a table of paths, relative to the data; row None for an image that is left out."""
-    row_of = dict.fromkeys((finding.path for finding in listing.findings)) | dict(zip(listing.paths, listing.index))
+    row_of = dict.fromkeys(finding.path for finding in listing.findings) | dict(zip(listing.paths, listing.index))
     entries = []
     for line, file, label in columns(path):
         spelt = file if file in row_of else located(listing.root, file)
-        need(spelt in row_of, f"{path}, line {line}: {file!r:.200} is not among the images: write paths as the data's table "
+        need(spelt in row_of, f"{path}, line {line}: {file!r:.200} is not among the images: "
+                              "write paths as the data's table "
              "does, or relative to the folder that holds the classes")
         entries.append((line, row_of[spelt], label))
     return entries
@@ -55,7 +57,8 @@ def from_rows(path, rows):
         lines = lines[1:]
     width = len(lines[0][1]) if lines else 1
     for line, cells in lines:
-        need(len(cells) == width <= 2, f"{path}, line {line} has {len(cells)} columns: write `label` or `index,label` in every "
+        need(len(cells) == width <= 2, f"{path}, line {line} has {len(cells)} columns: "
+                                       "write `label` or `index,label` in every "
              "line, or a header that names the columns path and label")
     need(width == 2 or len(lines) == rows,
          f"{path} has {len(lines)} labels for {rows} images: write one for each, or `index,label`")

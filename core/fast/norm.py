@@ -1,10 +1,12 @@
-"""Batch normalisation and ReLU as passes over blocks, each pass one NumPy operation that runs at the speed of the cache.
+"""Batch normalisation and ReLU as passes over blocks, each pass one NumPy operation that runs at the speed of the
+cache.
 
     h = max(x*a + b, 0)                             a = gamma / std,  b = beta - mean*a
     dx = g*a + x*c1 + c0,  g = dh where h > 0       c1, c0 from the sums of g and of g*x over the whole batch
 
-n images, H x W pixels, C channels; a block is (H, W, n, C), pixel-major; x, g: lists of blocks. Sums and statistics in float64.
-The rates are numbers per second of one core (Zen 4, 1 MB blocks): what to write is a matter of factors, not of per cent.
+n images, H x W pixels, C channels; a block is (H, W, n, C), pixel-major; x, g: lists of blocks. Sums and statistics in
+float64. The rates are numbers per second of one core (Zen 4, 1 MB blocks): what to write is a matter of factors,
+not of per cent.
 """
 from typing import NamedTuple
 
@@ -41,7 +43,8 @@ def norm_gradient(norm, sums):
 
 
 class NormBackward:
-    """dx, kept as g, x and three coefficients until a block of it is wanted: then it is made where it is used, in the cache.
+    """dx, kept as g, x and three coefficients until a block of it is wanted: then it is made where it is used,
+    in the cache.
 
     dx = gamma/std * (g - mean(g) - x_hat*mean(g*x_hat)), sorted by g, x and 1: four passes instead of about ten.
     Where x went round the convolutions as well, `total` is its gradient from there, to which dx has to be added.
@@ -76,10 +79,12 @@ class NormBackward:
 # ---- passes --------------------------------------------------------------------------------------------------------
 
 class Activation:
-    """h = max(x*a + b, 0):  np.maximum takes 10 G numbers/s with a row of zeros, 2.5 with the scalar 0; np.clip takes 8."""
+    """h = max(x*a + b, 0):  np.maximum takes 10 G numbers/s with a row of zeros, 2.5 with the scalar 0;
+    np.clip takes 8."""
 
     def __init__(self, space, norm, x):
-        self.a, self.b, self.zeros = (row_of(space, *named, x) for named in (("x a", norm.a), ("b", norm.b), ("zeros", 0)))
+        self.a, self.b, self.zeros = (row_of(space, *named, x)
+                                      for named in (("x a", norm.a), ("b", norm.b), ("zeros", 0)))
 
     def write(self, x, out):
         """out = h of one block"""
@@ -91,7 +96,8 @@ class Activation:
 
 
 def mask(space, g, h):
-    """g = 0 where h = 0.  h >= 0 as an integer, negated and shifted by all bits but one: all ones where h > 0, else none.
+    """g = 0 where h = 0.  h >= 0 as an integer, negated and shifted by all bits but one: all ones where h > 0,
+    else none.
 
     Three passes over integers, together 4 G numbers/s; g * (h > 0) makes 3.2 and two temporaries, np.where 0.3 to 2.
     """
@@ -106,8 +112,8 @@ def mask(space, g, h):
 def add_sums(sums, f, x):
     """sums (2, C) += (sum f, sum f*x) over the pixels of a block
 
-    As a product with a row of ones (19 G numbers/s) and by einsum (6.5), both on rows of n*C: no temporary, where f.sum over
-    rows of 32 channels makes 1.9. Within a block in its dtype, from block to block and rank to rank in float64.
+    As a product with a row of ones (19 G numbers/s) and by einsum (6.5), both on rows of n*C: no temporary, where f.sum
+    over rows of 32 channels makes 1.9. Within a block in its dtype, from block to block and rank to rank in float64.
     """
     H, W, n, C = f.shape
     f, x = f.reshape(H * W, n * C), x.reshape(H * W, n * C)
@@ -116,7 +122,8 @@ def add_sums(sums, f, x):
 
 
 def row_of(space, name, v, x):
-    """v (C,) for every pixel of a row of the longest block of x, (W*n*C,): long rows are 1.4 times as fast as rows of n*C.
+    """v (C,) for every pixel of a row of the longest block of x, (W*n*C,):
+    long rows are 1.4 times as fast as rows of n*C.
 
     In the workspace's memory, good until the next row of that name: a new array from np.tile takes three times as long,
     which was 2 % of the small net's step.

@@ -3,12 +3,12 @@
     y = conv(h),  h = relu(norm(x))           norm, its backward pass and what blocks are: core/fast/norm.py
 
 What a unit computes it computes block by block, while a block is in the cache: h, y, and the sums that the *next* batch
-normalisation needs. Those of the whole batch are known only at the end of the loop; so the unit that uses a result applies its
-normalisation, forward and backward. h stays where the convolution read it, in a frame of zeros: to make it again in the
-backward pass takes two thirds of the memory, and for the small nets 1.05 times as long.
+normalisation needs. Those of the whole batch are known only at the end of the loop; so the unit that uses a result
+applies its normalisation, forward and backward. h stays where the convolution read it, in a frame of zeros: to make it
+again in the backward pass takes two thirds of the memory, and for the small nets 1.05 times as long.
 
-n images, H x W pixels, C channels in, K out; pixel-major blocks (H, W, n, C): a row of the image is one row of memory, as the
-transforms want it (in plain NHWC a step takes 1.1 to 1.4 times as long). x, y, g: lists of blocks; sums (2, C).
+n images, H x W pixels, C channels in, K out; pixel-major blocks (H, W, n, C): a row of the image is one row of memory,
+as the transforms want it (in plain NHWC a step takes 1.1 to 1.4 times as long). x, y, g: lists of blocks; sums (2, C).
 """
 import numpy as np
 
@@ -55,7 +55,8 @@ def unit_backward(space, name, dy, x, w, stride, w_projection=None, dprojected=N
 def add_projection_gradient(space, h, dout, w, stride, dh, dw):
     """dh += dout w^T at the pixels that the projection saw,  dw += h^T dout;  w (C, K)
 
-    One product for each row of the image, and w turned in memory: 1.6 times as fast as one large product or a turned view.
+    One product for each row of the image, and w turned in memory:
+    1.6 times as fast as one large product or a turned view.
     """
     seen, dout = every(stride, h, space), by_row(dout)
     dh_seen = space("dh_seen", seen.shape)
@@ -96,8 +97,8 @@ def stem_columns(space, i, x, R):
     """x (n, H, W, C) -> columns[h, (r,q,c), (w,n)] = x[n, h + r - R//2, w + q - R//2, c]  (H, R*R*C, W*n)
 
     Only the R shifts along a row are copies; those from row to row are views, as row h + 1 follows row h in memory: the
-    columns are gathered 1.35 times as fast as with R*R copies, in a third of the memory. (In rows of W*n numbers, that is
-    14 times as fast as pixel by pixel.)
+    columns are gathered 1.35 times as fast as with R*R copies, in a third of the memory. (In rows of W*n numbers, that
+    is 14 times as fast as pixel by pixel.)
     """
     n, H, W, C = x.shape
     frame = space("frame", (H, C, W + R - 1, n))

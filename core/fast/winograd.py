@@ -1,6 +1,6 @@
 """The 3x3 convolution in 36 instead of 144 products per 4x4 outputs (Winograd, Toom, Cook), made of np.matmul alone.
 
-    y = AT [(G w G^T) * (BT x BT^T)] AT^T          x a tile of the image, y a tile of the output, w (3, 3), * elementwise
+    y = AT [(G w G^T) * (BT x BT^T)] AT^T     x a tile of the image, y of the output, w (3, 3), * elementwise
 
 Summed over the channels, the elementwise product is one matrix product for each of the p x p places. The transforms are
 matrix products as well, with operands and results that are strided views: no patch is ever copied.
@@ -14,7 +14,8 @@ POINTS = (0, 3 / 4, -3 / 4, 3 / 2, -3 / 2)   # float32 error 6e-7 rms; with the 
 
 
 def toom_cook(points, m, r):
-    """(BT, G, AT) with AT [(G w) * (BT x)] = y,  y[i] = sum_k x[i+k] w[k]  for m outputs, r taps and m + r - 1 products.
+    """(BT, G, AT) with AT [(G w) * (BT x)] = y,  y[i] = sum_k x[i+k] w[k]  for m outputs, r taps,
+    m + r - 1 products.
 
     Two polynomials are multiplied by multiplying their values at m + r - 2 points and their leading coefficients ("at
     infinity"): s = V^-1 [(V_m a) * (V_r w)], V_k the values of k coefficients. The transpose of this map in `a` is the
@@ -27,10 +28,12 @@ def toom_cook(points, m, r):
 
 
 def algorithms(stride):
-    """(BT, G, AT) of the convolution and of its gradient with respect to x, for tiles that begin one pixel before theirs.
+    """(BT, G, AT) of the convolution and of its gradient with respect to x,
+    for tiles that begin one pixel before theirs.
 
-    Stride 1: both F(4,3); the gradient's filter is turned. Stride 2: of the three taps, 0 and 2 meet the odd pixels, for
-    which F(2,2) needs 3 products per 2 outputs, tap 1 meets the even ones: 25 products for 2x2 outputs instead of 36.
+    Stride 1: both F(4,3); the gradient's filter is turned. Stride 2: of the three taps, 0 and 2 meet the odd pixels,
+    for which F(2,2) needs 3 products per 2 outputs, tap 1 meets the even ones:
+    25 products for 2x2 outputs instead of 36.
     """
     if stride == 1:
         BT, G, AT = toom_cook(POINTS, 4, 3)
@@ -47,7 +50,8 @@ def algorithms(stride):
 
 
 class Filters:
-    """The weights (3, 3, C, K) of one layer as the algorithms want them, in arrays that all layers of that size share."""
+    """The weights (3, 3, C, K) of one layer as the algorithms want them,
+    in arrays that all layers of that size share."""
 
     def __init__(self, C, K, stride, dtype, scratch):
         (_, G, _), (_, G_dx, _) = algorithms(stride)
@@ -63,8 +67,8 @@ class Filters:
     def backward(self, w):
         """U_dx = G_dx w^T G_dx^T, for the gradient of x; dU is begun anew.
 
-        C and K change places in memory, not only in a view: the small products take a turned operand at 60 to 75 GFLOP/s, a
-        straight one at 110.
+        C and K change places in memory, not only in a view: the small products take a turned operand at 60 to 75
+        GFLOP/s, a straight one at 110.
         """
         self.w_turned[...] = w.swapaxes(2, 3)
         np.matmul(self.G_dx, self.w_turned.reshape(9, -1), out=self.U_dx.reshape(len(self.U_dx), -1))
@@ -86,9 +90,9 @@ class Filters:
 class Convolution:
     """Buffers and views for one block of a layer: fill `x`, then `forward`; fill `dy`, then `backward`.
 
-    Both images lie in a frame of zeros, the padding: `x` (H, W, n, C) and `dy` (h, w, n, K) are their insides. All arrays
-    come from scratch(name, shape), which hands out the same array for the same question, so that layers share them; `x`
-    alone, which the backward pass needs again, is this block's own.
+    Both images lie in a frame of zeros, the padding: `x` (H, W, n, C) and `dy` (h, w, n, K) are their insides. All
+    arrays come from scratch(name, shape), which hands out the same array for the same question, so that layers share
+    them; `x` alone, which the backward pass needs again, is this block's own.
     """
 
     def __init__(self, name, shape, K, stride, dtype, scratch):
@@ -115,8 +119,8 @@ class Convolution:
         """dx (H, W, n, C) from self.dy, written to out; dw from self.x and self.dy, collected in filters.
 
         dx = AT_dx [(G_dx w) * (BT_dx dy)]  is linear in dy and in w. Read as a function of w, its transpose is
-        dw = G_dx^T [(AT_dx^T x) * (BT_dx dy)]: the one transform of dy serves both (a fourth transform would cost 6 % of a
-        step), and the tiles of x do not overlap.
+        dw = G_dx^T [(AT_dx^T x) * (BT_dx dy)]: the one transform of dy serves both (a fourth transform would cost 6 %
+        of a step), and the tiles of x do not overlap.
         """
         V = self.dy_tiles()
         np.matmul(V, filters.U_dx, out=self.dx.products)
@@ -125,7 +129,9 @@ class Convolution:
 
 
 class Transform:
-    """V[(a,b), (t,u,n), c] = sum_{i,j} B[a,i] B[b,j] image[step*t + i, step*u + j, n, c]  for tiles t, u that may overlap."""
+    """V[(a,b), (t,u,n), c] = sum_{i,j} B[a,i] B[b,j] image[step*t + i, step*u + j, n, c]  for tiles t, u
+    that may overlap.
+    """
 
     def __init__(self, B, image, step, tiles, scratch):
         (T, U), (p, k), (_, W, n, C), (row, pixel, _, item) = tiles, B.shape, image.shape, image.strides
@@ -138,13 +144,16 @@ class Transform:
         self.V, self.tiles = V.reshape(p * p, T * U * n, C), V.transpose(2, 0, 3, 1, 4)     # (T, p, U, p, n*C)
 
     def __call__(self):
+        """V of the image as it is now, (p*p, T*U*n, C)."""
         np.matmul(self.B, self.rows, out=self.half)
         np.matmul(self.B, self.columns, out=self.tiles)
         return self.V
 
 
 class Inverse:
-    """y[m*t + i, m*u + j] = sum_{a,b} A[i,a] A[j,b] products[a,b,t,u]  for tiles of m x m that do not overlap, cut to h x w."""
+    """y[m*t + i, m*u + j] = sum_{a,b} A[i,a] A[j,b] products[a,b,t,u]  for tiles of m x m
+    that do not overlap, cut to h x w.
+    """
 
     def __init__(self, A, tiles, shape, scratch):
         (T, U), (m, p), (h, w, n, K) = tiles, A.shape, shape
@@ -155,6 +164,7 @@ class Inverse:
         self.whole, self.rest = divmod(h, m)
 
     def __call__(self, out):
+        """Write y (h, w, n*K) of the products as they are now into out."""
         np.matmul(self.A, self.columns, out=self.half)
         m, whole, L = len(self.A), self.whole, self.rows.shape[-1]
         np.matmul(self.A, self.rows[:whole], out=out[:m * whole].reshape(whole, m, L))

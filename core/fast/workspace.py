@@ -1,7 +1,8 @@
-"""Arrays that outlive a batch: made when a name and a shape are asked for the first time, and handed out again ever after.
+"""Arrays that outlive a batch: made when a name and a shape are asked for the first time,
+and handed out again ever after.
 
-In the steady state nothing is allocated and no page is touched for the first time: a fresh array of 150 MB costs 37,000 page
-faults and 105 ms, the same one used again nothing.
+In the steady state nothing is allocated and no page is touched for the first time: a fresh array of 150 MB costs 37,000
+page faults and 105 ms, the same one used again nothing.
 """
 import math
 
@@ -19,6 +20,7 @@ class Workspace:
         self.dtype, self.arrays, self.plans = np.dtype(dtype), {}, {}
 
     def __call__(self, name, shape):
+        """The array of that name and shape."""
         key = name, shape
         if key not in self.arrays:
             self.arrays[key] = aligned_zeros(shape, self.dtype)
@@ -30,7 +32,8 @@ class Workspace:
         return [self(f"{name} {i}", (H, W, block.shape[2], C)) for i, block in enumerate(x)]
 
     def convolution(self, name, shape, K, stride):
-        """The Convolution of the block of that name: it has an input of its own, and shares all else with those of its shape."""
+        """The Convolution of the block of that name: it has an input of its own,
+        and shares all else with those of its shape."""
         return self.plan(Convolution, name, shape, K, stride)
 
     def filters(self, C, K, stride):
@@ -48,8 +51,8 @@ class Workspace:
 def aligned_zeros(shape, dtype):
     """np.zeros whose first number begins a cache line.
 
-    NumPy's own large arrays begin 16 bytes into one, so that each of the processor's 64-byte loads and stores touches two lines.
-    Alone this makes a step 1.07 times (small net) to 1.1 times (paper's net) as fast.
+    NumPy's own large arrays begin 16 bytes into one, so that each of the processor's 64-byte loads and stores touches
+    two lines. Alone this makes a step 1.07 times (small net) to 1.1 times (paper's net) as fast.
     """
     size = math.prod(shape) * dtype.itemsize
     memory = np.zeros(size + LINE, np.uint8)

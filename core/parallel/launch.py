@@ -1,9 +1,10 @@
-"""launch(main, size) calls main(comm) on all ranks of a training (core/parallel/ranks.py), and sees to it that all of them end.
+"""launch(main, size) calls main(comm) on all ranks of a training (core/parallel/ranks.py),
+and sees to it that all of them end.
 
-    another rank raises     its traceback is printed, nobody waits for it any longer, and rank 0 raises RankFailed with the
-                            reason; an InputError, which needs no traceback, is raised again by rank 0
+    another rank raises     its traceback is printed, nobody waits for it any longer, and rank 0 raises RankFailed
+                            with the reason; an InputError, which needs no traceback, is raised again by rank 0
     another rank is killed  the same, and the reason is the signal
-    rank 0 raises, Ctrl-C   the others are released, and killed if that takes longer than 2 s; then the exception goes its way
+    rank 0 raises, Ctrl-C   the others are released, and killed if that takes longer than 2 s; the exception goes on
     rank 0 is killed        the others notice the next time that they wait, and end
     under mpirun            whichever it is, all end, and mpirun with them; its exit status is that of the plain program
 """
@@ -29,10 +30,10 @@ ENDING = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "S
 def launch(main, size=None):
     """main(comm) on all ranks, with one BLAS thread in each; returns, on rank 0 alone, what main did.
 
-    One thread for a single rank as well: the fast network's products are too small to share, and on a busy machine threads of
-    the BLAS that wait for each other took 8 s for a step of 0.5 s.
-    size None: the ranks of mpirun where it started this program, else one for each available processor, or one alone where
-    processes cannot be forked. Errors: see above; InputError for a size that cannot be had here.
+    One thread for a single rank as well: the fast network's products are too small to share, and on a busy machine
+    threads of the BLAS that wait for each other took 8 s for a step of 0.5 s.
+    size None: the ranks of mpirun where it started this program, else one for each available processor, or one alone
+    where processes cannot be forked. Errors: see above; InputError for a size that cannot be had here.
     """
     from threadpoolctl import threadpool_limits  # imported where needed: demo.py starts sooner
 
@@ -67,8 +68,8 @@ def launch_mpi(main, comm):
     from threadpoolctl import threadpool_limits
 
     if comm.size == 1:
-        raise InputError("mpirun has started several processes, but mpi4py sees one alone: it was made for another MPI library "
-                         f"than this mpirun's ({comm.library})")
+        raise InputError("mpirun has started several processes, but mpi4py sees one alone: "
+                         f"it was made for another MPI library than this mpirun's ({comm.library})")
     status = 1
     try:
         with threadpool_limits(1, "blas"):
@@ -78,7 +79,7 @@ def launch_mpi(main, comm):
     except InputError as error:                              # of all ranks, or of rank 0 alone, which writes the files
         if comm.rank:
             time.sleep(2)                                    # until rank 0 has said it and ended all
-        print(f"error: {error}", file=sys.__stderr__, flush=True)            # sys.stderr may be shut while rank 0 speaks for all
+        print(f"error: {error}", file=sys.__stderr__, flush=True)   # sys.stderr may be shut while rank 0 speaks for all
         status = 2
     except KeyboardInterrupt:
         status = 130
@@ -113,16 +114,18 @@ def fork(comm, main):
     flush()                                                  # or every child would write it again
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)     # Ctrl-C waits until the child is noted, and knows that it is one
+        # Ctrl-C waits until the child is noted, and knows that it is one
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         for rank in range(1, comm.size):
-            with warnings.catch_warnings():                  # Python 3.12 warns where there are threads, whose locks may stay
-                warnings.simplefilter("ignore", DeprecationWarning)          # shut in the child: it takes none of theirs
+            with warnings.catch_warnings():            # Python 3.12 warns where there are threads, whose locks may stay
+                warnings.simplefilter("ignore", DeprecationWarning)         # shut in the child: it takes none of theirs
                 pid = os.fork()
             if pid == 0:
                 child(comm, main, rank, mask)
             comm.children[rank] = pid
     except OSError as error:
-        raise InputError(f"--ranks {comm.size}: the system starts no more processes ({error.strerror}): choose fewer") from None
+        raise InputError(f"--ranks {comm.size}: the system starts no more processes ({error.strerror}): "
+                         "choose fewer") from None
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
@@ -158,7 +161,8 @@ def child(comm, main, rank, mask):
 
 
 def finish(comm, patience):
-    """Waits for the other ranks, and kills those that take longer than `patience` seconds, and all on a second Ctrl-C."""
+    """Waits for the other ranks, and kills those that take longer than `patience` seconds,
+    and all on a second Ctrl-C."""
     comm.give_up()                                           # whoever still waits for rank 0 waits in vain
     deadline = time.monotonic() + patience
     try:

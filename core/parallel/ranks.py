@@ -5,9 +5,9 @@
     comm.bcast(array)           array <- rank 0's
     comm.barrier()              returns when all ranks have called it
 
-Serial is one rank, Forked are processes on one machine, Mpi those of an MPI program; core/parallel/launch.py starts and ends them.
-Processes and not threads: NumPy gives Python's lock away only inside an operation, and after 10 to 100 microseconds a thread
-waits to have it back (two threads take 1.2 to 1.8 times as long as two processes).
+Serial is one rank, Forked are processes on one machine, Mpi those of an MPI program; core/parallel/launch.py starts and
+ends them. Processes and not threads: NumPy gives Python's lock away only inside an operation, and after 10 to 100
+microseconds a thread waits to have it back (two threads take 1.2 to 1.8 times as long as two processes).
 """
 import mmap
 import os
@@ -35,13 +35,13 @@ class Serial:
     rank, size = 0, 1
 
     def allreduce(self, array):
-        pass
+        """The array becomes the sum of all ranks' arrays."""
 
     def bcast(self, array):
-        pass
+        """The array becomes that of rank 0."""
 
     def barrier(self):
-        pass
+        """Goes on when all ranks have come here."""
 
 
 class Mpi:
@@ -60,20 +60,23 @@ class Mpi:
         self.library = MPI.Get_library_version().partition("\n")[0].strip("\0 ")
 
     def allreduce(self, array):
+        """The library adds in an order of its own."""
         self.world.Allreduce(self.in_place, array)
 
     def bcast(self, array):
+        """From rank 0, by the library."""
         self.world.Bcast(array, root=0)
 
     def barrier(self):
+        """Of the library."""
         self.world.Barrier()
 
 
 class Forked:
     """Processes of one machine with a counter each and two slots of shared memory each.
 
-    An all-reduce: write into the own slot, barrier, add up everybody's. With two slots in turn one barrier is enough: who
-    writes into a slot again has passed the barrier in between, which nobody reaches before having read this one.
+    An all-reduce: write into the own slot, barrier, add up everybody's. With two slots in turn one barrier is enough:
+    who writes into a slot again has passed the barrier in between, which nobody reaches before having read this one.
     """
 
     def __init__(self, size):
@@ -81,20 +84,23 @@ class Forked:
 
         self.rank, self.size, self.calls, self.parent = 0, size, 0, os.getpid()
         self.children, self.ended = {}, {}                                       # rank: process id; rank: how it ended
-        self.counters = memoryview(mmap.mmap(-1, (size + 1) * LINE * 8)).cast("q")[::LINE]   # the last one: no more waiting
+        # the last one: no more waiting
+        self.counters = memoryview(mmap.mmap(-1, (size + 1) * LINE * 8)).cast("q")[::LINE]
         self.slots = np.frombuffer(mmap.mmap(-1, 2 * size * SLOT), np.uint8).reshape(2, size, SLOT)
         self.notes = np.frombuffer(mmap.mmap(-1, size * NOTE), f"S{NOTE}")                   # why a rank failed
         self.fence = nullcontext() if platform.machine() in ("x86_64", "AMD64") else Lock()  # x86 keeps stores in order
 
     def allreduce(self, array):
+        """The sum in the order of the ranks: the same bits everywhere."""
         for piece, slots in self.pieces(array):
             slots[self.rank] = piece
             self.barrier()
             piece[:] = slots[0]
-            for slot in slots[1:]:                           # in the order of the ranks: the same bits everywhere
+            for slot in slots[1:]:
                 piece += slot
 
     def bcast(self, array):
+        """By rank 0's slot."""
         for piece, slots in self.pieces(array):
             if self.rank == 0:
                 slots[0] = piece
@@ -110,6 +116,7 @@ class Forked:
             yield piece, self.slots[self.calls % 2, :, :piece.nbytes].view(piece.dtype)
 
     def barrier(self):
+        """Counts itself, and waits until everybody has counted as far. Raises RankFailed where somebody will not."""
         self.calls += 1
         with self.fence:
             self.counters[self.rank] = self.calls
@@ -124,7 +131,8 @@ class Forked:
             pass
 
     def rest(self, times):
-        """A sleep, the longer the longer this rank has waited, and a look whether there is still somebody to wait for."""
+        """A sleep, the longer the longer this rank has waited,
+        and a look whether there is still somebody to wait for."""
         time.sleep(min(1e-5 * (times + 1), 5e-3))
         if self.rank == 0 and len(self.alive()) < len(self.children):
             self.give_up()
@@ -140,7 +148,7 @@ class Forked:
         for rank in self.children.keys() - self.ended.keys():
             try:
                 pid, status = os.waitpid(self.children[rank], os.WNOHANG)
-            except ChildProcessError:                        # somebody else has asked before, or the system keeps no statuses
+            except ChildProcessError:                  # somebody else has asked before, or the system keeps no statuses
                 self.ended[rank] = None
             else:
                 if pid:

@@ -1,4 +1,5 @@
-"""The curves of a run as the numbers of an SVG drawing; the template draws them. Text beside each says the same in words."""
+"""The curves of a run as the numbers of an SVG drawing; the template draws them.
+Text beside each says the same in words."""
 import math
 from typing import NamedTuple
 
@@ -8,7 +9,8 @@ from core.report.pictures import NAMES
 
 WIDTH, HEIGHT = 420, 230               # of the drawing, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 48, 410, 12, 196        # of the plotted area
-ACCURACIES = {"recovery": "correct labels", "test": "test", "validation": "validation", "accuracy": "training, labels in use"}
+ACCURACIES = {"recovery": "correct labels", "test": "test", "validation": "validation",
+              "accuracy": "training, labels in use"}
 LOSSES = {"L_c": "L_c classification", "L_p": "L_p prior", "L_e": "L_e entropy"}
 
 
@@ -57,7 +59,9 @@ def chart(title, records, names, begin, text_of):
     words = " ".join([f"Epochs {first} to {last}.", *(f"{text}: from {text_of(values[0])} to {text_of(values[-1])}."
                                                       for text, values in series.items())])
     some = sorted({*range(0, len(records), math.ceil(len(records) / 12)), len(records) - 1})
-    table = [["epoch", *series], *([str(records[i].epoch), *(text_of(values[i]) for values in series.values())] for i in some)]
+    table = [["epoch", *series], *([str(records[i].epoch), *(text_of(values[i]) for values in series.values())]
+                                   for i in some)]
     x_ticks = [int(e) for e in MaxNLocator(5, integer=True).tick_values(first, last) if first <= e <= last]
-    return Chart(title, lines, [(x(e), f"{e}") for e in x_ticks], [(y(v), text_of(v).replace(".0\u00a0", "\u00a0")) for v in y_ticks],
+    return Chart(title, lines, [(x(e), f"{e}") for e in x_ticks],
+                 [(y(v), text_of(v).replace(".0\u00a0", "\u00a0")) for v in y_ticks],
                  x(begin) if begin is not None and first <= begin <= last else None, words, table)

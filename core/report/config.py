@@ -10,11 +10,13 @@ from core.errors import InputError
 def settings(config):
     """Everything in a core.run.Config, as JSON can express it."""
     fields = {**config._asdict(), "recipe": config.recipe._asdict()}
-    return json.loads(json.dumps(fields, default=lambda value: value.tolist() if hasattr(value, "tolist") else str(value)))
+    return json.loads(json.dumps(fields, default=lambda value: value.tolist()
+                                 if hasattr(value, "tolist") else str(value)))
 
 
 def read_config(folder):
-    """(settings, environment) of the run in a folder, as they were before they were written. InputError where there is none."""
+    """(settings, environment) of the run in a folder, as they were before they were written.
+    InputError where there is none."""
     try:
         content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         return dict(restored(content["settings"])), dict(content["environment"])
@@ -39,8 +41,8 @@ def environment():
     from importlib.metadata import PackageNotFoundError, version  # imported where needed: demo.py starts sooner
 
     found = {"python": platform.python_version(), "machine": platform.platform(), "commit": commit()}
-    for package in ("numpy", "pillow", "matplotlib", "tqdm", "threadpoolctl", "joblib", "filelock", "mpi4py", "cupy-cuda12x",
-                    "cupy-cuda13x"):
+    for package in ("numpy", "pillow", "matplotlib", "tqdm", "threadpoolctl", "joblib", "filelock", "mpi4py",
+                    "cupy-cuda12x", "cupy-cuda13x"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

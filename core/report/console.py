@@ -58,7 +58,8 @@ def measured(rows):
 def aligned(rows):
     """Rows of cells as lines: the first column to the left, the others to the right, a rule below the first row."""
     widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
-    lines = ["  ".join([row[0].ljust(widths[0])] + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:])]) for row in rows]
+    lines = ["  ".join([row[0].ljust(widths[0])] + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:])])
+             for row in rows]
     lines.insert(1, "-" * len(lines[0]))
     return lines
 
@@ -67,7 +68,8 @@ def warning(result):
     """A line for the case that the method has made the labels worse."""
     if not result.recovery < result.initial:
         return []
-    return ["warning: fewer labels are correct than before. Train for longer (--epochs), begin later (--begin), or try another --lr."]
+    return ["warning: fewer labels are correct than before. Train for longer (--epochs), "
+            "begin later (--begin), or try another --lr."]
 
 
 def label_line(result):
@@ -86,5 +88,6 @@ def detection_lines(outcome):
     if "detection" in outcome:
         found = outcome["detection"]
         lines.append(f"suspicious labels: precision {percent(found['precision'])}, recall {percent(found['recall'])}; "
-                     f"their ranking: AUROC {decimals(found['auroc'])}, average precision {decimals(found['average_precision'])}")
+                     f"their ranking: AUROC {decimals(found['auroc'])}, "
+                     f"average precision {decimals(found['average_precision'])}")
     return lines

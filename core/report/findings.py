@@ -36,12 +36,14 @@ def class_table(data, prior="uniform"):
 
 
 def unevenness(n, prior):
-    """A line where some classes have far more images than others, and whether the method assumes that all are as frequent."""
+    """A line where some classes have far more images than others,
+    and whether the method assumes that all are as frequent."""
     if n.max() < UNEVEN * max(1, np.median(n)) and np.median(n) < UNEVEN * max(1, n.min()):
         return []
     advice = {"uniform": "if they really are, say so with --prior given",
               "given": "taken to be as frequent as that (--prior given); if they are not, say so with --prior uniform"}
-    return [f"the classes are uneven ({n.min()} to {n.max()} images)" + (f": {advice[prior]}" if isinstance(prior, str) else "")]
+    return [f"the classes are uneven ({n.min()} to {n.max()} images)"
+            + (f": {advice[prior]}" if isinstance(prior, str) else "")]
 
 
 def stored_sizes(shapes):
@@ -50,4 +52,5 @@ def stored_sizes(shapes):
     if len(kinds) == 1:
         return f"all are {kinds[0, 1]} x {kinds[0, 0]} pixels"
     side = shapes.min(axis=1)
-    return (f"{len(kinds)} sizes, the short side {side.min()} to {side.max()} pixels, in the median {np.median(side):.0f}")
+    return (f"{len(kinds)} sizes, the short side {side.min()} to {side.max()} pixels, "
+            f"in the median {np.median(side):.0f}")

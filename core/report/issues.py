@@ -25,7 +25,8 @@ def save_issues(folder, classes, split, given, suggested, P):
     """
     rows, names = quality.most_suspicious_first(P, given), np.array(classes, object)
     p_given, p_suggested = (six_digits(quality.self_confidence(P, labels)) for labels in (given, suggested))
-    columns = {"index": split.index, "path": split.paths, "given_label": names[given], "suggested_label": names[suggested],
+    columns = {"index": split.index, "path": split.paths, "given_label": names[given],
+               "suggested_label": names[suggested],
                "true_label": None if split.truth is None else np.where(split.truth >= 0, names[split.truth], ""),
                "is_label_issue": quality.is_label_issue(given, suggested), "label_score": p_given,
                "p_given": p_given, "p_suggested": p_suggested, "margin": six_digits(quality.margin(P, given))}
@@ -37,15 +38,18 @@ def save_issues(folder, classes, split, given, suggested, P):
 def save_corrected(folder, classes, split, corrected, source):
     """corrected_labels.csv: `path,label`, or `index,label` where the images are no files, in the order of the source.
 
-    Paths are absolute, so that the table can be read from anywhere; `source` is the folder or the table that they came from.
+    Paths are absolute, so that the table can be read from anywhere;
+    `source` is the folder or the table that they came from.
     """
     images = split.index.tolist() if split.paths is None else absolute(split.paths, source)
     rows = zip(images, (classes[c] for c in corrected))
-    save_text(folder / "corrected_labels.csv", readable(csv_text([["index" if split.paths is None else "path", "label"], *rows])))
+    save_text(folder / "corrected_labels.csv",
+              readable(csv_text([["index" if split.paths is None else "path", "label"], *rows])))
 
 
 def save_tasks(folder, result, source):
-    """label_studio.json: each suspicious image of a core.run.Result as a task with the suggested label, the most suspicious first.
+    """label_studio.json: each suspicious image of a core.run.Result as a task with the suggested label,
+    the most suspicious first.
 
     Images have the addresses that the local storage of Label Studio gives to files, counted from the root of the disk.
     """
@@ -55,7 +59,8 @@ def save_tasks(folder, result, source):
     rows = (row for row in quality.most_suspicious_first(P, given) if given[row] != result.suggested[row])
     tasks = [{"data": {"image": "/data/local-files/?d=" + quote(files[row].lstrip("/"), errors="surrogateescape"),
                        "index": int(result.index[row]), "given_label": names[given[row]], "label_score": p_given[row]},
-              "predictions": [{"score": p_suggested[row], "result": [choice(names[result.suggested[row]])]}]} for row in rows]
+              "predictions": [{"score": p_suggested[row], "result": [choice(names[result.suggested[row]])]}]}
+              for row in rows]
     save_text(folder / "label_studio.json", "[" + ",\n".join(map(json.dumps, tasks)) + "]\n")
 
 

@@ -1,4 +1,5 @@
-"""manifest.json: what each file of a run folder is, how its numbers are defined, and by which checksum it is known again.
+"""manifest.json: what each file of a run folder is, how its numbers are defined,
+and by which checksum it is known again.
 
 N training images, C classes.
 """
@@ -24,7 +25,8 @@ WHAT = {
     "pred_probs.npy": "class probabilities of each image, defined below",
     "soft_labels.npy": "the label distributions that step 1 ended with",
     "suggested_labels.npy": "the class of greatest weight in the soft labels",
-    "corrected_labels.npy": "the suggested label where step 1 gives it at least the probability `sure`, else the given one",
+    "corrected_labels.npy": "the suggested label where step 1 gives it at least the probability "
+                            "`sure`, else the given one",
     "noise_matrix.npy": "estimated probability of each given label (column) where the truth is the class of the row",
     "label_issues.csv": "every image, the most suspicious first",
     "corrected_labels.csv": "the corrected labels, by path, to be given to --data, or by index, to --noise labels",
@@ -41,9 +43,10 @@ DEFINITIONS = {
     "p_given, p_suggested": "entries of pred_probs",
     "label_score": "self-confidence: the entry of pred_probs for the given label, in [0, 1]; low is suspicious",
     "margin": "p_given less the largest other entry of the row, in [-1, 1]; (margin + 1) / 2 is the normalized margin",
-    "noise_matrix": "from the confident joint of given_labels and pred_probs, calibrated to the numbers of given labels",
-    "cells of tables": "text that begins with = + - @, a tab or a line break is written with an apostrophe before it, so that no "
-                       "spreadsheet takes it for a formula",
+    "noise_matrix": "from the confident joint of given_labels and pred_probs, calibrated to the numbers of given "
+                    "labels",
+    "cells of tables": "text that begins with = + - @, a tab or a line break is written with an apostrophe "
+                       "before it, so that no spreadsheet takes it for a formula",
 }
 
 
@@ -71,12 +74,14 @@ def probabilities(settings):
     """What the pred_probs of a run are."""
     recipe, folds = settings["recipe"], settings.get("folds")
     if folds:
-        return (f"out-of-sample: {folds} trainings of the whole method, each on all folds but one, and the network of step 2 on "
-                "the images of that one, not augmented")
+        return (f"out-of-sample: {folds} trainings of the whole method, each on all folds but one, "
+                "and the network of step 2 on the images of that one, not augmented")
     seen = {"training": "the training pass (augmented images, statistics of the batch)",
             "evaluation": "an evaluation pass (images as they are, running statistics)"}[recipe["predict"]]
-    return (f"NOT out-of-sample: mean over the last {min(recipe['K'], recipe['epochs'])} epochs of step 1 of the network's softmax "
-            f"in {seen}. The network was trained on these images, on their given labels for the first {recipe['begin']} epochs, and "
+    return (f"NOT out-of-sample: mean over the last {min(recipe['K'], recipe['epochs'])} epochs of step 1 of "
+            "the network's softmax "
+            f"in {seen}. The network was trained on these images, on their given labels for the first "
+            f"{recipe['begin']} epochs, and "
             "may have learnt some wrong ones by heart; --folds gives out-of-sample probabilities")
 
 
@@ -101,5 +106,6 @@ def checked(folder, name):
     except OSError as error:
         raise InputError(f"{folder / name} cannot be read, {error.strerror}: copy it again") from None
     if found != expected:
-        raise InputError(f"{folder / name} is damaged, its checksum is not that of manifest.json: copy it again, or train again")
+        raise InputError(f"{folder / name} is damaged, its checksum is not that of manifest.json: "
+                         "copy it again, or train again")
     return folder / name

@@ -1,10 +1,12 @@
-"""report.html: one file to look at a run and to judge its suspicious labels. No server, no network; it reads well without scripts.
+"""report.html: one file to look at a run and to judge its suspicious labels. No server, no network;
+it reads well without scripts.
 
-N images of H x W pixels, C classes. A label is suspicious where the suggested one is another. Certainty is the probability of the
-suggested label, the score that of the given one: the lower, the more suspicious.
+N images of H x W pixels, C classes. A label is suspicious where the suggested one is another. Certainty is the
+probability of the suggested label, the score that of the given one: the lower, the more suspicious.
 """
 import base64
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,7 +44,8 @@ class Page(NamedTuple):
 
 def write(path, page, limit=3000, megabytes=24):
     """The page as one HTML file with at most `limit` suspicious images, and about `megabytes` of them."""
-    save_text(path, render(page, limit, megabytes).encode("utf-8", "backslashreplace").decode())      # file names need not be text
+    # file names need not be text
+    save_text(path, render(page, limit, megabytes).encode("utf-8", "backslashreplace").decode())
 
 
 def render(page, limit=3000, megabytes=24):
@@ -59,11 +62,20 @@ def render(page, limit=3000, megabytes=24):
     shown = [int(row) for row in ranked if int(row) in thumbs]
     in_pairs = {row for row in ends if row in thumbs}
     css, js = ((TEMPLATES / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
-    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-                       lstrip_blocks=True).get_template("page.html").render(
-        page=page, summary=summary(page, len(suspicious)), charts=charts(page.records, page.begin), matrix=matrix(page, samples),
-        pairs=[pair(page, thumbs, *found) for found in samples], total=len(suspicious), data=listed(page, shown, thumbs, in_pairs),
+    return template().render(
+        page=page, summary=summary(page, len(suspicious)), charts=charts(page.records, page.begin),
+        matrix=matrix(page, samples),
+        pairs=[pair(page, thumbs, *found) for found in samples], total=len(suspicious),
+        data=listed(page, shown, thumbs, in_pairs),
         css=Markup(css), js=Markup(js), css_hash=digest(css), js_hash=digest(js))
+
+
+@cache
+def template():
+    """page.html, parsed once in a process."""
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+                              trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template("page.html")
 
 
 def digest(text):
@@ -75,9 +87,11 @@ def summary(page, suspicious):
     """(name, text, remark) of each number at the top."""
     N, H, W = page.images.shape[:3]
     found = [("images", f"{N:,}", f"{H} × {W} pixels, {len(page.classes)} classes"),
-             ("suspicious labels", f"{suspicious:,}", f"{unbroken(suspicious / max(1, N))} of all: another label is suggested")]
+             ("suspicious labels", f"{suspicious:,}", f"{unbroken(suspicious / max(1, N))} of all: "
+                                                      "another label is suggested")]
     if page.noise_rate is not None:
-        found.append(("estimated noise", unbroken(page.noise_rate), "of the given labels are wrong, as far as the network can tell"))
+        found.append(("estimated noise", unbroken(page.noise_rate),
+                      "of the given labels are wrong, as far as the network can tell"))
     if page.truth is not None and (page.truth >= 0).any():
         known = page.truth >= 0
         before, after = ((labels == page.truth)[known].mean() for labels in (page.given, page.suggested))
@@ -90,7 +104,8 @@ def summary(page, suspicious):
 
 
 def pair_samples(page, rows):
-    """(given, suggested, number, most certain rows, least certain rows) of the pairs among `rows`, the most frequent first."""
+    """(given, suggested, number, most certain rows, least certain rows) of the pairs among `rows`,
+    the most frequent first."""
     C = len(page.classes)
     pairs, counts = np.unique(page.given[rows] * C + page.suggested[rows], return_counts=True)
     found = []
@@ -112,7 +127,8 @@ def pair(page, thumbs, given, suggested, number, most, least):
 def sample(page, thumbs, row):
     """One image of a pair."""
     return {"index": int(page.index[row]), "image": thumbs[row], "name": name_of(page, row),
-            "probability": whole(page.probs[row, page.suggested[row]]), "score": whole(page.probs[row, page.given[row]])}
+            "probability": whole(page.probs[row, page.suggested[row]]),
+            "score": whole(page.probs[row, page.given[row]])}
 
 
 def whole(probability):
@@ -130,14 +146,16 @@ def listed(page, rows, thumbs, elsewhere):
     given, suggested = page.given[rows], page.suggested[rows]
     return {"run": run_identity(page.classes, page.index, page.given, page.suggested), "classes": list(page.classes),
             "index": page.index[rows].tolist(), "given": given.tolist(), "suggested": suggested.tolist(),
-            "score": page.probs[rows, given].round(4).tolist(), "probability": page.probs[rows, suggested].round(4).tolist(),
+            "score": page.probs[rows, given].round(4).tolist(),
+            "probability": page.probs[rows, suggested].round(4).tolist(),
             "truth": None if page.truth is None else page.truth[rows].tolist(),
             "path": None if page.paths is None else [str(page.paths[row]) for row in rows],
             "image": ["" if row in elsewhere else thumbs[row] for row in rows]}
 
 
 def matrix(page, samples):
-    """How many labels of each class (rows) are suggested to be of each class (columns), for the CLASSES that move most."""
+    """How many labels of each class (rows) are suggested to be of each class (columns),
+    for the CLASSES that move most."""
     C, moves = len(page.classes), page.given != page.suggested
     moved = np.bincount(page.given[moves], minlength=C) + np.bincount(page.suggested[moves], minlength=C)
     classes = np.sort(np.argsort(-moved, kind="stable")[:CLASSES])
@@ -150,5 +168,6 @@ def matrix(page, samples):
     shade = np.where(off > 0, 1 + off * (SHADES - 2) // max(1, off.max()), 0)
     pictured, totals = {(given, suggested) for given, suggested, *_ in samples}, np.bincount(page.given, minlength=C)
     return {"classes": classes.tolist(), "rows": [
-        (int(i), int(totals[i]), [(int(j), int(counts[a, b]), int(shade[a, b]), (i, j) in pictured) for b, j in enumerate(classes)])
+        (int(i), int(totals[i]), [(int(j), int(counts[a, b]), int(shade[a, b]), (i, j) in pictured)
+                                  for b, j in enumerate(classes)])
         for a, i in enumerate(classes)]}

@@ -8,7 +8,8 @@ from core.files import atomic
 from core.measure import of_training
 
 NAMES = {"joint": "step 1, joint", "retrain": "step 2, retrained", "cross-entropy": "plain cross-entropy"}
-BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#d55e00", "#009e73", "#cc3311", "#666666"      # told apart by the colour-blind too
+# told apart by the colour-blind too
+BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#d55e00", "#009e73", "#cc3311", "#666666"
 
 
 def draw_all(folder, result, begin):
@@ -60,7 +61,8 @@ def losses(result, begin):
     records = of_training(result.records, "joint")
     figure = sheet(5.5, 3.6)
     axes = figure.subplots()
-    for name, color, title in (("L_c", BLUE, "$L_c$ classification"), ("L_p", ORANGE, "$L_p$ prior"), ("L_e", GREEN, "$L_e$ entropy")):
+    for name, color, title in (("L_c", BLUE, "$L_c$ classification"), ("L_p", ORANGE, "$L_p$ prior"),
+                               ("L_e", GREEN, "$L_e$ entropy")):
         axes.plot([r.epoch for r in records], [getattr(r, name) for r in records], color=color, label=title)
     mark_begin(axes, begin)
     axes.set(title="step 1: the terms of the loss", xlabel="epoch", ylabel="nats", ylim=(0, None))

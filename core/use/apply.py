@@ -1,6 +1,7 @@
 """The decisions of a person on the labels of a run, and the cleaned labels that follow from them.
 
-decisions.csv, which report.html exports or a person writes, has the columns `index,path,decision,label` and perhaps `run`:
+decisions.csv, which report.html exports or a person writes,
+has the columns `index,path,decision,label` and perhaps `run`:
 
     accept   the suggested label              change   the label in the last column
     reject   the given one                    remove   none: the image is left out
@@ -36,11 +37,12 @@ class Judged(NamedTuple):
 
 
 def clean(decisions, folder, out=None, undecided="given", force=False):
-    """Write the cleaned labels of the run in `folder`: `path,label`, or `index,label` where images are no files.  (path, sentence)
+    """Write the cleaned labels of the run in `folder`: `path,label`,
+    or `index,label` where images are no files. (path, sentence)
 
-    Labels without a decision stay as they were given, or become the suggested ones for undecided="suggested". Default `out`:
-    cleaned_labels.csv in the run folder. Nothing that was there is replaced without `force`, and the decisions and the run's
-    sources never. Raises InputError.
+    Labels without a decision stay as they were given, or become the suggested ones for undecided="suggested". Default
+    `out`: cleaned_labels.csv in the run folder. Nothing that was there is replaced without `force`, and the decisions
+    and the run's sources never. Raises InputError.
     """
     run = read_run(folder)
     decided = read_decisions(decisions, run)
@@ -61,13 +63,16 @@ def clean(decisions, folder, out=None, undecided="given", force=False):
 
 def read_run(folder):
     """The Judged labels in a run folder. Raises InputError."""
-    index, given, suggested = (whole_numbers(Path(folder, f"{name}.npy")) for name in ("index", "given_labels", "suggested_labels"))
+    index, given, suggested = (whole_numbers(Path(folder, f"{name}.npy"))
+                               for name in ("index", "given_labels", "suggested_labels"))
     try:
         classes = Path(folder, "classes.txt").read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
-        raise InputError(f"{folder}/classes.txt cannot be read: give the folder of a finished run with --from") from None
+        raise InputError(f"{folder}/classes.txt cannot be read: "
+                         "give the folder of a finished run with --from") from None
     labels = np.concatenate([given, suggested])
-    need(len(index) == len(given) == len(suggested) == len(set(index.tolist())) and ((labels >= 0) & (labels < len(classes))).all(),
+    need(len(index) == len(given) == len(suggested) == len(set(index.tolist()))
+         and ((labels >= 0) & (labels < len(classes))).all(),
          f"the files in {folder} do not fit together: give the folder of a finished run with --from")
     paths = read_paths(Path(folder), index)
     return Judged(classes, index, given, suggested, paths, paths and read_files(Path(folder), paths))
@@ -92,7 +97,8 @@ def read_paths(folder, index):
 
 
 def read_files(folder, paths):
-    """The N paths in corrected_labels.csv, which are absolute; the `paths` themselves where it does not belong to them."""
+    """The N paths in corrected_labels.csv, which are absolute;
+    the `paths` themselves where it does not belong to them."""
     found = [file for file, _ in column_pairs(folder / "corrected_labels.csv", "path", "label")]
     return found if len(found) == len(paths) and all(map(str.endswith, found, paths)) else paths
 
@@ -120,9 +126,12 @@ def read_decisions(path, run):
     for line, cells in lines:
         index, file, kind, label, other = [*cells, *[""] * 5][:5]
         where = f"{path}, line {line}"
-        need(other in ("", own), f"{where}: this decision was made for another run: give the folder of that one with --from")
-        need(index in rows, f"{where}: there is no image {index!r:.60} in this run: give the run of these decisions with --from")
-        need(index not in lines_of, f"{where}: image {index} is decided in line {lines_of.get(index)} already: keep one of the two")
+        need(other in ("", own), f"{where}: this decision was made for another run: "
+                                 "give the folder of that one with --from")
+        need(index in rows, f"{where}: there is no image {index!r:.60} in this run: "
+                            "give the run of these decisions with --from")
+        need(index not in lines_of, f"{where}: image {index} is decided in line {lines_of.get(index)} "
+                                    "already: keep one of the two")
         row = rows[index]
         need(not file or run.paths is None or file == run.paths[row].strip(),
              f"{where}: image {index} of this run is not {file!r:.200}: give the run of these decisions with --from")
@@ -137,14 +146,17 @@ def decision(run, row, kind, label, where):
         return REMOVED
     need(label in run.classes or (kind != "change" and not label),
          f"{where}: {label!r:.60} is no class of this run: write one of those in its classes.txt")
-    meant = {"accept": run.suggested[row], "reject": run.given[row]}.get(kind, run.classes.index(label) if label else None)
-    need(not label or run.classes[meant] == label, f"{where}: {kind} means {run.classes[meant]!r:.60} here, not {label!r:.60}: "
+    meant = {"accept": run.suggested[row], "reject": run.given[row]}.get(kind, run.classes.index(label)
+                                                                         if label else None)
+    need(not label or run.classes[meant] == label, f"{where}: {kind} means {run.classes[meant]!r:.60} "
+                                                   f"here, not {label!r:.60}: "
          "give the run of these decisions with --from, or write change")
     return int(meant)
 
 
 def check_free(out, decisions, folder, force):
-    """InputError if `out` must not be written: it is there and `force` is not given, or it is something to start from."""
+    """InputError if `out` must not be written: it is there and `force` is not given,
+    or it is something to start from."""
     try:
         settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))["settings"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -155,5 +167,6 @@ def check_free(out, decisions, folder, force):
         original = there and any(source.exists() and source.samefile(out) for source in sources)
         of_run = there and out.name != OWN_NAME and out.parent.samefile(folder)
     need(out.suffix.lower() == ".csv" and not is_folder, f"{out} is not the name of a .csv file: give one with --out")
-    need(not original and not of_run, f"{out} is what the labels come from and is never replaced: choose another file with --out")
+    need(not original and not of_run, f"{out} is what the labels come from and is never replaced: "
+                                      "choose another file with --out")
     need(not there or force, f"{out} is already there: choose another file with --out, or replace it by --force")

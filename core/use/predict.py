@@ -37,10 +37,11 @@ class Predicted(NamedTuple):
 
 
 def predict(sources, run, out=None, jobs=1):
-    """Classify the images of `sources` by the network of the folder `run`, write predictions.csv; the lines of a short table.
+    """Classify the images of `sources` by the network of the folder `run`, write predictions.csv;
+    the lines of a short table.
 
-    sources: image files, folders of images with or without sub-folders, or .npy arrays (n, S, S, 3) uint8. out: a folder, or the
-    name of a .csv file; None: the folder of the run. Raises InputError.
+    sources: image files, folders of images with or without sub-folders, or .npy arrays (n, S, S, 3) uint8. out: a
+    folder, or the name of a .csv file; None: the folder of the run. Raises InputError.
     """
     run = Path(run)
     need(run.is_dir(), f"{run} is not a folder: give the folder of a run with --from")
@@ -51,11 +52,13 @@ def predict(sources, run, out=None, jobs=1):
     need(names, "there is no image to classify" + "".join(f": {name}: {reason}" for name, reason in unread[:1]))
     probs = np.concatenate([part.probs for part in found])
     save_text(path, listed(names, probs, network.classes))
-    return [*table(names, probs, unread, network.classes), "", f"all {len(names)} with the probability of each class: {path}"]
+    return [*table(names, probs, unread, network.classes), "",
+            f"all {len(names)} with the probability of each class: {path}"]
 
 
 def target(out):
-    """The file to write: `out` itself if it is called .csv, else the file of the usual name in that folder, which is made."""
+    """The file to write: `out` itself if it is called .csv, else the file of the usual name in that folder,
+    which is made."""
     path = out if out.suffix.lower() == ".csv" else out / NAME
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,9 +108,11 @@ def array(path, shape):
     try:
         pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:         # a damaged file can raise nearly anything
-        raise InputError(f"{path} is not an intact .npy file ({type(error).__name__}): save it again with numpy.save") from None
+        raise InputError(f"{path} is not an intact .npy file ({type(error).__name__}): "
+                         "save it again with numpy.save") from None
     need(isinstance(pixels, np.ndarray) and pixels.shape[1:] == shape and pixels.dtype == np.uint8,
-         f"{path} is not an array of images as in the training: save it as uint8 of shape (n, {', '.join(map(str, shape))})")
+         f"{path} is not an array of images as in the training: save it as uint8 of shape (n, "
+         f"{', '.join(map(str, shape))})")
     return pixels
 
 
@@ -115,7 +120,8 @@ def array(path, shape):
 
 def table(names, probs, unread, classes):
     """Lines: path, class, probability of the first images; what could not be read."""
-    rows = [(printable(name), classes[row.argmax()], percent(float(row.max()))) for name, row in zip(names, probs[:SHOWN])]
+    rows = [(printable(name), classes[row.argmax()], percent(float(row.max())))
+            for name, row in zip(names, probs[:SHOWN])]
     lost = [f"left out: {printable(name)}: {reason}" for name, reason in unread[:SHOWN]]
     return [*aligned([("image", "class", "probability"), *rows]),
             *[f"... and {len(names) - SHOWN} more"] * (len(names) > SHOWN),
@@ -124,6 +130,7 @@ def table(names, probs, unread, classes):
 
 def listed(names, probs, classes):
     """predictions.csv: path, or row of the array; label; its probability; the probability of each class."""
-    rows = ([name, classes[row.argmax()], *(float(f"{p:.6g}") for p in (row.max(), *row))] for name, row in zip(names, probs))
+    rows = ([name, classes[row.argmax()], *(float(f"{p:.6g}") for p in (row.max(), *row))]
+            for name, row in zip(names, probs))
     text = csv_text([["path", "label", "probability", *(f"p({name})" for name in classes)], *rows])
     return text.encode("utf-8", "backslashreplace").decode()

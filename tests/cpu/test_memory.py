@@ -1,7 +1,8 @@
-"""How much memory a step of the paper's network takes: what was allocated on NumPy, against the arrays that have to be there.
+"""How much memory a step of the paper's network takes: what was allocated on NumPy,
+against the arrays that have to be there.
 
-CuPy allocates the same arrays, from a pool that hands freed ones out again without asking the device: after the first step
-nothing is allocated any more, so that a buffer of one's own would save nothing but the zeros of a border.
+CuPy allocates the same arrays, from a pool that hands freed ones out again without asking the device: after the first
+step nothing is allocated any more, so that a buffer of one's own would save nothing but the zeros of a border.
 """
 import tracemalloc
 
@@ -22,8 +23,8 @@ GIGABYTES = 1.02                       # of a step of 128 images
 def per_image(arch, size):
     """Bytes of float32 for one image at the worst moment, the backward pass of a convolution with stride 2.
 
-    What the forward pass kept: x_hat and the ReLU's output of every batch normalisation. Now: the gradient spread out over the
-    finer grid, the same with its border, and its columns, nine times as large.
+    What the forward pass kept: x_hat and the ReLU's output of every batch normalisation. Now: the gradient spread out
+    over the finer grid, the same with its border, and its columns, nine times as large.
     """
     kept, widest, side = 0, 0, size
     for _, c_in, c_out, stride, _ in block_plan(arch):

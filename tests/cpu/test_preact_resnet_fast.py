@@ -53,7 +53,8 @@ def test_equals_the_readable_network_in_float64(case):
 def test_float32_is_as_near_to_float64_as_the_readable_network():
     arch, *shape = CASES["two stages"]
     given = problem(arch, *shape, dtype=np.float32)
-    exact = everything(plain, arch, *({k: v.astype(float) for k, v in a.items()} if isinstance(a, dict) else a.astype(float)
+    exact = everything(plain, arch, *({k: v.astype(float) for k, v in a.items()}
+                                      if isinstance(a, dict) else a.astype(float)
                                       for a in given))
     exact = {k: v.astype(np.float32) for k, v in exact.items()}
     assert max(errors(everything(FastNet(), arch, *given), exact).values()) < 1e-5

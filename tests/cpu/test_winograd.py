@@ -6,7 +6,8 @@ from core.fast.winograd import algorithms, toom_cook
 from core.fast.workspace import Workspace
 from core.layers import conv_backward, conv_forward
 
-SHAPES = [(8, 8, 2, 3, 5), (7, 9, 3, 4, 4), (1, 1, 2, 3, 5), (5, 2, 1, 2, 2), (14, 6, 2, 1, 3), (16, 16, 3, 32, 16)]   # H W n C K
+# H W n C K
+SHAPES = [(8, 8, 2, 3, 5), (7, 9, 3, 4, 4), (1, 1, 2, 3, 5), (5, 2, 1, 2, 2), (14, 6, 2, 1, 3), (16, 16, 3, 32, 16)]
 
 
 def pixel_major(x):

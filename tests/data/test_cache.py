@@ -139,10 +139,12 @@ def test_without_a_place_to_store_the_run_goes_on(root, store, monkeypatch):
 def test_nothing_is_ever_written_into_the_data(root):
     before = sorted(root.rglob("*"))
     note, = load(root, root / "cache").notes
-    assert note == f"decoded images are not stored, since {root / 'cache'} is inside the data: choose another folder with --cache"
+    assert note == (f"decoded images are not stored, since {root / 'cache'} is inside the data: "
+                    "choose another folder with --cache")
     assert sorted(root.rglob("*")) == before
 
 
 def test_disk_errors_name_the_option_that_helps_here():
-    with pytest.raises(InputError, match="--out"), disk_errors("x"):       # else the words that source.py replaces are others
+    # else the words that source.py replaces are others
+    with pytest.raises(InputError, match="--out"), disk_errors("x"):
         raise OSError(28, "No space left on device")

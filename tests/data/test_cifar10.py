@@ -1,4 +1,5 @@
-"""core/data/cifar10.py: pixels, labels and split against the definition, from each encoding and place; what it refuses."""
+"""core/data/cifar10.py: pixels, labels and split against the definition, from each encoding and place;
+what it refuses."""
 import numpy as np
 import pytest
 
@@ -21,10 +22,10 @@ def place(request, tmp_path):
 def test_every_pixel_and_label_is_where_the_definition_has_it(place, dump):
     files = contents()
     data = cifar10.load(place(files, dump))
-    rows = np.concatenate([files[name]["data"] for name in TRAINING]), files["test_batch"]["data"]
-    labels = sum([files[name]["labels"] for name in TRAINING], []), files["test_batch"]["labels"]
-    for split, rows, labels in ((data.train, rows[0], labels[0]), (data.validation, rows[0], labels[0]),
-                                (data.test, rows[1], labels[1])):
+    planes = np.concatenate([files[name]["data"] for name in TRAINING]), files["test_batch"]["data"]
+    given = sum([files[name]["labels"] for name in TRAINING], []), files["test_batch"]["labels"]
+    for split, k in (data.train, 0), (data.validation, 0), (data.test, 1):
+        rows, labels = planes[k], given[k]
         assert split.images.dtype == np.uint8 and split.images.flags.c_contiguous
         assert split.images.shape == (len(split.labels), 32, 32, 3)
         assert split.labels.tolist() == [labels[i] for i in split.index]
@@ -54,7 +55,8 @@ def test_rows_are_those_of_all_training_files(tmp_path, subset):
 def test_split_is_a_tenth_of_every_class_disjoint_and_drawn_by_the_seed(tmp_path):
     folder = write_folder(tmp_path / FOLDER, contents(rows=40), python2)
     one, same, other = (cifar10.load(folder, seed=seed) for seed in (1, 1, 2))
-    assert np.bincount(one.train.labels).tolist() == [18] * 10 and np.bincount(one.validation.labels).tolist() == [2] * 10
+    assert np.bincount(one.train.labels).tolist() == [18] * 10
+    assert np.bincount(one.validation.labels).tolist() == [2] * 10
     assert sorted([*one.train.index, *one.validation.index]) == list(range(200))
     assert one.test.index.tolist() == list(range(7))
     assert (one.train.index == same.train.index).all() and (one.validation.images == same.validation.images).all()
@@ -115,7 +117,8 @@ def test_a_pickle_of_something_else_is_refused(tmp_path, content):
     assert complaint(folder).startswith(f"test_batch in {folder} has no ")
 
 
-@pytest.mark.parametrize("names", [NAMES[:9], NAMES + ["car"], NAMES[:9] + ["cat"], NAMES[:9] + [""], NAMES[:9] + ["a\x1b[2J"],
+@pytest.mark.parametrize("names", [NAMES[:9], NAMES + ["car"], NAMES[:9] + ["cat"], NAMES[:9] + [""],
+                                   NAMES[:9] + ["a\x1b[2J"],
                                    NAMES[:9] + ["x" * 100], NAMES[:9] + [3], NAMES[:9] + [[]], "airplanes!", None])
 def test_class_names_are_ten_different_printable_texts(tmp_path, names):
     folder = write_folder(tmp_path / FOLDER, contents() | {"batches.meta": {"label_names": names}}, python2)

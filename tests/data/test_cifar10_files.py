@@ -1,4 +1,5 @@
-"""core/data/cifar10_files.py: missing, foreign, damaged and hostile files end in one sentence; nothing is run or extracted."""
+"""core/data/cifar10_files.py: missing, foreign, damaged and hostile files end in one sentence;
+nothing is run or extracted."""
 import errno
 import gzip
 import io
@@ -87,7 +88,8 @@ def test_a_file_that_is_no_archive(tmp_path, raw):
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE])
 def test_links_and_devices_are_refused(tmp_path, kind):
-    path = write_members(tmp_path / "c.tar.gz", [(f"{FOLDER}/data_batch_1", b"", {"type": kind, "linkname": "/etc/passwd"})])
+    path = write_members(tmp_path / "c.tar.gz",
+                         [(f"{FOLDER}/data_batch_1", b"", {"type": kind, "linkname": "/etc/passwd"})])
     assert f"data_batch_1 in {path} is not a plain file" in complaint(path)
 
 
@@ -165,7 +167,7 @@ def test_changed_bytes_give_a_data_set_or_an_input_error(tmp_path, dump):
     files = contents(rows=2, test_rows=1) | {"data_batch_1": contents(rows=10)["data_batch_1"]}
     folder = write_folder(tmp_path / FOLDER, files, dump)
     raw, rng, outcomes = np.fromfile(folder / "test_batch", np.uint8), np.random.default_rng(0), set()
-    outside = np.setdiff1d(np.arange(len(raw)), 400 + np.arange(2400))           # few changes to pixels, most to the structure
+    outside = np.setdiff1d(np.arange(len(raw)), 400 + np.arange(2400))    # few changes to pixels, most to the structure
     for _ in range(100):
         changed = raw.copy()
         changed[rng.choice(outside, size=rng.integers(1, 4))] = rng.integers(256)
@@ -181,7 +183,7 @@ def test_changed_bytes_of_an_archive_give_a_data_set_or_an_input_error(archive):
     raw, rng, outcomes = np.fromfile(archive, np.uint8), np.random.default_rng(0), set()
     for _ in range(60):
         changed = raw.copy()
-        changed[int(len(raw) * rng.random() ** 4)] ^= rng.integers(1, 256, dtype=np.uint8)       # the first header, often
+        changed[int(len(raw) * rng.random() ** 4)] ^= rng.integers(1, 256, dtype=np.uint8)     # the first header, often
         changed.tofile(archive)
         try:
             outcomes.add(cifar10.load(archive).name)

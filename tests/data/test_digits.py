@@ -1,4 +1,5 @@
-"""The drawn data set: exact shapes and counts, the same bytes for the same seed, splits apart, fonts that may be missing."""
+"""The drawn data set: exact shapes and counts, the same bytes for the same seed, splits apart,
+fonts that may be missing."""
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,7 @@ def test_fonts_of_the_test_images_are_held_out(monkeypatch):
 
 
 def test_the_middle_of_an_image_shows_its_label(data):
-    def standard(grey):                                         # (N, S, S) -> (N, S * 8): middle columns, mean 0, norm 1
+    def standard(grey):                                        # (N, S, S) -> (N, S * 8): middle columns, mean 0, norm 1
         flat = grey[:, :, 4:12].reshape(len(grey), -1)
         flat = flat - flat.mean(axis=1, keepdims=True)
         return flat / np.linalg.norm(flat, axis=1, keepdims=True)

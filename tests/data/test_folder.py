@@ -22,13 +22,15 @@ def test_classes_are_folders_and_paths_are_sorted_by_their_parts(tmp_path):
 
 def test_what_systems_and_tools_leave_behind_is_no_image_and_no_class(tmp_path):
     write_folder(tmp_path)
-    left = [".ipynb_checkpoints/0.png", "cat/.hidden.png", "__MACOSX/cat/._0.png", "@eaDir/x/thumb.jpg", "cat/Thumbs.db"]
+    left = [".ipynb_checkpoints/0.png", "cat/.hidden.png", "__MACOSX/cat/._0.png", "@eaDir/x/thumb.jpg",
+            "cat/Thumbs.db"]
     for name in left[:4]:
         write_image(tmp_path / name)
     (tmp_path / left[4]).write_bytes(b"")
     found = scan(tmp_path)
     assert len(found.paths) == 6 and set(found.labels) == {"cat", "dog"}
-    assert kinds(found.findings) == {"hidden": [".ipynb_checkpoints", "@eaDir", "__MACOSX", "cat/.hidden.png", "cat/Thumbs.db"]}
+    assert kinds(found.findings) == {"hidden": [".ipynb_checkpoints", "@eaDir", "__MACOSX", "cat/.hidden.png",
+                                                "cat/Thumbs.db"]}
 
 
 def test_other_files_are_counted_and_images_beside_the_classes_reported(tmp_path):
@@ -57,7 +59,8 @@ def test_links_are_followed_to_files_inside_and_nowhere_else(tmp_path):
     os.symlink("..", root / "cat" / "up")
     os.symlink("dog", root / "hound")
     found = scan(root)
-    assert [path for path in found.paths if path.startswith("cat")] == ["cat/0.png", "cat/1.png", "cat/2.png", "cat/inside.png"]
+    assert [path for path in found.paths if path.startswith("cat")] == ["cat/0.png", "cat/1.png", "cat/2.png",
+                                                                        "cat/inside.png"]
     assert sorted(kinds(found.findings)["link"]) == ["cat/broken.png", "cat/loop.png", "cat/out.png", "cat/up", "hound"]
 
 
@@ -75,8 +78,8 @@ def test_accents_and_spaces_do_not_make_a_second_class_but_case_does(tmp_path):
     assert kinds(found.findings) == {"merged": [names[1], "dog"], "alike": ["Cat"]}
 
 
-@pytest.mark.parametrize("name", ["a,b", "a;b", '"', "'", "=1+1", "<script>", "ａ", "日本語", "🦉", "a\u00a0b", "%s", "{}", "-1",
-                                  "con"])
+@pytest.mark.parametrize("name", ["a,b", "a;b", '"', "'", "=1+1", "<script>", "ａ", "日本語", "🦉", "a\u00a0b", "%s",
+                                  "{}", "-1", "con"])
 def test_odd_names_are_classes_like_others(tmp_path, name):
     found = scan(write_folder(tmp_path, (name, "dog"), images=1))
     assert sorted(found.labels) == sorted([name, "dog"]) and found.findings == []
@@ -128,7 +131,8 @@ def test_a_root_that_cannot_be_opened_is_an_error(tmp_path, monkeypatch):
 @pytest.mark.parametrize("names", [("train", "test"), ("Train", "val", "test")])
 def test_splits_are_not_classes(tmp_path, names):
     write_folder(tmp_path, names)
-    with pytest.raises(InputError, match="has the folders .* instead of one for each class: give one of them with --data"):
+    with pytest.raises(InputError, match="has the folders .* instead of one for each class: "
+                                         "give one of them with --data"):
         scan(tmp_path)
 
 

@@ -1,4 +1,5 @@
-"""core/data/images.py: every kind of image becomes what a person would expect, and damaged or hostile files a reason."""
+"""core/data/images.py: every kind of image becomes what a person would expect,
+and damaged or hostile files a reason."""
 import os
 import signal
 import struct
@@ -64,9 +65,11 @@ def test_16_bits_are_scaled_and_not_clipped(tmp_path):
 def test_16_bits_of_colour_are_scaled_and_not_clipped(tmp_path):
     values = np.random.default_rng(0).integers(0, 65536, (16, 16, 3)).astype(">u2")
     rows = b"".join(b"\0" + row.tobytes() for row in values)             # written by hand: Pillow cannot
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)),
+              (b"IEND", b"")]
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks))
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks))
     assert (shown(tmp_path / "a.png") == values // 256).all()
 
 
@@ -107,7 +110,8 @@ def test_of_an_animation_the_first_frame(tmp_path):
     first, second = (Image.new("RGB", (16, 16), colour) for colour in ("red", "blue"))
     for name in ("a.gif", "a.webp", "a.png", "a.tif"):
         options = {"lossless": True} if name == "a.webp" else {}
-        assert (shown(saved(tmp_path / name, first, save_all=True, append_images=[second], **options)) == (255, 0, 0)).all(), name
+        assert (shown(saved(tmp_path / name, first, save_all=True, append_images=[second],
+                            **options)) == (255, 0, 0)).all(), name
 
 
 # ---- geometry ------------------------------------------------------------------------------------------------------
@@ -176,14 +180,16 @@ def test_what_claims_too_many_pixels_is_refused_unread(tmp_path, monkeypatch):
     assert decode_piece([path], 16)[2] == ["more than 109 pixels: make it smaller"]
 
 
-@pytest.mark.parametrize("raw", [b"", b"GIF89a", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%!PS-Adobe-3.0\n", b"text"])
+@pytest.mark.parametrize("raw", [b"", b"GIF89a", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%!PS-Adobe-3.0\n",
+                                 b"text"])
 def test_other_kinds_are_not_opened(tmp_path, raw):
     (tmp_path / "a.png").write_bytes(raw)
     assert decode_piece([tmp_path / "a.png"], 16)[2][0]
     image = Image.new("RGB", (16, 16))
     for kind in ("ICNS", "PDF", "EPS", "TGA", "PCX"):
         image.save(tmp_path / "b.png", format=kind)
-        assert decode_piece([tmp_path / "b.png"], 16)[2] == ["not an image of a known kind, or its beginning is damaged"], kind
+        assert decode_piece([tmp_path / "b.png"],
+                            16)[2] == ["not an image of a known kind, or its beginning is damaged"], kind
 
 
 def test_values_that_are_no_numbers(tmp_path):
@@ -212,7 +218,8 @@ def test_processes_give_the_same_in_the_same_order(tmp_path, monkeypatch):
 def test_a_process_that_is_killed_ends_in_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "FEW", 0)
     monkeypatch.setattr(images, "decode_piece", end_at_once)
-    with pytest.raises(InputError, match="a process that decoded images was killed, most likely because the memory was full"):
+    with pytest.raises(InputError, match="a process that decoded images was killed, "
+                                         "most likely because the memory was full"):
         list(decode([tmp_path / "1.png"] * 200, 16, 2))
 
 
@@ -222,9 +229,18 @@ def end_at_once(paths, size):
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C goes to a group of processes")
 def test_ctrl_c_is_heard_once_and_leaves_nobody_behind(tmp_path):
-    code = (f"from core.data.images import decode\npieces = decode([{str(write_image(tmp_path / 'a.png'))!r}] * 10**6, 16, 2)\n"
-            "try:\n  for _ in pieces: print('piece', flush=True)\n"
-            "except KeyboardInterrupt:\n  pieces.close()\n  print('end', flush=True)")
+    code = f"""
+from core.data.images import decode
+from tests.lib.signals import restore
+restore()
+pieces = decode([{str(write_image(tmp_path / "a.png"))!r}] * 10**6, 16, 2)
+try:
+    for _ in pieces:
+        print("piece", flush=True)
+except KeyboardInterrupt:
+    pieces.close()
+    print("end", flush=True)
+"""
     program = subprocess.Popen([sys.executable, "-c", code], start_new_session=True, cwd=ROOT, text=True, bufsize=1,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert program.stdout.readline() == "piece\n"

@@ -31,8 +31,10 @@ def write(path, content):
 
 
 @pytest.mark.parametrize("name, content", [
-    ("a.csv", "2\n0\n1\n0\n"), ("a.txt", "2\r\n0\r\n1\r\n0"), ("a.CSV", "label\n2\n0\n1\n0\n"), ("a.csv", "\n2\n 0 \n\n1\n0\n\n"),
-    ("a.txt", "Émeu\ncat\ndog\ncat\n"), ("a.csv", '"Émeu"\n"cat"\n"dog"\n"cat"\n'), ("a.csv", b"\xef\xbb\xbf2\n0\n1\n0\n"),
+    ("a.csv", "2\n0\n1\n0\n"), ("a.txt", "2\r\n0\r\n1\r\n0"), ("a.CSV", "label\n2\n0\n1\n0\n"),
+    ("a.csv", "\n2\n 0 \n\n1\n0\n\n"),
+    ("a.txt", "Émeu\ncat\ndog\ncat\n"), ("a.csv", '"Émeu"\n"cat"\n"dog"\n"cat"\n'),
+    ("a.csv", b"\xef\xbb\xbf2\n0\n1\n0\n"),
     ("a.csv", "0,2\n1,0\n2,1\n3,0\n"), ("a.csv", "index,label\n3,0\n1,0\n0,2\n2,1\n"),
     ("a.csv", "Index, Label\n2, dog\n3, cat\n1, cat\n0, Émeu"),
     ("a.npy", np.array([2, 0, 1, 0], np.uint8)), ("a.npy", np.array([2, 0, 1, 0], ">i4")), ("a.NPY", b"")])
@@ -49,7 +51,8 @@ def test_images_that_take_no_part_need_no_label(tmp_path):
     path = write(tmp_path / "a.csv", "index,label\n4,dog\n1,cat\n")
     assert read_labels(path, CLASSES, 6, np.array([1, 4])).tolist() == [-1, 0, -1, -1, 1, -1]
     assert complaint(read_labels, path, CLASSES, 6, np.array([1, 2, 4])).startswith(" has no label for image 2: ")
-    assert complaint(read_labels, path, CLASSES, 4, np.array([1])).startswith(", line 2: index '4' is used twice or not in 0 to 3")
+    assert complaint(read_labels, path, CLASSES, 4,
+                     np.array([1])).startswith(", line 2: index '4' is used twice or not in 0 to 3")
     assert complaint(read_labels, path, CLASSES, 6).startswith(" has 2 labels for 6 images")
     path = write(tmp_path / "b.csv", "dog\ncat\n")
     assert complaint(read_labels, path, CLASSES, 6, np.array([1])).startswith(" has 2 labels for 6 images")
@@ -75,8 +78,10 @@ def test_names_that_look_like_numbers_are_names_where_all_lines_fit(tmp_path):
     ("a.csv", "2\n0\n1\n0\n1\n", " has 5 labels for 4 images"),
     ("a.csv", "0,2\n1,0\n1,1\n3,0\n", ", line 3: index '1' is used twice"),
     ("a.csv", "1,2\n2,0\n3,1\n4,0\n", ", line 4: index '4' is used twice or"),
-    ("a.csv", "0,2\n1,0\n01,1\n3,0\n", ", line 3: index '01'"), ("a.csv", "0,2\n1,0\n2\n3,0\n", ", line 3 has 1 columns"),
-    ("a.csv", "0,2,5\n1,0,5\n2,1,5\n3,0,5\n", ", line 1 has 3 columns"), ("a.csv", '2\n"0\n1\n0\n', ", line 4: unexpected end"),
+    ("a.csv", "0,2\n1,0\n01,1\n3,0\n", ", line 3: index '01'"),
+    ("a.csv", "0,2\n1,0\n2\n3,0\n", ", line 3 has 1 columns"),
+    ("a.csv", "0,2,5\n1,0,5\n2,1,5\n3,0,5\n", ", line 1 has 3 columns"),
+    ("a.csv", '2\n"0\n1\n0\n', ", line 4: unexpected end"),
     ("a.csv", b"2\n\xff\n1\n0\n", " is not text in UTF-8"), ("a.csv", "0" * 200_000, ", line 1: field larger than"),
     ("a.npy", np.array([2, 0, 1]), " has shape (3,) and type int64: save whole numbers of shape (4,)"),
     ("a.npy", np.zeros((4, 1), int), " has shape (4, 1)"), ("a.npy", np.zeros(4), " has shape (4,) and type float64"),
@@ -93,7 +98,8 @@ def test_labels_that_cannot_be_used(tmp_path, name, content, fault):
 
 
 @pytest.mark.parametrize("name, content", [
-    ("t.csv", "0.7,0.2,0.1\n0,1,0\n.25,.25,5e-1\n"), ("t.txt", "0.7, 0.2, 0.1\r\n\r\n0, 1, 0\r\n0.25, 0.25, 0.5"), ("t.npy", T)])
+    ("t.csv", "0.7,0.2,0.1\n0,1,0\n.25,.25,5e-1\n"), ("t.txt", "0.7, 0.2, 0.1\r\n\r\n0, 1, 0\r\n0.25, 0.25, 0.5"),
+    ("t.npy", T)])
 def test_reads_a_matrix(tmp_path, name, content):
     found = read_matrix(write(tmp_path / name, content), 3)
     assert found.dtype == np.float64 and found.tolist() == T.tolist()
@@ -108,7 +114,8 @@ def test_a_matrix_may_have_another_type(tmp_path, dtype, tolerance):
 
 def test_rows_may_miss_one_by_a_millionth(tmp_path):
     assert read_matrix(write(tmp_path / "t.csv", "0.5,0.5000009\n1,0\n"), 2)[0, 1] == 0.5000009
-    assert ", line 1: the sum is 1.000002: " in complaint(read_matrix, write(tmp_path / "t.csv", "0.5,0.500002\n1,0\n"), 2)
+    assert ", line 1: the sum is 1.000002: " in complaint(read_matrix, write(tmp_path / "t.csv", "0.5,0.500002\n1,0\n"),
+                                                          2)
 
 
 def test_a_negative_entry_is_refused_though_its_row_sums_to_one(tmp_path):
@@ -117,10 +124,12 @@ def test_a_negative_entry_is_refused_though_its_row_sums_to_one(tmp_path):
 
 
 @pytest.mark.parametrize("name, content, fault", [
-    ("t.csv", "1,0\n0.6,0.5\n", ", line 2: the sum is 1.1: make it 1"), ("t.csv", "1,0\n0.6,0.3\n", ", line 2: the sum is 0.9"),
+    ("t.csv", "1,0\n0.6,0.5\n", ", line 2: the sum is 1.1: make it 1"),
+    ("t.csv", "1,0\n0.6,0.3\n", ", line 2: the sum is 0.9"),
     ("t.csv", "1,0\n\n1.5,-0.5\n", ", line 3: not every number is a probability"),
     ("t.csv", "nan,1\n0,1\n", ", line 1: not every number"),
-    ("t.csv", "inf,-inf\n0,1\n", ", line 1: not every number"), ("t.csv", "1e999,0\n0,1\n", ", line 1: not every number"),
+    ("t.csv", "inf,-inf\n0,1\n", ", line 1: not every number"),
+    ("t.csv", "1e999,0\n0,1\n", ", line 1: not every number"),
     ("t.csv", "1,0\n0,x\n", ", line 2: 'x' is not a number"), ("t.csv", "1,0\n0,\n", ", line 2: '' is not a number"),
     ("t.csv", "1,0\n1\n", ", line 2 has 1 columns for 2 classes"), ("t.csv", "1,0\n", " has 1 rows for 2 classes"),
     ("t.csv", "1,0\n0,1\n0,1\n", " has 3 rows for 2 classes"), ("t.csv", "", " has 0 rows for 2 classes"),
@@ -129,7 +138,8 @@ def test_a_negative_entry_is_refused_though_its_row_sums_to_one(tmp_path):
     ("t.npy", np.array([[1, 0], [2, -1]]), ", row 1: not every number"),
     ("t.npy", np.eye(3), " has shape (3, 3) and type float64"),
     ("t.npy", np.eye(2, dtype=complex), " has shape (2, 2) and type complex128: save numbers of shape (2, 2)"),
-    ("t.npy", np.eye(2, dtype=object), " is not an intact .npy file of numbers"), ("t.npz", b"PK", " has none of the endings")])
+    ("t.npy", np.eye(2, dtype=object), " is not an intact .npy file of numbers"),
+    ("t.npz", b"PK", " has none of the endings")])
 def test_matrices_that_cannot_be_used(tmp_path, name, content, fault):
     assert complaint(read_matrix, write(tmp_path / name, content), 2).startswith(fault)
 
@@ -152,7 +162,8 @@ def test_files_that_are_not_there_or_cannot_be_read(tmp_path, name, monkeypatch)
 
 def test_a_text_too_large_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(label_files, "LARGEST", 7)
-    assert complaint(read_labels, write(tmp_path / "a.csv", "2\n0\n1\n0\n"), CLASSES, 4).startswith(" has more than 7 bytes")
+    assert complaint(read_labels, write(tmp_path / "a.csv", "2\n0\n1\n0\n"), CLASSES,
+                     4).startswith(" has more than 7 bytes")
 
 
 def test_a_header_that_claims_terabytes_takes_no_memory(tmp_path):

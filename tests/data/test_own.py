@@ -31,12 +31,14 @@ def test_a_folder_becomes_a_data_set(root):
     assert data.train.labels.tolist() == np.repeat([0, 1, 2], 4).tolist() and data.train.labels.dtype == np.int64
     assert data.train.index.tolist() == list(range(12)) and data.train.truth is None
     assert data.train.paths[:5].tolist() == ["cat/0.png", "cat/1.png", "cat/2.png", "cat/3.png", "dog/0.png"]
-    assert all((image == decode_one(root / path, 12)[0]).all() for image, path in zip(data.train.images, data.train.paths))
+    assert all((image == decode_one(root / path, 12)[0]).all()
+               for image, path in zip(data.train.images, data.train.paths))
     assert data.validation.images.shape == data.test.images.shape == (0, 12, 12, 3) and (shapes == (12, 10)).all()
 
 
 def test_a_table_says_the_same_in_its_own_order(root):
-    found = load(write_table(root / "t.csv", ["émeu/1.png,b,x", "cat/1.png,a,y", "dog/1.png,b,"], "path,label,note")).data
+    found = load(write_table(root / "t.csv", ["émeu/1.png,b,x", "cat/1.png,a,y", "dog/1.png,b,"],
+                             "path,label,note")).data
     assert found.classes == ("a", "b") and found.train.labels.tolist() == [1, 0, 1] and found.name == "t"
     assert found.train.paths.tolist() == ["émeu/1.png", "cat/1.png", "dog/1.png"]
 
@@ -50,7 +52,8 @@ def test_an_image_that_cannot_be_read_leaves_the_rows_of_the_others_alone(root):
     assert (data.train.images == whole.images[data.train.index]).all()
     assert (data.train.paths == whole.paths[data.train.index]).all()
     assert (data.train.labels == whole.labels[data.train.index]).all()
-    assert kinds(findings) == {"unreadable": ["cat/1.png", "émeu/0.png"]} and all(finding.detail for finding in findings)
+    assert kinds(findings) == {"unreadable": ["cat/1.png", "émeu/0.png"]} and all(finding.detail
+                                                                                  for finding in findings)
 
 
 def test_a_part_is_held_out_of_every_class(root):
@@ -58,7 +61,8 @@ def test_a_part_is_held_out_of_every_class(root):
     assert np.bincount(data.train.labels).tolist() == np.bincount(data.validation.labels).tolist() == [2, 2, 2]
     assert sorted([*data.train.index, *data.validation.index]) == list(range(12))
     again, other = load(root, held_out=0.5, seed=3).data, load(root, held_out=0.5, seed=4).data
-    assert (again.validation.index == data.validation.index).all() and (other.validation.index != data.validation.index).any()
+    assert (again.validation.index == data.validation.index).all()
+    assert (other.validation.index != data.validation.index).any()
 
 
 def test_no_class_is_held_out_whole(tmp_path):
@@ -74,7 +78,8 @@ def test_another_folder_is_the_test_set(root, tmp_path):
     write_folder(tmp_path / "test", ("cat", "émeu"), images=1)
     write_image(tmp_path / "test" / "émeu" / "new.png", picture(77))
     data, findings, *_ = load(root, test=tmp_path / "test")
-    assert data.test.labels.tolist() == [0, 2, 2] and data.test.paths.tolist() == ["cat/0.png", "émeu/0.png", "émeu/new.png"]
+    assert data.test.labels.tolist() == [0, 2,
+                                         2] and data.test.paths.tolist() == ["cat/0.png", "émeu/0.png", "émeu/new.png"]
     assert findings == [("leaked", "dog/0.png", "is cat/0.png of the test set"),
                         ("leaked", "cat/0.png", "is émeu/0.png of the test set")]
 
@@ -118,9 +123,11 @@ def test_options_that_cannot_be_meant(root, options, fault):
 def test_data_that_cannot_be_used(root, tmp_path):
     assert complaint(tmp_path / "none") == f"{tmp_path / 'none'} does not exist: check the path"
     (tmp_path / "a.zip").write_bytes(b"PK")
-    assert complaint(tmp_path / "a.zip").endswith("a.zip is neither a folder of images nor a .csv table: unpack or convert it")
+    assert complaint(tmp_path / "a.zip").endswith("a.zip is neither a folder of images nor a .csv "
+                                                  "table: unpack or convert it")
     (tmp_path / "empty").mkdir()
-    assert " has no images: give a folder with a folder of images for each class, or a .csv" in complaint(tmp_path / "empty")
+    words = " has no images: give a folder with a folder of images for each class, or a .csv"
+    assert words in complaint(tmp_path / "empty")
     assert " has no images: " in complaint(write_table(tmp_path / "t.csv", []))
     write_folder(tmp_path / "one", ("cat",))
     assert complaint(tmp_path / "one").endswith("one has images of one class only, 'cat': give at least two")

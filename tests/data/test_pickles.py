@@ -1,4 +1,5 @@
-"""core/data/pickles.py: reads what Python 2 and 3 write about arrays, runs nothing, and answers any bytes with InputError."""
+"""core/data/pickles.py: reads what Python 2 and 3 write about arrays, runs nothing,
+and answers any bytes with InputError."""
 import os
 import pickle
 

@@ -10,8 +10,8 @@ def shares(parts, labels, classes):
 
 
 def test_take_keeps_all_that_is_known_of_an_image_together():
-    split = Split(np.arange(5 * 12, dtype=np.uint8).reshape(5, 2, 2, 3), np.array([3, 1, 4, 1, 5]), np.array([9, 2, 6, 5, 3]),
-                  paths=np.array(list("abcde")))
+    split = Split(np.arange(5 * 12, dtype=np.uint8).reshape(5, 2, 2, 3), np.array([3, 1, 4, 1, 5]),
+                  np.array([9, 2, 6, 5, 3]), paths=np.array(list("abcde")))
     part = split.take([4, 0])
     assert part.labels.tolist() == [5, 3] and part.index.tolist() == [3, 9]
     assert part.paths.tolist() == ["e", "a"] and part.truth is None
@@ -21,7 +21,8 @@ def test_take_keeps_all_that_is_known_of_an_image_together():
 @pytest.mark.parametrize("sizes", [(90, 10), (45, 55), (13,), (0, 100), (100, 0), (30, 30, 30, 10), (7,) * 14])
 def test_parts_have_their_sizes_are_sorted_and_disjoint(sizes):
     rng = np.random.default_rng(0)
-    for labels in (np.repeat(np.arange(10), 10), rng.integers(10, size=100), np.sort(rng.geometric(0.4, size=100) % 10)):
+    for labels in (np.repeat(np.arange(10), 10), rng.integers(10, size=100),
+                   np.sort(rng.geometric(0.4, size=100) % 10)):
         parts = stratified(labels, sizes, 10, rng)
         assert [len(rows) for rows in parts] == list(sizes)
         assert all((np.diff(rows) > 0).all() and rows.dtype == np.int64 for rows in parts)
@@ -48,7 +49,7 @@ def test_shares_are_rounded_by_largest_remainder():
 def test_late_parts_have_every_class_too():
     labels = np.repeat(np.arange(10), 7)
     found = shares(stratified(labels, (7,) * 10, 10, np.random.default_rng(0)), labels, 10)
-    assert found.max() == 1 and (found.sum(axis=0) == 7).all()                   # 0.7 of a class: none or one, and all in the end
+    assert found.max() == 1 and (found.sum(axis=0) == 7).all()         # 0.7 of a class: none or one, and all in the end
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -75,11 +75,13 @@ def test_cells_that_were_kept_from_being_formulas_come_back(folder):
 
 
 def test_classes_that_differ_in_case_are_reported(folder):
-    assert kinds(read_table(write_table(folder / "t.csv", ["1.png,cat", "sub/2.png,Cat"])).findings) == {"alike": ["Cat"]}
+    assert kinds(read_table(write_table(folder / "t.csv",
+                                        ["1.png,cat", "sub/2.png,Cat"])).findings) == {"alike": ["Cat"]}
 
 
 @pytest.mark.parametrize("text, fault", [
-    ("", " does not begin with a line that names the columns path and label: add it"), ("1.png,cat\n", " does not begin with"),
+    ("", " does not begin with a line that names the columns path and label: add it"),
+    ("1.png,cat\n", " does not begin with"),
     ("path,class\n1.png,cat\n", " does not begin with"), ("path label\n1.png cat\n", " does not begin with"),
     ("path,label,path\n1.png,cat,1.png\n", " does not begin with"), ("pa\0th,label\n", ""),
     ("path,label\n1.png,cat\nsub/2.png\n", ", line 3 has 1 columns and the header 2: correct it"),

@@ -59,13 +59,17 @@ def test_the_truth_of_images_that_were_left_out_is_no_fault(root, tmp_path):
     ("t.npy", np.array([0, -2, 2, 0]), ", row 1: -2 is no label"),
     ("t.npy", np.array([0, 1]), " has shape (2,) and type int64: save"),
     ("t.npy", np.full(4, -1), " knows no true label: check that it is the right file"),
-    ("t.csv", "path,label\ncat/9.png,cat\n", ", line 2: 'cat/9.png' is not among the images: write paths as the data's"),
-    ("t.csv", "path,label\ncat/0.png,cow\n", ", line 2: 'cow' is no label: use 0 to 1 in all lines, or class names in all lines"),
-    ("t.csv", "path,label\ncat/0.png,cat\ncat\\0.png,dog\n", ", line 3 gives a second true label to one image: keep one of them"),
+    ("t.csv", "path,label\ncat/9.png,cat\n",
+     ", line 2: 'cat/9.png' is not among the images: write paths as the data's"),
+    ("t.csv", "path,label\ncat/0.png,cow\n", ", line 2: 'cow' is no label: use 0 to 1 in all lines, "
+                                             "or class names in all lines"),
+    ("t.csv", "path,label\ncat/0.png,cat\ncat\\0.png,dog\n",
+     ", line 3 gives a second true label to one image: keep one of them"),
     ("t.csv", "path,class\ncat/0.png,cat\n", " does not begin with a line that names the columns path and label"),
     ("t.csv", "0,1\n1,0,5\n", ", line 2 has 3 columns: write `label` or `index,label` in every line"),
     ("t.csv", "1,2,3\n", ", line 1 has 3"), ("t.csv", "4,1\n", ", line 1: index '4' is not in 0 to 3: correct it"),
-    ("t.csv", "0\n1\n", " has 2 labels for 4 images: write one for"), ("t.csv", "index,label\n", " has 0 labels for 4 images"),
+    ("t.csv", "0\n1\n", " has 2 labels for 4 images: write one for"),
+    ("t.csv", "index,label\n", " has 0 labels for 4 images"),
     ("t.csv", "0,\n", " knows no true label: check that it is the right file"),
     ("t.json", "[]", " has none of the endings .npy, .csv and .txt: rename or convert it")])
 def test_files_that_cannot_be_used(root, tmp_path, name, content, fault):

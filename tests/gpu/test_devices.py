@@ -1,7 +1,8 @@
-"""Both devices do the same: from one state one step, from one seed the same order, crops, flips and noise; and two runs one result.
+"""Both devices do the same: from one state one step, from one seed the same order, crops, flips and noise;
+and two runs one result.
 
-Here they run on the stand-in, whose numbers are NumPy's to the last bit; where there is a GPU, on CuPy, whose sums have another
-order.
+Here they run on the stand-in, whose numbers are NumPy's to the last bit; where there is a GPU, on CuPy, whose sums have
+another order.
 """
 import numpy as np
 import pytest
@@ -86,4 +87,5 @@ def whole_run(xp):
     records = list(train.joint_optimization(model, task, labels, RECIPE))
     again = fresh_model(net, model.arch, np.random.default_rng(1), xp)
     records += train.retrain(again, task, labels, RECIPE)
-    return [r._replace(seconds=0) for r in records], [*state(model), *state(again), to_host(labels.Y), to_host(labels.ring)]
+    return [r._replace(seconds=0) for r in records], [*state(model), *state(again), to_host(labels.Y),
+                                                      to_host(labels.ring)]

@@ -1,7 +1,8 @@
-"""What float32 and TF32 cost: their errors against float64, of every product, of every layer with weights and of a whole step.
+"""What float32 and TF32 cost: their errors against float64, of every product,
+of every layer with weights and of a whole step.
 
-On a GPU the modes are the GPU's own; on NumPy TF32 is emulated by tests/lib/tf32.py. The bounds are the same, and are those of the
-README. u is the rounding of one factor: 2^-11 to the nearest, 2^-10 where the bits are cut off.
+On a GPU the modes are the GPU's own; on NumPy TF32 is emulated by tests/lib/tf32.py. The bounds are the same, and are
+those of the README. u is the rounding of one factor: 2^-11 to the nearest, 2^-10 where the bits are cut off.
 """
 from contextlib import contextmanager
 
@@ -23,7 +24,8 @@ from tests.lib.tf32 import Rounded, tf32_rounded
 OF_A_LAYER = {"float32": 1e-6, "tf32": 1e-3}
 OF_LOGITS = {"float32": 1e-5, "tf32": 5e-3}
 OF_GRADIENT = {("small", "float32"): 1e-4, ("small", "tf32"): 0.05, ("paper", "float32"): 0.01, ("paper", "tf32"): 0.3}
-NETS = {"small": (Architecture(widths=(16, 32, 64), blocks=(1, 1, 1)), 32, 16), "paper": (Architecture(), 8, 32)}  # images, size
+# images, size
+NETS = {"small": (Architecture(widths=(16, 32, 64), blocks=(1, 1, 1)), 32, 16), "paper": (Architecture(), 8, 32)}
 U = 2 ** -10
 
 
@@ -60,7 +62,8 @@ def test_the_mode_asked_for_is_the_one_computed_in(xp):
     for mode in backend.PRECISIONS:
         with precision(xp, mode) as as_arrays:
             x = as_arrays(np.full((64, 64), 1 + 2 ** -12, np.float32))
-            assert float((x @ as_arrays(np.ones((64, 64), np.float32))).max()) == (64 if mode == "tf32" else 64 * (1 + 2 ** -12))
+            product = x @ as_arrays(np.ones((64, 64), np.float32))
+            assert float(product.max()) == (64 if mode == "tf32" else 64 * (1 + 2 ** -12))
 
 
 # ---- a product -----------------------------------------------------------------------------------------------------
@@ -78,7 +81,8 @@ def test_every_entry_of_a_product_in_tf32_is_within_the_bound_that_follows_from_
 
 # ---- a layer -------------------------------------------------------------------------------------------------------
 
-LAYERS = {"conv": (layers.conv_forward, layers.conv_backward), "linear": (layers.linear_forward, layers.linear_backward)}
+LAYERS = {"conv": (layers.conv_forward, layers.conv_backward),
+          "linear": (layers.linear_forward, layers.linear_backward)}
 
 
 @pytest.mark.parametrize("mode", OF_A_LAYER)
@@ -104,20 +108,24 @@ def both_passes(layer, arrays, as_arrays):
 
 @pytest.mark.parametrize("key, mode", OF_GRADIENT)
 def test_logits_and_gradient_of_a_whole_step(xp, key, mode):
-    """The gradient's error is no rounding of it: where an input of a ReLU moves across zero, its slope jumps from 0 to 1.
+    """The gradient's error is no rounding of it: where an input of a ReLU moves across zero,
+    its slope jumps from 0 to 1.
 
-    So it is held against what the choice of the batch does to the gradient: the gradient of other images is as far away.
+    So it is held against what the choice of the batch does to the gradient:
+    the gradient of other images is as far away.
     """
     arch, N, size = NETS[key]
     theta, _ = drawn(arch, dtype=np.float32)
     x, y = images_and_labels(N, size, seed=2)
     with precision(xp, mode) as as_arrays:
         z, gradient = step(theta, x, y, arch, as_arrays)
-    (z_64, gradient_64), (_, of_others) = (step(theta, *images_and_labels(N, size, seed), arch, as_float64) for seed in (2, 3))
+    (z_64, gradient_64), (_, of_others) = (step(theta, *images_and_labels(N, size, seed), arch, as_float64)
+                                           for seed in (2, 3))
     error = distance(gradient, gradient_64)
     measured(f"step, {key} net", f"logits, {mode} against float64", xp, distance(z, z_64), OF_LOGITS[mode])
     measured(f"step, {key} net", f"gradient of L, {mode} against float64", xp, error, OF_GRADIENT[key, mode])
-    measured(f"step, {key} net", f"the same, in units of another batch's, {mode}", xp, error / distance(of_others, gradient_64), 0.3)
+    measured(f"step, {key} net", f"the same, in units of another batch's, {mode}", xp,
+             error / distance(of_others, gradient_64), 0.3)
 
 
 def images_and_labels(N, size, seed):

@@ -1,6 +1,7 @@
 """Nothing crosses between host and device inside an epoch, and the host waits for the device twice, when it has ended.
 
-Counted on the stand-in for CuPy: what it counts is what CuPy does, with the same arrays, in the same lines of the program.
+Counted on the stand-in for CuPy: what it counts is what CuPy does, with the same arrays,
+in the same lines of the program.
 """
 import numpy as np
 import pytest

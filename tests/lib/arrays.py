@@ -1,9 +1,10 @@
 """The array libraries on which every test of array code runs, one body for all.
 
-    def test_something(xp):             numpy; strict, the stand-in for a second library; cupy where there is a usable GPU
+    def test_something(xp):        numpy; strict, the stand-in for a second library; cupy where there is a usable GPU
         x = xp.asarray(...)
 
-While the test runs, the program believes that strict (or cupy) is its CuPy: `core.backend.cupy` is set, and put back afterwards.
+While the test runs, the program believes that strict (or cupy) is its CuPy: `core.backend.cupy` is set,
+and put back afterwards.
 """
 import warnings
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ def usable_cupy():
     """cupy where there is a GPU that it can compute on, else None."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")                     # what CuPy says while it is imported is no error of ours
+            warnings.simplefilter("ignore")                    # what CuPy says while it is imported is no error of ours
             return backend.use_gpu()
     except InputError:
         return None
@@ -66,6 +67,7 @@ def normal(shapes, seed=0):
 
 def distance(found, expected):
     """|found - expected| / |expected|, in float64: the error of a whole array in units of its norm."""
-    found, expected = (np.asarray(backend.to_host(x) if hasattr(x, "dtype") else x).astype(complex) for x in (found, expected))
+    found, expected = (np.asarray(backend.to_host(x) if hasattr(x, "dtype") else x).astype(complex)
+                       for x in (found, expected))
     assert found.shape == expected.shape, (found.shape, expected.shape)
     return float(np.linalg.norm(found - expected) / max(np.linalg.norm(expected), np.finfo(float).tiny))

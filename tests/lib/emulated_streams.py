@@ -1,7 +1,7 @@
 """Streams, events and graphs of tests/lib/emulator.py.
 
-Outside a capture a launch runs at once. In a capture it is written down with what it waits for, and the graph repeats the
-launches in an order that a GPU might take, by emulator.order:
+Outside a capture a launch runs at once. In a capture it is written down with what it waits for, and the graph repeats
+the launches in an order that a GPU might take, by emulator.order:
 
     0 as written        1 the second branch as late as possible        2 as early as possible        3 shuffled
 
@@ -32,7 +32,8 @@ class Graph:
         """All launches; of those that may be next always the one of the lowest rank."""
         numbers, aside = range(len(self.nodes)), [node.aside for node in self.nodes]
         shuffled = random.Random(0).sample(numbers, len(numbers))
-        rank = (lambda i: i, lambda i: (aside[i], i), lambda i: (not aside[i], i), lambda i: shuffled[i])[self.emulator.order]
+        rank = (lambda i: i, lambda i: (aside[i], i), lambda i: (not aside[i], i),
+                lambda i: shuffled[i])[self.emulator.order]
         left = set(numbers)
         while left:
             chosen = min((i for i in left if not self.nodes[i].before & left), key=rank)

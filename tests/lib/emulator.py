@@ -1,7 +1,9 @@
-"""A stand-in for CuPy that runs CUDA kernels as C++, by tests/lib/cuda_shim/cuda_shim.h: `emulator` looks like the module cupy.
+"""A stand-in for CuPy that runs CUDA kernels as C++, by tests/lib/cuda_shim/cuda_shim.h:
+`emulator` looks like the module cupy.
 
-Arrays are NumPy's. Those of `empty` hold NaN and lie between guards, which `check_guards` looks at: a kernel that leaves a number
-unwritten, reads beside an array or writes there is noticed. Streams and graphs: tests/lib/emulated_streams.py.
+Arrays are NumPy's. Those of `empty` hold NaN and lie between guards, which `check_guards` looks at: a kernel that
+leaves a number unwritten, reads beside an array or writes there is noticed.
+Streams and graphs: tests/lib/emulated_streams.py.
 """
 import ctypes
 import hashlib
@@ -23,15 +25,17 @@ SHIM = Path(__file__).parent / "cuda_shim"
 FLAGS = ["-std=c++17", "-O1", "-fPIC", "-U_FORTIFY_SOURCE", f"-I{SHIM}",
          "-Wall", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-function", "-Wno-unused-variable", "-Wno-clobbered"]
 CPU = Path("/proc/cpuinfo")
-FLAGS += ["-mf16c"] if CPU.exists() and " f16c " in CPU.read_text() else []      # 16 bits by the processor: a third of the time
+# 16 bits by the processor: a third of the time
+FLAGS += ["-mf16c"] if CPU.exists() and " f16c " in CPU.read_text() else []
 GUARD = 512                            # bytes before and behind an array
-SMALLEST, LARGEST = 99 * 1024, 227 * 1024                # bytes of shared memory of a block: what all GPUs from 8.0 on have; an H200
+SMALLEST, LARGEST = 99 * 1024, 227 * 1024   # bytes of shared memory of a block: what all GPUs from 8.0 on have; an H200
 
 
 def compiler():
     """A g++ that knows 16-bit numbers and fibers, or None."""
     found, probe = shutil.which("g++"), b"#include <ucontext.h>\n_Float16 x; ucontext_t y;"
-    works = found and subprocess.run([found, "-fsyntax-only", "-x", "c++", "-"], input=probe, capture_output=True).returncode == 0
+    works = found and subprocess.run([found, "-fsyntax-only", "-x", "c++", "-"], input=probe,
+                                     capture_output=True).returncode == 0
     return found if works else None
 
 
@@ -39,7 +43,8 @@ COMPILER = compiler()
 
 
 def devices(**options):
-    """What kernels are tried on: the emulator where there is a compiler, and a GPU where there is one; as pytest's parameters."""
+    """What kernels are tried on: the emulator where there is a compiler, and a GPU where there is one;
+    as pytest's parameters."""
     missing = pytest.mark.skipif(COMPILER is None, reason="no g++ that could compile the kernels")
     found = [pytest.param(Emulator(**options), id="emulator", marks=missing)]
     gpu = usable_cupy()
@@ -59,7 +64,8 @@ def poisoned(xp, shape, dtype):
 
 
 def in_every_order(xp, run, results):
-    """run() with the threads in four orders, copies late and at once: always the same bits. Returns the results, on the host."""
+    """run() with the threads in four orders, copies late and at once: always the same bits. Returns the results,
+    on the host."""
     found = []
     for order in range(4):
         for array in results:
@@ -86,13 +92,13 @@ class Emulator(types.ModuleType):
         super().__init__("emulator")
         self.exact, self.order, self.guarded = exact, 0, []
         self.current = [Stream(self)]                        # the default stream, and what `with` has put above it
+        device = types.SimpleNamespace(id=0, compute_capability="80", synchronize=lambda: None)
+        runtime = types.SimpleNamespace(cudaDevAttrMaxSharedMemoryPerBlockOptin=97,
+                                        deviceGetAttribute=lambda attribute, device: shared)
         self.cuda = types.SimpleNamespace(Stream=lambda non_blocking, priority=0: Stream(self),
                                           get_current_stream=lambda: self.current[-1],
                                           Event=lambda disable_timing: Event(),
-                                          runtime=types.SimpleNamespace(cudaDevAttrMaxSharedMemoryPerBlockOptin=97,
-                                                                        deviceGetAttribute=lambda attribute, device: shared),
-                                          Device=lambda: types.SimpleNamespace(id=0, compute_capability="80",
-                                                                               synchronize=lambda: None))
+                                          runtime=runtime, Device=lambda: device)
 
     def __getattr__(self, name):
         return getattr(np, name)
@@ -127,9 +133,10 @@ class Module:
     """A compiled source and the kernels in it."""
 
     def __init__(self, emulator, code, names):
-        calls = "\n".join(f'extern "C" const char* kernel{i}(void** values, const int* sizes, int count, const unsigned* grid, '
-                          f"unsigned threads, size_t bytes, unsigned order, bool exact) "
-                          f"{{ return emulator::run({name}, values, sizes, count, grid, threads, bytes, order, exact); }}"
+        calls = "\n".join(f'extern "C" const char* kernel{i}(void** values, const int* sizes, int count, '
+                          "const unsigned* grid, unsigned threads, size_t bytes, unsigned order, bool exact) "
+                          f"{{ return emulator::run({name}, values, sizes, count, grid, threads, bytes, order, "
+                          "exact); }"
                           for i, name in enumerate(names))
         self.emulator, self.names = emulator, names
         self.library = ctypes.CDLL(str(compiled(f"{code}\n{calls}\n")))
@@ -141,7 +148,8 @@ class Module:
 def compiled(text):
     """The shared library of this C++ text; compiled once for all tests."""
     header = compiled_header()
-    return made(header.parent / f"{digest(text)}.so", ["-shared", "-include", header.with_suffix(""), "-x", "c++", "-"], text.encode())
+    return made(header.parent / f"{digest(text)}.so", ["-shared", "-include", header.with_suffix(""), "-x", "c++", "-"],
+                text.encode())
 
 
 @cache

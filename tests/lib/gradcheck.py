@@ -5,9 +5,9 @@
     out, cache = forward(*arrays)      J v       measured by one of the two functions below, for one array at a time
     grads = backward(dout, cache)      J^T dout  under test; one gradient for every array, in their order
 
-dout is random: with ones, as if the loss were the sum of the outputs, the gradients of softmax and of batch normalisation are
-zero, and zeros would pass. The error is given in units of the norm of that array's own gradient, so that no small tensor hides
-behind a large one and no direction fails because it is nearly orthogonal to the gradient.
+dout is random: with ones, as if the loss were the sum of the outputs, the gradients of softmax and of batch
+normalisation are zero, and zeros would pass. The error is given in units of the norm of that array's own gradient, so
+that no small tensor hides behind a large one and no direction fails because it is nearly orthogonal to the gradient.
 """
 import math
 
@@ -19,15 +19,18 @@ REDRAWS = 50
 
 
 def central(forward, arrays, k, v, masks, eps=1e-5):
-    """J v for array k: the difference of the outputs at +-eps v, over 2 eps; None if a kink lies between the two points."""
-    (plus, cache_plus), (minus, cache_minus) = (forward(*replaced(arrays, k, arrays[k] + step * v)) for step in (eps, -eps))
+    """J v for array k: the difference of the outputs at +-eps v, over 2 eps;
+    None if a kink lies between the two points."""
+    (plus, cache_plus), (minus, cache_minus) = (forward(*replaced(arrays, k, arrays[k] + step * v))
+                                                for step in (eps, -eps))
     if masks and any(bool((a != b).any()) for a, b in zip(masks(cache_plus), masks(cache_minus), strict=True)):
         return None
     return [(a - b) / (2 * eps) for a, b in zip(as_list(plus), as_list(minus), strict=True)]
 
 
 def complex_step(forward, arrays, k, v, masks=None, h=1e-100):
-    """J v for array k: imag f(x + i h v) / h, exact but for rounding, as nothing is subtracted. ReLU decides by the real part."""
+    """J v for array k: imag f(x + i h v) / h, exact but for rounding, as nothing is subtracted.
+    ReLU decides by the real part."""
     out, _ = forward(*replaced(arrays, k, arrays[k] + 1j * h * v))
     return [a.imag / h for a in as_list(out)]
 

@@ -8,7 +8,8 @@ EPS = 2e-5                                          # of batch normalisation
 
 
 def conv(x, w, stride):
-    """out[n,i,j,k] = sum_{r,q,c} x[n, i*stride + r - R//2, j*stride + q - R//2, c] * w[r,q,c,k], x = 0 outside the image"""
+    """out[n,i,j,k] = sum_{r,q,c} x[n, i*stride + r - R//2, j*stride + q - R//2, c] * w[r,q,c,k],
+    x = 0 outside the image"""
     (N, H, W, C), (R, _, _, K) = x.shape, w.shape
     out = np.zeros((N, math.ceil(H / stride), math.ceil(W / stride), K))
     for n, i, j, k in np.ndindex(out.shape):
@@ -21,7 +22,7 @@ def conv(x, w, stride):
 
 def conv_transposed(dout, w, stride, shape):
     """dx, by handing every product of the sum above back to the pixel that it came from"""
-    (N, H, W, C), R, dx = shape, len(w), np.zeros(shape)
+    (_, H, W, C), R, dx = shape, len(w), np.zeros(shape)
     for n, i, j, k in np.ndindex(dout.shape):
         for r, q, c in product(range(R), range(R), range(C)):
             row, column = i * stride + r - R // 2, j * stride + q - R // 2
@@ -57,11 +58,13 @@ def relu(x):
 
 def meanpool(x):
     N, H, W, C = x.shape
-    return np.array([[sum(x[n, i, j, c] for i in range(H) for j in range(W)) / (H * W) for c in range(C)] for n in range(N)])
+    return np.array([[sum(x[n, i, j, c] for i in range(H) for j in range(W)) / (H * W) for c in range(C)]
+                     for n in range(N)])
 
 
 def linear(x, w, b):
-    return np.array([[sum(x[n, c] * w[c, k] for c in range(len(w))) + b[k] for k in range(len(b))] for n in range(len(x))])
+    return np.array([[sum(x[n, c] * w[c, k] for c in range(len(w))) + b[k] for k in range(len(b))]
+                     for n in range(len(x))])
 
 
 # ---- the objective: s from z by its definition, the terms from s ---------------------------------------------------

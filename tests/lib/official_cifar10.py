@@ -58,7 +58,8 @@ def opcodes(value):
         case str():
             return opcodes(value.encode())
         case bytes():
-            return (b"U" + struct.pack("<B", len(value)) if len(value) < 256 else b"T" + struct.pack("<i", len(value))) + value
+            return (b"U" + struct.pack("<B", len(value)) if len(value) < 256 else b"T"
+                    + struct.pack("<i", len(value))) + value
         case None | True | False:
             return {None: b"N", True: b"\x88", False: b"\x89"}[value]
         case int():
@@ -67,7 +68,8 @@ def opcodes(value):
             kind = call("numpy", "dtype", *map(opcodes, (value.dtype.str[1:], 0, 1)))
             kind += opcodes((3, "|", None, None, None, -1, -1, 0)) + b"b"
             array = call("numpy.core.multiarray", "_reconstruct", b"cnumpy\nndarray\n", opcodes((0,)), opcodes("b"))
-            return array + b"(" + opcodes(1) + opcodes(value.shape) + kind + opcodes(False) + opcodes(value.tobytes()) + b"tb"
+            state = opcodes(1) + opcodes(value.shape) + kind + opcodes(False) + opcodes(value.tobytes())
+            return array + b"(" + state + b"tb"
 
 
 def call(module, name, *arguments):

@@ -5,8 +5,8 @@ import numpy as np
 
 from core.report.page import Page
 
-NASTY = ("cat</script><img src=x onerror=alert(1)>", "=HYPERLINK(\"http://evil\")", "<!--<script>", "a\"b'c&amp;", "{{ 7*7 }}",
-         "\u202edog")
+NASTY = ("cat</script><img src=x onerror=alert(1)>", "=HYPERLINK(\"http://evil\")", "<!--<script>", "a\"b'c&amp;",
+         "{{ 7*7 }}", "\u202edog")
 
 
 def page_of(N=200, classes=NASTY, seed=0, size=8, wrong=0.3, paths=True, truth=True, **fields):

@@ -11,7 +11,8 @@ def drawn(arch, seed=0, dtype=np.float64):
     """theta of which nothing is 0 or 1 on purpose, since zeros and ones hide errors; and running statistics."""
     rng = np.random.default_rng(seed)
     theta, running = net.init(arch, rng, dtype)
-    theta = {name: a if a.ndim == 4 else (a + rng.standard_normal(a.shape) / 2).astype(dtype) for name, a in theta.items()}
+    theta = {name: a if a.ndim == 4 else (a + rng.standard_normal(a.shape) / 2).astype(dtype)
+             for name, a in theta.items()}
     return theta, {name: (a + rng.random(a.shape)).astype(dtype) for name, a in running.items()}
 
 

@@ -1,11 +1,14 @@
-"""A stand-in for CuPy on machines without a GPU: NumPy arrays in a wrapper that refuses every silent mixture with NumPy.
+"""A stand-in for CuPy on machines without a GPU: NumPy arrays in a wrapper that refuses every silent mixture with
+NumPy.
 
-`strict` looks like the module cupy: what it computes, NumPy computes, but its arrays are of another type. A line of the program
-that would fail on CuPy because it forgot the borders of core/backend.py (a NumPy function for a device array, an operator or an
-index between the two) ends here in a TypeError too. Reductions give arrays without axes rather than scalars, as CuPy's do.
+`strict` looks like the module cupy: what it computes, NumPy computes, but its arrays are of another type. A line of the
+program that would fail on CuPy because it forgot the borders of core/backend.py (a NumPy function for a device array,
+an operator or an index between the two) ends here in a TypeError too. Reductions give arrays without axes rather than
+scalars, as CuPy's do.
 
-It also counts what costs time on a GPU: `traffic["to host"]`, values that the host waits for (float, int, bool, tolist, item,
-asnumpy, an index by a mask); `traffic["to device"]`, arrays and lists sent; `traffic["launches"]`, results computed or copied.
+It also counts what costs time on a GPU: `traffic["to host"]`, values that the host waits for (float, int, bool, tolist,
+item, asnumpy, an index by a mask); `traffic["to device"]`, arrays and lists sent; `traffic["launches"]`, results
+computed or copied.
 """
 import types
 from collections import Counter
@@ -47,7 +50,8 @@ class Array:
 
     def __getitem__(self, index):
         found = self._a[unwrapped(index)]
-        traffic["to host"] += any(isinstance(i, Array) and i.dtype == bool for i in (index if isinstance(index, tuple) else [index]))
+        traffic["to host"] += any(isinstance(i, Array) and i.dtype == bool
+                                  for i in (index if isinstance(index, tuple) else [index]))
         note_launch([self._a], found)
         return wrapped(found)
 
@@ -109,7 +113,8 @@ def unwrapped(x):
 
 
 def wrapped(x):
-    """What NumPy answered, as the stand-in gives it back: arrays and NumPy's scalars as Array, functions with the same care."""
+    """What NumPy answered, as the stand-in gives it back: arrays and NumPy's scalars as Array,
+    functions with the same care."""
     if isinstance(x, (np.ndarray, np.generic)):
         return Array(np.asarray(x))
     if isinstance(x, (list, tuple)):
@@ -180,4 +185,5 @@ def array(x, *args, **kwargs):
 
 
 strict.asnumpy, strict.array = asnumpy, array
-strict.asarray = lambda x, dtype=None: x if isinstance(x, Array) and dtype in (None, x.dtype) else strict.array(x, dtype)
+strict.asarray = lambda x, dtype=None: x if isinstance(x,
+                                                       Array) and dtype in (None, x.dtype) else strict.array(x, dtype)

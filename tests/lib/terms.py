@@ -10,7 +10,8 @@ TERMS = ["L_c", "L_p", "L_e", "L"]
 
 
 def batch(N, C, labels="soft", spread=2.0, seed=0):
-    """z, y, p: logits, labels (soft; one-hot; sparse: some entries zero, in the prior too), and a prior that is not uniform."""
+    """z, y, p: logits, labels (soft; one-hot; sparse: some entries zero, in the prior too),
+    and a prior that is not uniform."""
     rng = np.random.default_rng(seed)
     y, p = rng.dirichlet(np.ones(C), N), rng.dirichlet(np.ones(C))
     if labels == "one-hot":

@@ -1,7 +1,9 @@
-"""TF32 on a machine without it: the factors of every matrix product are rounded to 10 bits after the leading one, then multiplied.
+"""TF32 on a machine without it: the factors of every matrix product are rounded to 10 bits after the leading one,
+then multiplied.
 
-The tensor cores of a GPU multiply such factors exactly and add in float32. Not emulated: the order of that sum, and that a library
-may cut the bits off instead of rounding them to the nearest, which at most doubles the error of a factor.
+The tensor cores of a GPU multiply such factors exactly and add in float32. Not emulated: the order of that sum, and
+that a library may cut the bits off instead of rounding them to the nearest,
+which at most doubles the error of a factor.
 """
 import numpy as np
 

@@ -12,15 +12,16 @@ from core.run import Config, experiment, run, state
 from core.run import folder as run_folder
 from nets import families
 
-RECIPE = Recipe(lr=0.05, alpha=1.2, beta=0.8, epochs=3, begin=2, K=2, lr2=0.05, epochs2=2, drops2=(1,), batch=16, prior="given",
-                update="hard-9")
+RECIPE = Recipe(lr=0.05, alpha=1.2, beta=0.8, epochs=3, begin=2, K=2, lr2=0.05, epochs2=2, drops2=(1,), batch=16,
+                prior="given", update="hard-9")
 EPOCHS = 3 + 2 + 5                       # step 1, step 2, the comparison
-VARYING = ("seconds", "out", "log.jsonl", "config.json", "model.safetensors")        # or the checksum of a file that varies
+VARYING = ("seconds", "out", "log.jsonl", "config.json", "model.safetensors")    # or the checksum of a file that varies
 
 
 @pytest.fixture(scope="module")
 def tiny_runs():
-    """A net of one block, the data drawn once, no pictures, no waiting for the disk, and a checkpoint after every epoch."""
+    """A net of one block, the data drawn once, no pictures, no waiting for the disk,
+    and a checkpoint after every epoch."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(families.NETS, "tiny", {"widths": (4,), "blocks": (1,)})
         reading = experiment.read_data(tiny("-"))

@@ -1,4 +1,5 @@
-"""The network as a usual PyTorch module: what loads the file model.safetensors of a run, and needs nothing of this project.
+"""The network as a usual PyTorch module: what loads the file model.safetensors of a run,
+and needs nothing of this project.
 
     tensors = safetensors.torch.load_file("model.safetensors")
     net = Net(tensors)
@@ -41,7 +42,7 @@ class Net(nn.Module):
             c = width
         self.bn, self.linear = batchnorm(c), nn.Linear(c, len(tensors["linear.bias"]))
         self.register_buffer("mean", tensors["mean"].clone())
-        self.load_state_dict(tensors)             # strict: every tensor of the file has its place, and every place its tensor
+        self.load_state_dict(tensors)       # strict: every tensor of the file has its place, and every place its tensor
 
     def forward(self, pixels):
         x = self.conv1(pixels.to(self.mean.dtype) / 255 - self.mean)

@@ -6,9 +6,10 @@
     python -m tests.mutation --short                    the first of each file of the mathematics
     python -m tests.mutation --markdown FILE            and write the result there
 
-The score is killed / (all - equivalent), killed by the tests as tests/mutation/trials.py runs them; tests/mutation/planted.py says why the
-equivalent ones are no errors. mutmut and cosmic-ray, both well kept, change operators and constants by rule all over a program:
-they do not know a biased variance or stale momentum, and have no place for the reason why a mutant is equivalent.
+The score is killed / (all - equivalent), killed by the tests as tests/mutation/trials.py runs them;
+tests/mutation/planted.py says why the equivalent ones are no errors. mutmut and cosmic-ray, both well kept, change
+operators and constants by rule all over a program: they do not know a biased variance or stale momentum, and have no
+place for the reason why a mutant is equivalent.
 """
 import argparse
 import platform
@@ -57,7 +58,8 @@ def described(mutant):
 
 
 def markdown(found, summary):
-    """The page: the table, the survivors, the equivalent ones and the planted errors with the tests that noticed them."""
+    """The page: the table, the survivors, the equivalent ones and the planted errors with the tests that noticed
+    them."""
     def listed(pairs):
         return [f"- {a}: {b}" for a, b in pairs] or ["None."]
 
@@ -114,7 +116,8 @@ def outcome(mutants, jobs):
 def circumstances(seconds, jobs):
     """Date, versions, duration."""
     versions = ", ".join(f"{library} {version(library)}" for library in ("numpy", "pytest", "hypothesis"))
-    return f"{date.today()}, Python {platform.python_version()}, {versions}; {seconds / 60:.0f} minutes with {jobs} process(es)"
+    return (f"{date.today()}, Python {platform.python_version()}, {versions}; "
+            f"{seconds / 60:.0f} minutes with {jobs} process(es)")
 
 
 def main():

@@ -1,13 +1,15 @@
-"""Mutants: the mathematics with one error each, planted by hand (tests/mutation/planted.py) or by rule from the syntax tree.
+"""Mutants: the mathematics with one error each, planted by hand (tests/mutation/planted.py) or by rule from the syntax
+tree.
 
 A rule makes every change of its kind that the file admits, so that the score does not depend on our imagination:
 
-    + and -, * and /, % and //, & and |, << and >> change places; ^ becomes |; a minus or a `not` is dropped; `and` and `or`
-    change places; <, <=, >, >= move their boundary; == and != change places; a number n becomes n + 1; in axis=1 the 1
-    becomes 0; True and False change places; a statement that leaves no name undefined is removed.
+    + and -, * and /, % and //, & and |, << and >> change places; ^ becomes |; a minus or a `not` is dropped; `and` and
+    `or` change places; <, <=, >, >= move their boundary; == and != change places; a number n becomes n + 1; in axis=1
+    the 1 becomes 0; True and False change places; a statement that leaves no name undefined is removed.
 """
 import ast
 import re
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -52,9 +54,10 @@ class Mutant(NamedTuple):
         return f"without {before}" if after in ("", "pass") else after
 
 
-def source_of(file, sources={}):
+@cache
+def source_of(file):
     """The text of a file of the project, read once."""
-    return sources.setdefault(file, (ROOT / file).read_text(encoding="utf-8"))
+    return (ROOT / file).read_text(encoding="utf-8")
 
 
 def tidy(lines):
@@ -63,10 +66,12 @@ def tidy(lines):
 
 
 def planted(file):
-    """Those made by hand. ValueError where a fragment does not occur exactly once: then the list has to follow the file."""
+    """Those made by hand. ValueError where a fragment does not occur exactly once:
+    then the list has to follow the file."""
     for what, old, new in PLANTED[file]:
         if source_of(file).count(old) != 1:
-            raise ValueError(f"tests/mutation/planted.py: {file} has this {source_of(file).count(old)} times and not once: {old!r}")
+            raise ValueError(f"tests/mutation/planted.py: {file} has this {source_of(file).count(old)} "
+                             f"times and not once: {old!r}")
         start = source_of(file).index(old)
         yield Mutant(file, start, start + len(old), new, what)
 
@@ -92,7 +97,8 @@ def by_rule(file):
 
 
 def walk(node):
-    """Every node that may be changed: no docstrings, and nothing inside f-strings, whose positions Python 3.10 does not know."""
+    """Every node that may be changed: no docstrings, and nothing inside f-strings,
+    whose positions Python 3.10 does not know."""
     if isinstance(node, ast.JoinedStr) or isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return
     yield node
@@ -112,7 +118,8 @@ def changes(node, span, between):
         case ast.BoolOp(op, values):
             yield from (between(a, b, type(op)) for a, b in zip(values, values[1:]))
         case ast.Compare(left, ops, right):
-            yield from (between(a, b, type(op)) for a, op, b in zip([left, *right], ops, right) if type(op) in OPERATORS)
+            yield from (between(a, b, type(op)) for a, op, b in zip([left, *right], ops, right)
+                        if type(op) in OPERATORS)
         case ast.UnaryOp(ast.USub() | ast.Not() as op, operand):
             yield span(node)[0], span(node)[0] + len("-" if isinstance(op, ast.USub) else "not "), ""
             if isinstance(operand, ast.Constant):

@@ -1,7 +1,8 @@
-"""Trying mutants: each in a copy of the project, in a process forked from one that has imported NumPy and pytest already.
+"""Trying mutants: each in a copy of the project, in a process forked from one that has imported NumPy and pytest
+already.
 
-A mutant is tried by the tests of its file, on NumPy alone, up to the first failure. It is noticed if a test fails, if the
-file can't be imported, or if it takes CPU_SECONDS, or so much memory that it can't be meant.
+A mutant is tried by the tests of its file, on NumPy alone, up to the first failure. It is noticed if a test fails, if
+the file can't be imported, or if it takes CPU_SECONDS, or so much memory that it can't be meant.
 """
 import os
 import re
@@ -14,8 +15,9 @@ import time
 import traceback
 from pathlib import Path
 
-os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}         # before NumPy: who forks should have one thread
-os.environ["PYTHONDONTWRITEBYTECODE"] = "1"     # two mutants may have the same length and second, and Python would confuse them
+os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}     # before NumPy: who forks should have one thread
+# two mutants may have the same length and second, and Python would confuse them
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 sys.dont_write_bytecode = True
 
 import hypothesis.extra.numpy  # noqa: E402, F401   once for all, like pytest and NumPy
@@ -27,11 +29,12 @@ from tests.mutation.planted import TESTS  # noqa: E402
 CPU_SECONDS = 60                    # all tests of a file take less than twenty
 SECONDS = 600                       # of a process that waits for another one
 MEMORY = 8 << 30
-ONLY = "not strict and not cupy and not full_net_equals and not cleanlab and not scikit_learn"      # slow or not everywhere
+ONLY = "not strict and not cupy and not full_net_equals and not cleanlab and not scikit_learn"  # slow or not everywhere
 
 
 def tried(mutants, jobs, report):
-    """{mutant: what noticed it, "" if nothing did}, with so many processes at a time; report(mutant, noticed) after each."""
+    """{mutant: what noticed it, "" if nothing did}, with so many processes at a time;
+    report(mutant, noticed) after each."""
     found, waiting, copies = {}, list(mutants)[::-1], []
     with tempfile.TemporaryDirectory() as folder:
         try:

@@ -61,7 +61,8 @@ def raising(error):
 @pytest.mark.parametrize("module, device, words", [
     (None, 0, ["not installed", "pip install", "cupy-cuda12x"]),
     (cupy_with(CudaError("cudaErrorInsufficientDriver: driver too old")), 0, ["driver", "nvidia-smi"]),
-    (cupy_with(CudaError("cudaErrorNoDevice: no CUDA-capable device is detected")), 0, ["no device", "CUDA_VISIBLE_DEVICES"]),
+    (cupy_with(CudaError("cudaErrorNoDevice: no CUDA-capable device is detected")), 0,
+     ["no device", "CUDA_VISIBLE_DEVICES"]),
     (cupy_with(CudaError("cudaErrorUnknown")), 0, ["could not be started", "cudaErrorUnknown"]),
     (cupy_with(2), 2, ["2 CUDA device(s)", "0 to 1"]),
     (cupy_with(2), -1, ["2 CUDA device(s)"]),

@@ -7,7 +7,7 @@ import pytest
 from core.backend import to_host
 from core.batches import Images, augmented, batches, draws, mean_image, unaugmented
 
-SIZES = [(1, 1), (10, 1), (10, 3), (10, 5), (10, 10), (45, 8), (257, 128), (1, 4), (3, 8), (5, 7), (10, 23)]     # n, size
+SIZES = [(1, 1), (10, 1), (10, 3), (10, 5), (10, 10), (45, 8), (257, 128), (1, 4), (3, 8), (5, 7), (10, 23)]   # n, size
 
 
 # ---- the order -----------------------------------------------------------------------------------------------------
@@ -24,7 +24,7 @@ def test_batches_joined_are_whole_passes_each_a_permutation_without_a_gap(n, siz
     assert all(sorted(p) == list(range(n)) for p in found[:12])
     assert n < 10 or len({tuple(p) for p in found[:12]}) == 12          # each in an order of its own
     assert len(set(found[-1].tolist())) == len(found[-1])               # what the last batch took of the next pass
-    for e, p in enumerate(found[:12]):                                  # a pass does not depend on the size of the batches
+    for e, p in enumerate(found[:12]):                               # a pass does not depend on the size of the batches
         assert np.array_equal(p, np.concatenate([i for i, _ in batches(n, n, 1, e)]))
 
 
@@ -63,10 +63,12 @@ def by_hand(i, seed, epoch, pad):
         return h
 
     bits = mixed(mixed(mixed(seed % 2 ** 32) ^ epoch) ^ i)
-    return [bits % 4096 * (2 * pad + 1) // 4096 - pad, bits // 4096 % 4096 * (2 * pad + 1) // 4096 - pad, bits // 2 ** 31]
+    return [bits % 4096 * (2 * pad + 1) // 4096 - pad, bits // 4096 % 4096 * (2 * pad + 1) // 4096 - pad,
+            bits // 2 ** 31]
 
 
-@pytest.mark.parametrize("seed, epoch, pad", [(0, 0, 4), (1, 7, 4), (2 ** 32 - 1, 199, 1), (2 ** 40 + 5, 3, 0), (77, 65535, 12)])
+@pytest.mark.parametrize("seed, epoch, pad", [(0, 0, 4), (1, 7, 4), (2 ** 32 - 1, 199, 1), (2 ** 40 + 5, 3, 0),
+                                              (77, 65535, 12)])
 def test_draws_are_the_hash_in_python_integers(xp, seed, epoch, pad):
     i = np.r_[0:200, 44999, 10 ** 6, 2 ** 31 - 1]
     found = np.stack([to_host(part).astype(int) for part in draws(xp.asarray(i), seed, epoch, pad)], axis=1)
@@ -99,7 +101,8 @@ def chi_square(counts):
 
 @pytest.mark.parametrize("vary", ["sample", "epoch", "seed"])
 def test_shifts_and_flips_are_uniform_and_independent(vary):
-    """All 9 x 9 x 2 outcomes equally often, along the samples, the epochs and the seeds; and all pairs of two shifts in a row."""
+    """All 9 x 9 x 2 outcomes equally often, along the samples, the epochs and the seeds;
+    and all pairs of two shifts in a row."""
     if vary == "sample":
         found = np.stack(draws(np.arange(50000), 1, 2, 4))
     elif vary == "epoch":
@@ -130,7 +133,8 @@ def slowly(images, k, seed, epoch):
     for y, x, c in np.ndindex(H, W, C):
         from_y, from_x = y + down, (W - 1 - x if mirrored and images.flip else x) + right
         if 0 <= from_y < H and 0 <= from_x < W:
-            out[y, x, c] = np.float32(images.pixels[k, from_y, from_x, c]) / np.float32(255) - images.mean[from_y, from_x, c]
+            out[y, x, c] = np.float32(images.pixels[k, from_y, from_x,
+                                                    c]) / np.float32(255) - images.mean[from_y, from_x, c]
     return out
 
 
@@ -145,7 +149,8 @@ def test_augmentation_is_its_slow_definition(xp, pad, flip, H, W):
 
 
 def test_padding_has_the_colour_of_the_mean_image():
-    images = made()._replace(pixels=np.full((300, 4, 4, 3), 200, np.uint8), mean=np.full((4, 4, 3), 0.25, np.float32), pad=4)
+    images = made()._replace(pixels=np.full((300, 4, 4, 3), 200, np.uint8), mean=np.full((4, 4, 3), 0.25, np.float32),
+                             pad=4)
     x = augmented(images, np.arange(300), 0, 0)
     assert set(np.unique(x)) == {0, np.float32(200) / np.float32(255) - np.float32(0.25)}
     assert 0.1 < (x == 0).mean() < 0.9
@@ -169,7 +174,7 @@ def test_mean_image_is_the_mean_of_every_place_and_channel():
     pixels[:, 1, 0, 2] = [255, 0, 255, 51]
     mean = mean_image(pixels)
     assert mean.dtype == np.float32 and np.allclose(mean, np.array([[[0, 0, 0]], [[0, 0, 0.55]]]), rtol=0, atol=1e-7)
-    assert mean_image(np.full((70000, 1, 1, 3), 255, np.uint8)).tolist() == [[[1, 1, 1]]]      # no drift over many images
+    assert mean_image(np.full((70000, 1, 1, 3), 255, np.uint8)).tolist() == [[[1, 1, 1]]]    # no drift over many images
 
 
 def test_images_are_not_changed():

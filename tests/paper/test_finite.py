@@ -19,7 +19,7 @@ def test_the_infinite_gradient_that_is_computed_first_is_named_with_its_batch(mo
 
     def spoil(arrays):
         calls.append(1)
-        if len(calls) in (2, STEPS + 2):                     # the second batch, and the same when the epoch is computed again
+        if len(calls) in (2, STEPS + 2):               # the second batch, and the same when the epoch is computed again
             for name in names:
                 arrays[name].flat[0] = np.inf
         return gather(arrays)

@@ -1,4 +1,5 @@
-"""The checker on trial: it accepts the right gradients and rejects every wrong one planted here, by each of its methods."""
+"""The checker on trial: it accepts the right gradients and rejects every wrong one planted here,
+by each of its methods."""
 import numpy as np
 import pytest
 
@@ -40,7 +41,8 @@ def two_outputs(x, y):
 
 
 LINEAR, NORM, SOFTMAX, TWO = [(5, 4), (4, 4), (4,)], [(6, 3), (3,), (3,)], [(4, 3)], [(3, 2), (3, 2)]
-RIGHT = {"linear": (linear_forward, linear_backward, LINEAR), "batchnorm": (batchnorm_forward, batchnorm_backward, NORM),
+RIGHT = {"linear": (linear_forward, linear_backward, LINEAR),
+         "batchnorm": (batchnorm_forward, batchnorm_backward, NORM),
          "softmax": (softmax_forward, softmax_backward, SOFTMAX),
          "two outputs": (two_outputs, lambda dout, xy: (dout[0] * xy[1] + dout[1], dout[0] * xy[0] + dout[1]), TWO)}
 
@@ -70,7 +72,8 @@ def one_element_off(dout, x, w, dx, dw, db):
 
 
 WRONG = {
-    "dx 0.1 % too long": scaled(0, 1.001), "dw 0.1 % too short": scaled(1, 0.999), "db 0.1 % too long": scaled(2, 1.001),
+    "dx 0.1 % too long": scaled(0, 1.001), "dw 0.1 % too short": scaled(1, 0.999),
+    "db 0.1 % too long": scaled(2, 1.001),
     "wrong sign": scaled(1, -1), "zeros": scaled(2, 0), "twice": scaled(0, 2), "mean for sum": scaled(2, 1 / 5),
     "nan": scaled(0, np.nan),
     "w not transposed": linear_with(lambda dout, x, w, dx, dw, db: (dout @ w, dw, db)),
@@ -79,7 +82,8 @@ WRONG = {
     "one element 1 % off": linear_with(one_element_off),
     "another sample's dout": linear_with(lambda dout, x, w, dx, dw, db: (dout[::-1] @ w.T, dw, db)),
     "batchnorm, mean constant": batchnorm_without(0, 1), "batchnorm, variance constant": batchnorm_without(1, 0),
-    "batchnorm, input gradient zero": (batchnorm_forward, lambda dout, cache: [  # right for dout = 1, so a sum would let it pass
+    # right for dout = 1, so a sum would let it pass
+    "batchnorm, input gradient zero": (batchnorm_forward, lambda dout, cache: [
         grad * (k > 0) for k, grad in enumerate(batchnorm_backward(dout, cache))], NORM),
     "softmax, zeros": (softmax_forward, lambda dout, s: 0 * s, SOFTMAX),        # also right for dout = 1
     "softmax, diagonal only": (softmax_forward, lambda dout, s: s * (1 - s) * dout, SOFTMAX),
@@ -112,7 +116,8 @@ def test_a_direction_that_crosses_a_kink_is_drawn_again(xp):
     """At x = 2e-6 a step of 1e-5 v crosses the kink for nine directions in ten; without the masks the check fails."""
     x = xp.asarray(np.array([2e-6, -1.0, 1.0]))
     masks = [None, lambda out: [out > 0]]
-    without, with_masks = (worst_error(relu_forward, relu_backward, [x], np.random.default_rng(0), masks=m) for m in masks)
+    without, with_masks = (worst_error(relu_forward, relu_backward, [x], np.random.default_rng(0), masks=m)
+                           for m in masks)
     assert without > 0.01 and with_masks < 1e-7
 
 

@@ -17,7 +17,8 @@ def simplex(rng, *shape):
 
 
 def naive_one_hot(labels, classes):
-    return np.array([[1.0 if j == label else 0.0 for j in range(classes)] for label in labels]).reshape(len(labels), classes)
+    return np.array([[1.0 if j == label else 0.0 for j in range(classes)]
+                     for label in labels]).reshape(len(labels), classes)
 
 
 def naive_hard(s):
@@ -117,8 +118,8 @@ def test_prior_is_uniform_or_the_mean_label_or_the_normalised_weights(xp, dtype)
         measured("p", "definition", xp, np.abs(to_host(p) - expected).max(), 1e-6 if dtype == np.float32 else 1e-15)
 
 
-@pytest.mark.parametrize("kind", [[1, 2, 3], [[1, 2, 3, 4]], [0] * 4, [1, 1, 1, -1], [1, 1, 1, np.nan], [1, 1, 1, np.inf],
-                                  [1e308] * 4, 1])
+@pytest.mark.parametrize("kind", [[1, 2, 3], [[1, 2, 3, 4]], [0] * 4, [1, 1, 1, -1], [1, 1, 1, np.nan],
+                                  [1, 1, 1, np.inf], [1e308] * 4, 1])
 def test_prior_that_is_no_distribution_is_refused(kind):
     with np.errstate(over="ignore"), pytest.raises(ValueError, match="the prior must be 4 numbers"):
         prior(kind, np.ones((3, 4)))
@@ -169,7 +170,8 @@ def test_sample_shown_early_by_a_wrapped_batch_keeps_that_prediction_for_its_own
     assert np.allclose(closed(labels), [[0.35, 0.65], b], rtol=0, atol=1e-15)
 
 
-@pytest.mark.parametrize("rows, s, n", [([0, 1, 0], "abc", 1), ([0, 1, 0], "abc", 2), ([1, 0, 0], "bac", 2), ([0, 1], "cb", 2)])
+@pytest.mark.parametrize("rows, s, n", [([0, 1, 0], "abc", 1), ([0, 1, 0], "abc", 2), ([1, 0, 0], "bac", 2),
+                                        ([0, 1], "cb", 2)])
 def test_sample_twice_in_one_wrapped_batch_keeps_the_later_prediction(xp, rows, s, n):
     predictions = {"a": [0.9, 0.1], "b": [0.6, 0.4], "c": [0.3, 0.7]}
     labels = SoftLabels(xp.full((2, 2), 0.5), K=3)
@@ -207,4 +209,5 @@ def test_rows_of_Y_sum_to_one_in_float32_after_many_epochs(xp):
         labels.remember(xp.arange(200), xp.asarray(simplex(rng, 200, 10).astype(np.float32)))
         labels.end_epoch(label_update("soft"))
         assert labels.Y.dtype == np.float32
-        measured("rows of Y", "sum to one, float32", xp, np.abs(to_host(labels.Y).astype(float).sum(axis=1) - 1).max(), 1e-6)
+        measured("rows of Y", "sum to one, float32", xp, np.abs(to_host(labels.Y).astype(float).sum(axis=1) - 1).max(),
+                 1e-6)

@@ -1,4 +1,5 @@
-"""Single layers of core/layers.py: convolutions of any shape, the laws of batch normalisation, running moments, edges."""
+"""Single layers of core/layers.py: convolutions of any shape, the laws of batch normalisation,
+running moments, edges."""
 import math
 
 import numpy as np
@@ -17,7 +18,8 @@ from tests.lib.gradcheck import inner
 sizes = st.integers(1, 7)
 
 
-@given(st.integers(1, 3), sizes, sizes, st.integers(1, 3), st.integers(1, 3), st.sampled_from([1, 3, 5]), st.integers(1, 3))
+@given(st.integers(1, 3), sizes, sizes, st.integers(1, 3), st.integers(1, 3), st.sampled_from([1, 3, 5]),
+       st.integers(1, 3))
 def test_conv_of_any_shape_is_the_definition_and_its_backward_pass_the_adjoint(xp, N, H, W, C, K, R, stride):
     """<dout, conv(x)> = <conv_T(dout), x> = <dw, w>, as conv is linear in x and in w"""
     x, w = normal([(N, H, W, C), (R, R, C, K)])
@@ -70,7 +72,8 @@ def test_batchnorm_gives_every_channel_mean_beta_and_variance_gamma_squared(xp):
     x, gamma, beta = normal([(4, 5, 6, 3), (3,), (3,)])
     out = to_host(layers.batchnorm_forward(*moved([10 * x + 3, gamma, beta], xp))[0])
     var = 100 * x.var(axis=(0, 1, 2))
-    error = max(distance(out.mean(axis=(0, 1, 2)), beta), distance(out.var(axis=(0, 1, 2)), gamma ** 2 * var / (var + naive.EPS)))
+    error = max(distance(out.mean(axis=(0, 1, 2)), beta),
+                distance(out.var(axis=(0, 1, 2)), gamma ** 2 * var / (var + naive.EPS)))
     measured("batchnorm", "moments of the output", xp, error, 1e-13)
 
 
@@ -81,7 +84,8 @@ def test_the_input_gradient_of_batchnorm_is_orthogonal_to_what_it_removes(xp):
     dx, dgamma, _ = map(to_host, layers.batchnorm_backward(xp.asarray(dout), cache))
     x_hat, inv_std = to_host(cache[0]), to_host(cache[2])
     rest = gamma * inv_std ** 3 * naive.EPS * dgamma
-    error = max(abs(dx.sum(axis=(0, 1, 2))).max(), abs((dx * x_hat).sum(axis=(0, 1, 2)) - rest).max()) / np.linalg.norm(dx)
+    error = max(abs(dx.sum(axis=(0, 1, 2))).max(),
+                abs((dx * x_hat).sum(axis=(0, 1, 2)) - rest).max()) / np.linalg.norm(dx)
     measured("batchnorm", "orthogonality of dx", xp, error, 1e-13)
 
 
@@ -91,9 +95,9 @@ def test_batchnorm_knows_neither_shift_nor_scale_nor_order_of_the_pixels(xp, shi
     x, gamma, beta, dout = normal([(40, 3), (3,), (3,), (40, 3)])
     x, order = 1e4 * x, np.random.default_rng(2).permutation(40)
     results = []
-    for x, dout in [(x, dout), ((scale * x + shift)[order], dout[order])]:
-        out, cache = layers.batchnorm_forward(*moved([x, gamma, beta], xp))
-        results.append([to_host(out), to_host(layers.batchnorm_backward(xp.asarray(dout), cache)[0])])
+    for a, da in [(x, dout), ((scale * x + shift)[order], dout[order])]:
+        out, cache = layers.batchnorm_forward(*moved([a, gamma, beta], xp))
+        results.append([to_host(out), to_host(layers.batchnorm_backward(xp.asarray(da), cache)[0])])
     (out, dx), (out_2, dx_2) = results
     error = max(distance(out_2, out[order]), distance(scale * dx_2, dx[order]))
     measured("batchnorm", "shift, scale and order", xp, error, 1e-11)
@@ -124,7 +128,8 @@ def test_batchnorm_of_extreme_values_in_float32_is_finite(xp, x):
     """also of channels that do not vary; |x_hat| <= sqrt(M)"""
     out, cache = layers.batchnorm_forward(*moved([x, np.ones(2, np.float32), np.zeros(2, np.float32)], xp))
     grads = layers.batchnorm_backward(xp.asarray(np.ones_like(x)), cache)
-    assert all(np.isfinite(to_host(a)).all() for a in [out, *grads]) and abs(to_host(out)).max() <= 12 ** 0.5 * (1 + 1e-6)
+    assert all(np.isfinite(to_host(a)).all() for a in [out, *grads])
+    assert abs(to_host(out)).max() <= 12 ** 0.5 * (1 + 1e-6)
 
 
 def test_a_constant_channel_becomes_beta(xp):

@@ -60,7 +60,8 @@ def row(layer):
 def error(layer, shapes, xp, derivative, directions):
     forward, backward, _ = LAYERS[layer]
     masks = (lambda out: [out > 0]) if layer == "relu" else None
-    return worst_error(forward, backward, moved(normal(shapes), xp), np.random.default_rng(1), derivative, directions, masks)
+    return worst_error(forward, backward, moved(normal(shapes), xp), np.random.default_rng(1), derivative, directions,
+                       masks)
 
 
 def both_passes(layer, arrays, xp, dtype=np.float64):
@@ -115,8 +116,9 @@ def test_arguments_are_not_written_to(xp, layer, shapes):
     out, cache = forward(*arrays)
     before = [*normal(shapes), to_host(out).copy(), *normal([out.shape])]
     dout = xp.asarray(normal([out.shape])[0])
-    first, second = (list(map(to_host, as_list(backward(dout, cache)))) for _ in range(2))         # the cache is not, either
-    for after, expected in zip([*map(to_host, arrays), to_host(out), to_host(dout), *second], before + first, strict=True):
+    first, second = (list(map(to_host, as_list(backward(dout, cache)))) for _ in range(2))    # the cache is not, either
+    for after, expected in zip([*map(to_host, arrays), to_host(out), to_host(dout), *second], before + first,
+                               strict=True):
         np.testing.assert_array_equal(after, expected)
 
 
@@ -131,7 +133,8 @@ def test_read_only_and_non_contiguous_arguments_give_the_same(xp, layer, shapes)
 
 
 def scattered(a, xp):
-    """The same numbers in every second column of a larger array, whose columns come first in memory; read-only in NumPy."""
+    """The same numbers in every second column of a larger array, whose columns come first in memory;
+    read-only in NumPy."""
     larger = np.asfortranarray(np.repeat(a, 2, axis=-1))
     larger.flags.writeable = False
     return xp.asarray(larger)[..., ::2]

@@ -37,7 +37,8 @@ def test_noise_leaves_its_argument_alone_and_depends_on_nothing_but_the_generato
     first, again, other = (kind(labels, rate, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert np.array_equal(labels, balanced()) and not np.shares_memory(first, labels)
     assert np.array_equal(first, again)
-    assert np.array_equal(first, other) == (rate == 0 or len(set(zip(labels, first))) == 10)    # a rate of 1 may leave no choice
+    # a rate of 1 may leave no choice
+    assert np.array_equal(first, other) == (rate == 0 or len(set(zip(labels, first))) == 10)
     assert first.shape == labels.shape and first.dtype == labels.dtype and 0 <= first.min() and first.max() <= 9
 
 
@@ -52,7 +53,8 @@ def test_no_labels_are_no_error(kind):
 def test_which_samples_are_hit_does_not_depend_on_their_place(kind):
     labels = np.tile(np.arange(10), 20)
     hits = np.mean([kind(labels, 0.4, np.random.default_rng(seed)) != labels for seed in range(400)], axis=0)
-    first, second = hits.reshape(2, 10, 10).mean(axis=1)    # of every class the first and the second half: 4000 draws each
+    # of every class the first and the second half: 4000 draws each
+    first, second = hits.reshape(2, 10, 10).mean(axis=1)
     assert np.abs(first - second).max() < 5 * np.sqrt(2 * 0.25 / 4000)
 
 
@@ -63,7 +65,8 @@ def test_symmetric_redraws_exactly_round_r_N_labels_over_all_classes():
     for rate in RATES:
         redrawn = round(rate * N)
         wrong = int((symmetric(labels, rate, C, np.random.default_rng(1)) != labels).sum())
-        assert wrong <= redrawn and abs(wrong - 0.9 * redrawn) <= 4 * np.sqrt(redrawn * 0.09)      # the true class is drawn too
+        # the true class is drawn too
+        assert wrong <= redrawn and abs(wrong - 0.9 * redrawn) <= 4 * np.sqrt(redrawn * 0.09)
 
 
 def test_symmetric_never_touches_more_than_round_r_N_and_can_touch_all():
@@ -100,7 +103,8 @@ def test_asymmetric_moves_exactly_round_r_n_of_every_mapped_class_and_nothing_el
         n = int((labels == c).sum())
         moved = round(rate * n) if c in CIFAR10_MAP else 0
         expected = {c: n - moved, CIFAR10_MAP.get(c): moved}
-        assert {k: int((noisy[labels == c] == k).sum()) for k in range(10)} == {k: expected.get(k, 0) for k in range(10)}
+        assert {k: int((noisy[labels == c] == k).sum())
+                for k in range(10)} == {k: expected.get(k, 0) for k in range(10)}
 
 
 def test_asymmetric_selects_by_the_true_label_so_that_cats_and_dogs_flip_once():
@@ -147,7 +151,8 @@ def test_transition_draws_from_the_row_of_the_true_class():
 def test_transition_by_the_identity_or_a_permutation_is_exact():
     labels = balanced()
     assert np.array_equal(transition(labels, np.eye(10), np.random.default_rng(13)), labels)
-    assert np.array_equal(transition(labels, np.roll(np.eye(10), 3, axis=1), np.random.default_rng(13)), (labels + 3) % 10)
+    assert np.array_equal(transition(labels, np.roll(np.eye(10), 3, axis=1), np.random.default_rng(13)),
+                          (labels + 3) % 10)
 
 
 class Fixed:
@@ -168,4 +173,5 @@ def test_transition_never_draws_a_class_of_probability_zero(u):
 
 def test_transition_gives_each_class_its_interval():
     T = T_of([0.25, 0.5, 0.25])
-    assert [int(transition(np.zeros(1, int), T, Fixed(u))[0]) for u in (0, 0.24, 0.25, 0.74, 0.75, 0.99)] == [0, 0, 1, 1, 2, 2]
+    assert [int(transition(np.zeros(1, int), T, Fixed(u))[0])
+            for u in (0, 0.24, 0.25, 0.74, 0.75, 0.99)] == [0, 0, 1, 1, 2, 2]

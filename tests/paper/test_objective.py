@@ -82,7 +82,8 @@ def test_a_batch_twice_has_the_same_loss_and_half_the_gradient_and_the_gradient_
     z, y, p = batch(8, 5)
     L, dz = value_and_gradient(term, z, y, p, xp)
     L_twice, dz_twice = value_and_gradient(term, np.tile(z, (2, 1)), np.tile(y, (2, 1)), p, xp)
-    error = max(distance(L_twice, L), distance(2 * dz_twice[8:], dz), distance(gradient(term, z, y, p, xp, dL=-3.5), -3.5 * dz))
+    error = max(distance(L_twice, L), distance(2 * dz_twice[8:], dz),
+                distance(gradient(term, z, y, p, xp, dL=-3.5), -3.5 * dz))
     measured(term, LAWS, xp, error, 1e-13)
 
 

@@ -1,4 +1,5 @@
-"""The objective in a computer's numbers: float32 against float64, logits beyond reason, collapsed batches, zeros in y and p."""
+"""The objective in a computer's numbers: float32 against float64, logits beyond reason, collapsed batches,
+zeros in y and p."""
 import math
 
 import numpy as np
@@ -56,7 +57,8 @@ def test_logits_up_to_ten_thousand_in_float32_are_finite(xp, z, labels):
 @pytest.mark.parametrize("labels", ["soft", "one-hot", "sparse"])
 @pytest.mark.parametrize("top", [1e2, 1e4])
 def test_a_batch_collapsed_onto_one_class_is_finite_and_driven_apart(xp, labels, top):
-    """Each class in turn takes all: L_p is the others' share in p times the gap between the logits, and lowers that class."""
+    """Each class in turn takes all: L_p is the others' share in p times the gap between the logits,
+    and lowers that class."""
     _, y, p = (a.astype(np.float32) for a in batch(16, 4, labels))
     for winner in range(4):
         z = np.full((16, 4), -top, np.float32)

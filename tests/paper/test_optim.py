@@ -52,7 +52,7 @@ def test_three_steps_are_those_made_by_hand(xp):
 def test_a_step_in_numbers(xp):
     theta, velocity = steps([1.0], [[2.0]], [0.5], 0.9, 0.25, xp)       # g = 2 + 0.25;  v = -0.5 * 2.25
     assert (theta, velocity) == ([-0.125], [-1.125])
-    theta, velocity = steps([1.0], [[2.0], [0.0]], [0.5, 0.25], 0.5, 0.0, xp)     # v = -1, then -0.5 - 0: lr 0.5 lingers
+    theta, velocity = steps([1.0], [[2.0], [0.0]], [0.5, 0.25], 0.5, 0.0, xp)    # v = -1, then -0.5 - 0: lr 0.5 lingers
     assert (theta, velocity) == ([-0.5], [-0.5])
 
 
@@ -65,7 +65,8 @@ def test_while_the_learning_rate_is_constant_the_form_is_pytorchs(xp):
 
 
 def test_after_the_learning_rate_drops_the_larger_steps_linger(xp):
-    """With no gradient after the drop, theta goes on by lr_before * b * momentum^t, where PyTorch's form uses lr_after."""
+    """With no gradient after the drop, theta goes on by lr_before * b * momentum^t,
+    where PyTorch's form uses lr_after."""
     before, after = [0.5] * 3, [0.05] * 4
     gradients = [[1.0], [2.0], [-0.5]] + [[0.0]] * 4
     found, _ = steps([0.0], gradients, before + after, 0.9, 0.0, xp)

@@ -16,7 +16,8 @@ def test_the_full_network_has_1861162_parameters():
     theta, running = net.init(FULL, np.random.default_rng(0))
     assert sum(a.size for a in theta.values()) == 1_861_162
     assert sum("conv" in name for name in theta) + 1 == 32 and sum("projection" in name for name in theta) == 3
-    assert {name.rsplit(".", 1)[0] for name in running} == {name.rsplit(".", 1)[0] for name in theta if name.endswith("gamma")}
+    assert {name.rsplit(".", 1)[0] for name in running} == {name.rsplit(".", 1)[0] for name in theta
+                                                            if name.endswith("gamma")}
 
 
 def test_the_shapes_are_those_of_the_table(xp):
@@ -33,7 +34,8 @@ def test_the_shapes_are_those_of_the_table(xp):
 
 
 def test_the_parameters_have_their_names_and_shapes():
-    theta, running = net.init(Architecture(classes=4, widths=(3, 5), blocks=(1, 2), channels=2), np.random.default_rng(0))
+    theta, running = net.init(Architecture(classes=4, widths=(3, 5), blocks=(1, 2), channels=2),
+                              np.random.default_rng(0))
     assert {name: a.shape for name, a in theta.items()} == {
         "conv": (3, 3, 2, 3),
         "stage1.block0.bn1.gamma": (3,), "stage1.block0.bn1.beta": (3,), "stage1.block0.conv1": (3, 3, 3, 3),
@@ -55,7 +57,7 @@ def test_init_draws_he_normal_convolutions_and_a_linear_layer_of_variance_one_ov
     for name, a in theta.items():
         if a.ndim > 1:
             fan_in, gain = a.size // a.shape[-1], 1 if name == "linear.w" else 2
-            sigmas = a.astype(float) / np.sqrt(gain / fan_in)               # standard normal, within five standard errors:
+            sigmas = a.astype(float) / np.sqrt(gain / fan_in)            # standard normal, within five standard errors:
             assert abs(sigmas.mean()) < 5 / np.sqrt(a.size) and abs(sigmas.var() - 1) < 5 * np.sqrt(2 / a.size), name
         else:
             assert (a == (1 if name.endswith("gamma") else 0)).all(), name
@@ -68,7 +70,8 @@ def test_init_is_the_generator_s_and_in_the_precision_asked_for():
         assert {a.dtype for a in [*theta.values(), *running.values()]} == {np.dtype(dtype)}
         assert all((theta[name] == again[name]).all() for name in theta)
     other, _ = net.init(SMALL, np.random.default_rng(8))
-    assert (other["conv"] != theta["conv"]).all() and (theta["stage1.block0.conv1"] != theta["stage1.block0.conv2"]).all()
+    assert (other["conv"] != theta["conv"]).all()
+    assert (theta["stage1.block0.conv1"] != theta["stage1.block0.conv2"]).all()
 
 
 # ---- inference -----------------------------------------------------------------------------------------------------
@@ -86,7 +89,7 @@ def test_the_moments_for_inference_are_unbiased_and_named_like_the_running_ones(
     _, cache = net.forward(theta, xp.asarray(images(SMALL)), SMALL)
     found, x = net.moments(cache), to_host(cache[1]["conv"][0])
     assert {name: a.shape for name, a in found.items()} == {name: a.shape for name, a in running.items()}
-    h = to_host(net.conv_forward(xp.asarray(x), theta["conv"])[0]).reshape(-1, 3)          # what the first normalisation sees
+    h = to_host(net.conv_forward(xp.asarray(x), theta["conv"])[0]).reshape(-1, 3)    # what the first normalisation sees
     assert distance(found["stage1.block0.bn1.mean"], h.mean(axis=0)) < 1e-13
     assert distance(found["stage1.block0.bn1.var"], h.var(axis=0, ddof=1)) < 1e-13
 

@@ -1,4 +1,5 @@
-"""The gradient of the network: of single blocks, of a small net to each of its parameters, of the objective through it."""
+"""The gradient of the network: of single blocks, of a small net to each of its parameters,
+of the objective through it."""
 from functools import partial
 
 import numpy as np
@@ -32,7 +33,8 @@ def as_pair(arch, x, theta):
 
 # ---- gradients -----------------------------------------------------------------------------------------------------
 
-BLOCKS = {"block": ("stage1.block1", (3, 5, 4, 3), 1, False), "block, projecting": ("stage1.block0", (3, 5, 4, 3), 1, True),
+BLOCKS = {"block": ("stage1.block1", (3, 5, 4, 3), 1, False),
+          "block, projecting": ("stage1.block0", (3, 5, 4, 3), 1, True),
           "block, projecting, stride 2": ("stage2.block0", (3, 5, 6, 3), 2, True)}
 
 
@@ -53,7 +55,7 @@ def test_the_gradient_of_a_block(xp, kind):
 
     for method, derivative, bound in [("complex step", complex_step, 1e-12), ("central differences", central, 1e-7)]:
         error = worst_error(forward, backward, [x, *theta.values()], np.random.default_rng(3), derivative,
-                            masks=lambda cache: [cache[1] > 0, cache[4] > 0])                       # those of its two ReLUs
+                            masks=lambda cache: [cache[1] > 0, cache[4] > 0])                   # those of its two ReLUs
         measured("block", method, xp, error, bound)
 
 
@@ -64,7 +66,8 @@ def test_the_gradient_of_a_whole_net_to_each_of_its_parameters(xp, N, H, W):
     parameters, rng = list(theta.values()), np.random.default_rng(3)
     measured("net", "complex step", xp, worst_error(forward, backward, parameters, rng, complex_step, 2), 1e-12)
     short = partial(central, eps=1e-6)                          # so as to stay between two of the many kinks
-    measured("net", "central differences", xp, worst_error(forward, backward, parameters, rng, short, 1, net_masks), 1e-7)
+    measured("net", "central differences", xp, worst_error(forward, backward, parameters, rng, short, 1, net_masks),
+             1e-7)
 
 
 def test_the_gradient_of_the_objective_through_the_whole_net(xp):
@@ -92,7 +95,8 @@ def test_float32_is_near_float64_and_stays_float32(xp, arch, N, size):
     dlogits = np.random.default_rng(5).standard_normal((N, arch.classes)).astype(np.float32)
     (z, g), (z_64, g_64) = (passes(theta, x, dlogits, arch, xp, dtype) for dtype in (np.float32, np.float64))
     assert {a.dtype for a in [z, *g.values()]} == {np.dtype(np.float32)}
-    measured("net", "float32 against float64", xp, max(distance(z, z_64), *(distance(g[name], g_64[name]) for name in g)), 2e-5)
+    measured("net", "float32 against float64", xp,
+             max(distance(z, z_64), *(distance(g[name], g_64[name]) for name in g)), 2e-5)
 
 
 def passes(theta, x, dlogits, arch, xp, dtype):

@@ -1,4 +1,5 @@
-"""Scores, confident joint and detection against their definitions in loops, against cleanlab and against scikit-learn."""
+"""Scores, confident joint and detection against their definitions in loops,
+against cleanlab and against scikit-learn."""
 import math
 import warnings
 
@@ -158,7 +159,8 @@ def test_the_most_suspicious_come_first_and_ties_keep_their_order():
 
 
 def test_a_label_is_corrected_where_the_suggestion_is_sure_enough_and_by_default_everywhere():
-    given, suggested, P = np.array([0, 0, 0, 1]), np.array([1, 1, 1, 1]), np.array([[0.25, 0.75], [0.5, 0.5], [0.75, 0.25], [1, 0]])
+    given, suggested, P = np.array([0, 0, 0, 1]), np.array([1, 1, 1, 1]), np.array([[0.25, 0.75], [0.5, 0.5],
+                                                                                    [0.75, 0.25], [1, 0]])
     assert quality.corrected(given, suggested, P, 0.5).tolist() == [1, 1, 0, 1]
     assert quality.corrected(given, suggested, P).tolist() == [1, 1, 1, 1]
     assert quality.is_label_issue(given, suggested).tolist() == [True, True, True, False]
@@ -176,7 +178,8 @@ def test_cleanlab_agrees(case):
         theirs = getattr(rank, f"get_{score.__name__}_for_each_label")(given, P)
         assert score(P, given) == pytest.approx(theirs, rel=1e-5, abs=1e-7)
     assert (quality.confident_counts(P, given) == count.compute_confident_joint(given, P, calibrate=False)).all()
-    assert (util.round_preserving_row_totals(quality.confident_joint(P, given)) == count.compute_confident_joint(given, P)).all()
+    ours = util.round_preserving_row_totals(quality.confident_joint(P, given))
+    assert (ours == count.compute_confident_joint(given, P)).all()
 
 
 def test_scikit_learn_agrees():

@@ -1,7 +1,7 @@
 """The whole of it against PyTorch: terms, logits, every gradient, and ten training steps, by name.
 
-The stored results were recorded by tests/reference/record.py and need no PyTorch; where that can be imported, fresh inputs are
-compared too.
+The stored results were recorded by tests/reference/record.py and need no PyTorch; where that can be imported, fresh
+inputs are compared too.
 The error of a tensor is the norm of the difference in units of its own norm.
 """
 from pathlib import Path
@@ -36,7 +36,8 @@ def ours(case, xp):
     found |= first_batch(case, images, xp)
     labels = SoftLabels(xp.asarray(case.Y), case.recipe.K)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "batches", lambda n, size, seed, epoch, xp: [(xp.asarray(i), n) for i, n in case.order[epoch]])
+        patch.setattr(train, "batches",
+                      lambda n, size, seed, epoch, xp: [(xp.asarray(i), n) for i, n in case.order[epoch]])
         run(found, "joint", train.joint_optimization, case, case.theta, task, labels, xp)
         run(found, "retrain", train.retrain, case, case.theta2, task, labels, xp)
     return {name: to_host(a) for name, a in found.items()}
@@ -56,8 +57,8 @@ def first_batch(case, images, xp):
     z, cache = net.forward(moved(case.theta, xp), unaugmented(images, rows), case.arch)
     terms, cache_L = objective_forward(z, y[rows], prior(case.recipe.prior, y), case.recipe.alpha, case.recipe.beta)
     dz = objective_backward(1, cache_L)
-    return {"first.logits": z, **dict(zip(("first.L", "first.L_c", "first.L_p", "first.L_e"), terms)), "first.dlogits": dz,
-            **named("first.gradient", net.backward(dz, cache))}
+    return {"first.logits": z, **dict(zip(("first.L", "first.L_c", "first.L_p", "first.L_e"), terms)),
+            "first.dlogits": dz, **named("first.gradient", net.backward(dz, cache))}
 
 
 def run(found, step, algorithm, case, theta, task, labels, xp):

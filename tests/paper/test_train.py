@@ -82,7 +82,7 @@ def test_theta_moves_while_Y_is_fixed_and_Y_moves_while_theta_is_fixed(xp, monke
     assert len(around) == 4 and len(during) == 10                       # 20 images, 4 epochs, batches of 8
     for epoch, Y, _ in during:
         assert np.array_equal(Y, around[epoch][0])
-    for Y, model_before, _, model_after in around:
+    for _, model_before, _, model_after in around:
         assert same(model_before, model_after)
     assert all(not np.array_equal(a[2][0], b[2][0]) for a, b in zip(during, during[1:]))
 
@@ -100,7 +100,7 @@ def test_labels_first_change_after_epoch_begin_and_are_used_in_the_next(xp, monk
     for r in train.joint_optimization(model, task, labels, recipe):
         for i, y in zip(used[::2], used[1::2]):
             Y = after[-1] if after else given
-            assert np.array_equal(y, Y[i])                              # the batch's labels are those of the last update
+            assert np.array_equal(y, Y[i])                             # the batch's labels are those of the last update
         used.clear()
         after.append(to_host(labels.Y).copy())
         s_of.append(to_host(labels.ring[(r.epoch - 1) % 2]).copy())
@@ -182,7 +182,8 @@ def test_retraining_leaves_the_labels_alone_and_knows_no_alpha_and_beta(xp):
         model, task, labels = begin(xp)
         labels.Y = soft_update((labels.Y + 0.1) / 1.3)
         Y = to_host(labels.Y).copy()
-        records = list(train.retrain(model, task, labels, RECIPE._replace(alpha=alpha, beta=beta, update="hard", begin=1)))
+        records = list(train.retrain(model, task, labels,
+                                     RECIPE._replace(alpha=alpha, beta=beta, update="hard", begin=1)))
         assert np.array_equal(to_host(labels.Y), Y)
         assert all(r.loss == r.L_c and r.changed == 0 and r.step == "retrain" for r in records)
         assert [r.epoch for r in records] == [1, 2, 3, 4, 5]
@@ -221,7 +222,8 @@ def test_labels_wrong_by_symmetric_noise_are_corrected(xp):
 def test_record_says_what_can_be_counted_again(xp, monkeypatch):
     model, task, labels = begin(xp)
     seen = []
-    spied(monkeypatch, "objective_forward", lambda z, y, *_: seen.append((to_host(z).astype(float), to_host(y).astype(float))))
+    spied(monkeypatch, "objective_forward",
+          lambda z, y, *_: seen.append((to_host(z).astype(float), to_host(y).astype(float))))
     for number, r in enumerate(train.joint_optimization(model, task, labels, RECIPE), start=1):
         terms = np.mean([slow_terms(z, y) for z, y in seen], axis=0)    # mean over the batches
         assert np.allclose((r.L_c, r.L_p, r.L_e), terms, rtol=1e-5, atol=1e-6)

@@ -82,7 +82,8 @@ def test_a_rank_that_raises_releases_the_others(failing, capfd):
 
     start = time.monotonic()
     with pytest.raises(ValueError if failing == 0 else RankFailed,
-                       match="^no more" if failing == 0 else f"^rank {failing} raised an exception.*: ValueError: no more$"):
+                       match="^no more" if failing == 0 else f"^rank {failing} raised an "
+                                                             "exception.*: ValueError: no more$"):
         launch(main, 3)
     assert time.monotonic() - start < 2
     assert failing == 0 or "ValueError: no more" in capfd.readouterr().err
@@ -95,7 +96,8 @@ def test_a_rank_that_is_killed_releases_the_others_and_the_reason_is_told():
             os.kill(os.getpid(), signal.SIGKILL)
         comm.barrier()
 
-    with pytest.raises(RankFailed, match=r"^rank 1 was ended by signal 9 \(Killed\); .* memory runs out: choose a smaller --batch"):
+    with pytest.raises(RankFailed,
+                       match=r"^rank 1 was ended by signal 9 \(Killed\); .* memory runs out: choose a smaller --batch"):
         launch(main, 3)
 
 
@@ -144,7 +146,9 @@ def test_one_that_is_killed_for_being_late_is_not_given_as_the_reason():
 
 @forking
 def test_processes_that_cannot_be_started_are_one_sentence_and_those_that_were_end(monkeypatch):
-    def fork(originally=os.fork, calls=[]):
+    calls = []
+
+    def fork(originally=os.fork):
         calls.append(None)
         if len(calls) == 2:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))

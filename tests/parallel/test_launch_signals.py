@@ -15,6 +15,9 @@ HEAD = """
 import os, signal, sys, time
 from core.parallel.launch import launch
 from core.parallel.ranks import RankFailed
+from tests.lib.signals import restore
+
+restore()
 
 def say(*words):
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())

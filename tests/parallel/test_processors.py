@@ -13,7 +13,8 @@ UNLIMITED = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") els
     ("0::/job/step", {"job/cpu.max": "100000 100000", "job/step/cpu.max": "max 100000"}, 1),
     ("0::/", {"cpu.max": "50000 100000"}, 1),
     ("0::/", {"cpu.max": "max 100000"}, None),
-    ("4:cpu,cpuacct:/job", {"cpu,cpuacct/job/cpu.cfs_quota_us": "100000", "cpu,cpuacct/job/cpu.cfs_period_us": "100000"}, 1),
+    ("4:cpu,cpuacct:/job", {"cpu,cpuacct/job/cpu.cfs_quota_us": "100000",
+                            "cpu,cpuacct/job/cpu.cfs_period_us": "100000"}, 1),
     ("4:cpu:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
     ("7:memory:/", {}, None),
 ])

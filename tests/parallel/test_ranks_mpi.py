@@ -13,7 +13,7 @@ from core.parallel.launch import MPI_RANKS, MPI_SIZES, is_main, launch
 
 ROOT = Path(__file__).parents[2]
 MPIRUN = shutil.which("mpirun", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-SECONDS = "60"                                               # then mpirun ends a program that hangs, and all of its ranks
+SECONDS = "60"                                             # then mpirun ends a program that hangs, and all of its ranks
 SETTINGS = {                                                 # of Open MPI 4 and 5; MPICH takes the limit of time
     "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "MPIEXEC_TIMEOUT": SECONDS,
     "OMPI_MCA_rmaps_base_oversubscribe": "1", "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
@@ -57,7 +57,8 @@ print(*found, max(deviation(trainings[case], trained(case, Serial())) for case i
 
 @mpi
 @pytest.mark.parametrize("failing", ["rank 1", "all ranks"])
-@pytest.mark.parametrize("error, words, expected", [("ValueError", "ValueError: no more", 1), ("InputError", "error: no more", 2)])
+@pytest.mark.parametrize("error, words, expected", [("ValueError", "ValueError: no more", 1),
+                                                    ("InputError", "error: no more", 2)])
 def test_an_error_ends_all_ranks_and_bad_input_is_told_once(failing, error, words, expected):
     out, err, status = mpirun(2, "-c", f"""
 from core.errors import InputError
@@ -76,7 +77,8 @@ launch(main)
 
 @mpi
 def test_a_second_training_under_mpirun_is_refused_and_does_not_wait_for_ever():
-    program = "from core.parallel.launch import launch\nprint(launch(lambda comm: comm.size))\nlaunch(lambda comm: comm.barrier())"
+    program = ("from core.parallel.launch import launch\nprint(launch(lambda comm: comm.size))\n"
+               "launch(lambda comm: comm.barrier())")
     out, err, status = mpirun(2, "-c", program)
     assert (out, status) == ("2\n", 1) and "InputError: under mpirun a program has one training" in err, err
 
@@ -84,9 +86,10 @@ def test_a_second_training_under_mpirun_is_refused_and_does_not_wait_for_ever():
 @mpi
 def test_an_mpirun_that_is_not_mpi4pys_is_named():
     """Its processes would all believe that they are alone, and write into one folder."""
-    done = subprocess.run([sys.executable, "-c", "from core.parallel.launch import launch\nlaunch(print)"], cwd=ROOT, capture_output=True,
-                          text=True, env=os.environ | SETTINGS | {"PMI_SIZE": "2"}, timeout=60)
-    assert done.stdout == "" and "InputError: mpirun has started several processes, but mpi4py sees one alone" in done.stderr
+    done = subprocess.run([sys.executable, "-c", "from core.parallel.launch import launch\nlaunch(print)"], cwd=ROOT,
+                          capture_output=True, text=True, env=os.environ | SETTINGS | {"PMI_SIZE": "2"}, timeout=60)
+    assert done.stdout == ""
+    assert "InputError: mpirun has started several processes, but mpi4py sees one alone" in done.stderr
 
 
 def test_under_mpirun_the_number_of_ranks_is_not_the_programs(monkeypatch):

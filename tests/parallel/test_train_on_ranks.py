@@ -18,7 +18,7 @@ from tests.paper.test_train import RECIPE, begin
 
 forking = pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="ranks need fork")
 
-CASES = {                                                                   # the algorithm and what its recipe differs in
+CASES = {                                                                 # the algorithm and what its recipe differs in
     "step 1": (train.joint_optimization, {}),
     "step 1, odd batches": (train.joint_optimization, {"batch": 7}),
     "step 1, fewer images in a batch than ranks": (train.joint_optimization, {"batch": 2}),
@@ -47,7 +47,8 @@ def deviation(found, expected):
 
 
 def digest(case, comm):
-    """One number for all that a training in float32 leaves behind, of the own rank, and whether it is the same on all."""
+    """One number for all that a training in float32 leaves behind, of the own rank,
+    and whether it is the same on all."""
     own = hashlib.sha256(b"".join(a.tobytes() for a in trained(case, comm, np.float32))).digest()
     all_ranks = np.zeros((comm.size, len(own)))
     all_ranks[comm.rank] = list(own)

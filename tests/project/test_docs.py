@@ -11,7 +11,8 @@ import pytest
 from core.recipes import RECIPES
 
 ROOT = Path(__file__).parents[2]
-PAGES = {path.relative_to(ROOT).as_posix(): path for path in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])}
+PAGES = {path.relative_to(ROOT).as_posix(): path
+         for path in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])}
 PAPER = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
 RUNS = json.loads((ROOT / "docs" / "pictures" / "runs.json").read_text(encoding="utf-8"))
 every_page = pytest.mark.parametrize("page", PAGES)
@@ -27,7 +28,8 @@ def without_code(text):
 
 
 def section(text, title):
-    """What stands under the heading that ends with `title`, down to the next one of its level; None where there is none."""
+    """What stands under the heading that ends with `title`, down to the next one of its level;
+    None where there is none."""
     found = re.search(rf"^(#+) [^\n]*{title}\n(.*?)(?=^\1 |\Z)", text, re.MULTILINE | re.DOTALL)
     return found and found[2]
 
@@ -39,7 +41,8 @@ def broken_links(text, folder):
     headings = re.findall(r"^#+ (.*)", text, re.MULTILINE)
     anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
     links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"https?:|mailto:", link)]
-    return [link for link in links if link[0] == "#" and link[1:] not in anchors or not (folder / link.split("#")[0]).exists()]
+    return [link for link in links if link[0] == "#" and link[1:] not in anchors
+            or not (folder / link.split("#")[0]).exists()]
 
 
 def unknown_names(text):
@@ -134,7 +137,8 @@ def test_every_row_of_evidence_that_is_named_is_in_the_table():
 
 
 def quoted(text, runs):
-    """(path, the number in the text, what runs.json says to as many digits) for every  0.98<!-- picture/run/curve/where -->.
+    """(path, the number in the text, what runs.json says to as many digits) for every
+    0.98<!-- picture/run/curve/where -->.
 
     where: an epoch from 1, last, max or min; for fractions in percent the text has a % sign.
     """
@@ -184,7 +188,8 @@ def test_recipes_are_those_of_the_code():
 
 def test_the_lines_that_the_exercise_takes_away_are_in_the_code():
     lines = re.findall(r"^-(.*)$", section(PAPER, "An exercise"), re.MULTILINE)
-    code = "".join((ROOT / "core" / f"{name}.py").read_text(encoding="utf-8") for name in ("objective", "layers", "optim"))
+    code = "".join((ROOT / "core" / f"{name}.py").read_text(encoding="utf-8")
+                   for name in ("objective", "layers", "optim"))
     assert len(lines) == 3 and [code.count(f"{line}\n") for line in lines] == [1, 1, 1]
     failed = re.findall(r"FAILED (tests/[\w/]+\.py)::(\w+)", PAPER)
     assert failed and all(test in defined_in(file) for file, test in failed)

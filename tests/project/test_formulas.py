@@ -22,7 +22,8 @@ def faults_of(formula):
     faults += [f"{sign} is emphasis" for sign in re.findall(r"\*", formula)] + ["| ends a cell"] * ("|" in formula)
     escapes = re.findall(r"\\[^A-Za-z]", formula)
     faults += [f"{escape} loses its \\ " for escape in escapes]
-    faults += [f"{command} is unknown" for command in re.findall(r"\\[A-Za-z]+", formula) if command[1:] not in COMMANDS]
+    faults += [f"{command} is unknown" for command in re.findall(r"\\[A-Za-z]+", formula)
+               if command[1:] not in COMMANDS]
     opened = [formula[:k].count("{") - formula[:k].count("}") for k in range(len(formula) + 1)]
     left, right = (len(re.findall(rf"\\{side}\b", formula)) for side in ("left", "right"))
     if min(opened) < 0 or opened[-1] != 0 or left != right:
@@ -33,7 +34,8 @@ def faults_of(formula):
 def test_faults_are_found():
     formulas = r"s_{ij}", r"\bar{s}_j", r"a*b", r"\{a\}", r"a | b", r"\frc{a"
     assert [fault for formula in formulas for fault in faults_of(formula)] == [
-        r"_ after }", r"* is emphasis", r"\{ loses its \ ", r"\} loses its \ ", r"| ends a cell", r"\frc is unknown", "braces"]
+        r"_ after }", r"* is emphasis", r"\{ loses its \ ", r"\} loses its \ ", r"| ends a cell", r"\frc is unknown",
+        "braces"]
 
 
 @every_page

@@ -18,7 +18,7 @@ TINY = Problem(Architecture(widths=(4, 6), blocks=(2, 1)), 8, 40, 16)
 
 def test_arithmetic_and_bytes_of_a_step_of_the_papers_network_are_those_counted_by_hand():
     pixels, widths = (1024, 256, 64), (32, 64, 128)
-    same = sum(9 * p * 9 * c * c for p, c in zip(pixels, widths))               # nine convolutions of a stage, and the first:
+    same = sum(9 * p * 9 * c * c for p, c in zip(pixels, widths))         # nine convolutions of a stage, and the first:
     first = 1024 * 9 * 32 * 32 + 256 * 9 * 32 * 64 + 64 * 9 * 64 * 128
     projections = 1024 * 32 * 32 + 256 * 32 * 64 + 64 * 64 * 128
     stem = 1024 * 9 * 3 * 32                                                    # the images need no gradient
@@ -44,7 +44,7 @@ def test_pytorch_sees_the_same_images_and_takes_the_same_steps():
     theirs.run(7)
     assert np.allclose(theirs.sums.numpy(), ours.sums, rtol=1e-3, atol=1e-3)
     remembered = theirs.ring[1].numpy()
-    seen = remembered.any(axis=1)                                               # the others came in the batch before the epoch
+    seen = remembered.any(axis=1)                                        # the others came in the batch before the epoch
     assert seen.sum() >= 30 and np.allclose(remembered[seen], ours.labels.ring[1][seen], rtol=0, atol=1e-3)
 
 

@@ -1,4 +1,5 @@
-"""benchmarks/gpu_kernels.py: its rows are the launches of a step, its FLOP and bytes those counted by hand; times are not tested."""
+"""benchmarks/gpu_kernels.py: its rows are the launches of a step, its FLOP and bytes those counted by hand;
+times are not tested."""
 from functools import cache
 from math import ceil
 
@@ -52,9 +53,11 @@ def test_every_launch_of_a_step_is_in_one_row_and_every_row_in_the_page(number):
 @pytest.mark.parametrize("number", NUMBERS)
 def test_arithmetic_is_that_of_the_definition_without_the_head_and_with_the_images_filled_up_to_16_channels(number):
     head, filled = 128 * 3 * 2 * 128 * 10, 128 * 2 * 2 * 9 * (16 - 3) * 32 * 32**2
-    assert sum(len(row.launches) * row.work.flop for row in rows(number)) == direct_flops(Architecture(), 32, 128) - head + filled
+    assert sum(len(row.launches) * row.work.flop
+               for row in rows(number)) == direct_flops(Architecture(), 32, 128) - head + filled
     zeros = sum(len(row.launches) * (row.work.products - row.work.flop) for row in rows(number))
-    strided = 128 * 2 * (9 + 1) * (16**2 * 32 * 64 + 8**2 * 64 * 128)   # their gradients meet three zeros for each number
+    # their gradients meet three zeros for each number
+    strided = 128 * 2 * (9 + 1) * (16**2 * 32 * 64 + 8**2 * 64 * 128)
     assert zeros == 3 * strided
 
 
@@ -66,7 +69,7 @@ def test_bytes_and_time_of_a_convolution_with_a_residual_are_those_counted_by_ha
     assert work.flop == work.products == 2 * 9 * 32 * X
     assert work.read == 2 * X + sums + affine + w + 2 * X and work.written == norm + moments + 2 * X + sums
     assert work.again == (blocks - 1) * sums                            # all blocks add up the same sums
-    assert blocks == 256                                                # 124 multiprocessors have two blocks, 8 have one
+    assert blocks == 256                                               # 124 multiprocessors have two blocks, 8 have one
     waits = ceil((work.read + work.again) / (256 * second.block * 144)) * MEMORY + CACHE
     products = work.flop / 490e12 * (2 * 132 / 256)
     expected = GAP + waits + work.read / COPY + work.again / CACHE_RATE + products + work.written / COPY
@@ -76,17 +79,19 @@ def test_bytes_and_time_of_a_convolution_with_a_residual_are_those_counted_by_ha
 def test_bytes_of_what_takes_its_batch_alone_or_many_layers_or_reads_what_it_writes_are_those_counted_by_hand():
     (_, gather), (_, objective), (launch, sgd) = one("gather"), one("objective"), one("sgd")
     theta = sum(w.size for w in init(Architecture(), np.random.default_rng(0))[0].values())
-    assert gather.read == 128 * 32 * 32 * 3 + 32 * 32 * 3 * 4 + 128 * 4 + 4 * 4 and gather.written == 128 * 32 * 32 * 16 * 2
+    assert gather.read == 128 * 32 * 32 * 3 + 32 * 32 * 3 * 4 + 128 * 4 + 4 * 4
+    assert gather.written == 128 * 32 * 32 * 16 * 2
     assert objective.read == 2 * 128 * 10 * 4 + 10 * 4 + 3 * 4 + 4 * 4 + 128 * 4
     assert sgd.read == 3 * 4 * theta + 3 * 4 + launch.grid[0] * 6 * 4   # theta, velocity, gradient; settings; the table
     (launch, six), x = one("wgrad<half, 3, 128, 128, 1, ", layers=6), 128 * 8 * 8 * 128 * 2
     assert six.flop == 6 * 2 * 9 * 128 * (x // 2) and six.read == 6 * (2 * x + 4 * 128 * 4)
     assert six.written == 6 * launch.grid[1] * 9 * 128 * 128 * 4        # a slot for each part
-    projection = one("wgrad<half, 1, 32, 64, 2, ")[1]                   # of its x only every second pixel of every second row
+    projection = one("wgrad<half, 1, 32, 64, 2, ")[1]             # of its x only every second pixel of every second row
     assert projection.read == 2 * X // 4 + 4 * 32 * 4 + 2 * X // 2 and projection.flop == 2 * 64 * X // 4
     assert launch.grid[0] == 4 * 4 and six.again == 6 * 2 * 3 * x      # 32 by 32 channels: each is read four times
     added = [(launch, row.work) for row in rows("half") for launch in row.launches if launch.name == "add_slots"]
-    slots, unread = added[0][0].arguments[1], one("wgrad<half, 3, 16, 32, ")[0].grid[1] * 9 * 13 * 32 * 4   # of the images' zeros
+    # of the images' zeros
+    slots, unread = added[0][0].arguments[1], one("wgrad<half, 3, 16, 32, ")[0].grid[1] * 9 * 13 * 32 * 4
     assert sum(work.read - launch.grid[0] * 6 * 4 for launch, work in added) == slots.nbytes - unread
     assert sum(work.written - launch.grid[0] * 4 for launch, work in added) == 4 * theta
 
@@ -100,7 +105,8 @@ def test_nothing_is_predicted_to_be_faster_than_its_bound(number):
 def test_each_row_is_measured_by_its_own_launches_and_the_step_by_all(monkeypatch):
     xp, begun, run = emulator.Emulator(), [], emulator.Kernel.run
     monkeypatch.setattr(backend, "use_gpu", lambda *_: xp)
-    monkeypatch.setattr(emulator.Kernel, "run", lambda kernel, *arguments: (begun.append(kernel.name), run(kernel, *arguments)))
+    monkeypatch.setattr(emulator.Kernel, "run",
+                        lambda kernel, *arguments: (begun.append(kernel.name), run(kernel, *arguments)))
     monkeypatch.setattr(Event, "record", lambda event: setattr(event, "at", len(begun)), raising=False)
     monkeypatch.setattr(Event, "synchronize", lambda event: None, raising=False)
     xp.cuda.Event = lambda disable_timing=False: Event()
@@ -114,5 +120,6 @@ def test_each_row_is_measured_by_its_own_launches_and_the_step_by_all(monkeypatc
     whole = sum(len(row.launches) for row in found)
     assert step == 1e-3 * whole
     assert begun[1 + 2 * whole:-2 * whole] == [row.launches[0].name for row in found for _ in range(2 * 3)]
-    assert (peer.step.network.parameters.theta == other.step.network.parameters.theta).all()    # as after the two steps before
+    # as after the two steps before
+    assert (peer.step.network.parameters.theta == other.step.network.parameters.theta).all()
     assert "of the prediction" in page("command", problem, {"float": (timed, step)})

@@ -1,4 +1,5 @@
-"""docs/own-data.md and the program say the same: each message of its tables is in the code, each message of the code in its tables."""
+"""docs/own-data.md and the program say the same: each message of its tables is in the code,
+each message of the code in its tables."""
 import ast
 import errno
 import re
@@ -87,11 +88,13 @@ def said():
 
 @pytest.mark.parametrize("path", MODULES)
 def test_every_message_of_the_program_is_on_the_page(path):
-    assert [text for text in messages(path) if not any(pattern(text).fullmatch(" ".join(pieces)) for pieces in told())] == []
+    assert [text for text in messages(path) if not any(pattern(text).fullmatch(" ".join(pieces))
+                                                       for pieces in told())] == []
 
 
 def test_every_message_on_the_page_is_one_of_the_program():
-    invented = [piece for pieces in told() for piece in pieces if not any(pattern(text).fullmatch(piece) for text in said())]
+    invented = [piece for pieces in told() for piece in pieces
+                if not any(pattern(text).fullmatch(piece) for text in said())]
     assert len(told()) > 100 and invented == []
 
 
@@ -113,11 +116,13 @@ def test_the_files_are_those_of_the_manifest_in_its_words():
 
 
 def test_the_recipes_are_those_of_the_code():
-    rows = re.findall(r"^\| ([\d,]+) \| (\d+) \| ([\d.]+) \| (\d+) \| (\d+) \|$", section(PAGE, "4. The run"), re.MULTILINE)
+    rows = re.findall(r"^\| ([\d,]+) \| (\d+) \| ([\d.]+) \| (\d+) \| (\d+) \|$", section(PAGE, "4. The run"),
+                      re.MULTILINE)
     assert len(rows) > 5
     for N, batch, lr, epochs, epochs2 in rows:
         recipe = recipes.scaled(recipes.RECIPES["unknown"], int(N.replace(",", "")))
-        assert (recipe.batch, recipe.lr, recipe.epochs, recipe.epochs2) == (int(batch), float(lr), int(epochs), int(epochs2))
+        assert (recipe.batch, recipe.lr, recipe.epochs, recipe.epochs2) == (int(batch), float(lr), int(epochs),
+                                                                            int(epochs2))
 
 
 def test_every_command_on_the_page_is_one_of_the_program():
@@ -141,7 +146,8 @@ MISTAKES = {
     "--folds 1": "--folds 1: choose 2 or more, for example 5",
     "--sure 90": "--sure 90.0: give a probability, 0 to 1",
     "--kernels half": "--kernels is for --gpu",
-    "--data photos --truth truth.csv --noise symmetric --rate 0.2": "--noise symmetric is made from the true labels of all images: "
+    "--data photos --truth truth.csv --noise symmetric --rate 0.2": "--noise symmetric is made from the true "
+                                                                    "labels of all images: "
                                                                     "give --truth for all, or leave --noise away",
 }
 

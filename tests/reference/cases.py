@@ -1,7 +1,9 @@
-"""The inputs of the comparison with PyTorch: made from a number, with nothing but NumPy, so that the full net's need no file.
+"""The inputs of the comparison with PyTorch: made from a number, with nothing but NumPy,
+so that the full net's need no file.
 
-RandomState's streams are frozen for good (those of NumPy's newer generators are not), so a stored result stays comparable.
-No number has a value that hides errors: gamma is not 1, beta and the bias are not 0, p is not uniform, y not one-hot.
+RandomState's streams are frozen for good (those of NumPy's newer generators are not), so a stored result stays
+comparable. No number has a value that hides errors: gamma is not 1, beta and the bias are not 0, p is not uniform,
+y not one-hot.
 """
 from typing import NamedTuple
 from zlib import crc32
@@ -22,21 +24,23 @@ class Case(NamedTuple):
     theta: dict                        # of step 1
     theta2: dict                       # of step 2
     running: dict                      # of both
-    order: list                        # one list per epoch of (rows of the batch, how many of them are of this epoch's pass)
+    order: list                   # one list per epoch of (rows of the batch, how many of them are of this epoch's pass)
     recipe: Recipe
 
 
 def case(seed, arch, n, height, width, size, lr=0.05, lr2=0.1):
-    """n images in batches of `size`: four epochs of step 1, Y updated from the second on; four of step 2, lr drops after two."""
+    """n images in batches of `size`: four epochs of step 1, Y updated from the second on; four of step 2,
+    lr drops after two."""
     rng = np.random.RandomState(seed)
     pixels = rng.randint(256, size=(n, height, width, arch.channels)).astype(np.uint8)
     Y = rng.dirichlet(np.full(arch.classes, 0.3), size=n)
     prior = tuple(rng.uniform(0.5, 1.5, arch.classes))
-    recipe = Recipe(lr=lr, alpha=1.2, beta=0.8, epochs=4, begin=2, K=2, prior=prior, lr2=lr2, epochs2=4, drops2=(2,), batch=size)
+    recipe = Recipe(lr=lr, alpha=1.2, beta=0.8, epochs=4, begin=2, K=2, prior=prior, lr2=lr2, epochs2=4, drops2=(2,),
+                    batch=size)
     theta, theta2 = weights(rng, arch), weights(rng, arch)
     running = {name: rng.uniform(0.5, 1.5, a.shape) for name, a in init(arch, np.random.default_rng(0))[1].items()}
-    return Case(arch, pixels, (pixels.mean(axis=0) / 255).astype(np.float32), rng.randint(arch.classes, size=n), Y, theta, theta2,
-                running, order(rng, n, size, 4), recipe)
+    return Case(arch, pixels, (pixels.mean(axis=0) / 255).astype(np.float32), rng.randint(arch.classes, size=n), Y,
+                theta, theta2, running, order(rng, n, size, 4), recipe)
 
 
 def weights(rng, arch):
@@ -49,7 +53,8 @@ def weights(rng, arch):
 
 
 def order(rng, n, size, epochs):
-    """Permutations of n rows behind one another, cut into full batches; a batch belongs to the epoch of its first row."""
+    """Permutations of n rows behind one another, cut into full batches;
+    a batch belongs to the epoch of its first row."""
     stream = [(epoch, row) for epoch in range(epochs + 1) for row in rng.permutation(n)]
     found = [[] for _ in range(epochs)]
     for batch in (stream[start:start + size] for start in range(0, epochs * n, size)):

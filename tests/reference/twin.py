@@ -1,7 +1,9 @@
-"""The same two training steps in PyTorch: automatic differentiation, its own convolutions and batch normalisation, float64.
+"""The same two training steps in PyTorch: automatic differentiation,
+its own convolutions and batch normalisation, float64.
 
-Nothing of the project's mathematics is used here. Images are (N, C, H, W), weights (K, C, R, R), and the results are turned into
-the project's layout only where they are handed out. The terms are written as the paper writes them, by softmax, mean, logarithm.
+Nothing of the project's mathematics is used here. Images are (N, C, H, W), weights (K, C, R, R), and the results are
+turned into the project's layout only where they are handed out. The terms are written as the paper writes them,
+by softmax, mean, logarithm.
 """
 import torch
 import torch.nn.functional as F
@@ -50,8 +52,8 @@ def to_project(a):
 def network(w, running, x, arch, training):
     """Logits; in training mode `running` is updated, by PyTorch's own rule."""
     def bn_relu(x, name):
-        return F.relu(F.batch_norm(x, running[f"{name}.mean"], running[f"{name}.var"], w[f"{name}.gamma"], w[f"{name}.beta"],
-                                   training=training, momentum=0.1, eps=2e-5))
+        return F.relu(F.batch_norm(x, running[f"{name}.mean"], running[f"{name}.var"], w[f"{name}.gamma"],
+                                   w[f"{name}.beta"], training=training, momentum=0.1, eps=2e-5))
 
     x = F.conv2d(x, w["conv"], padding=1)
     for stage, blocks in enumerate(arch.blocks, start=1):
@@ -85,8 +87,8 @@ def first_batch(case, x, y, p):
     L_c, L_p, L_e, s = terms(z, y, p)
     L = L_c + case.recipe.alpha * L_p + case.recipe.beta * L_e
     L.backward()
-    return {"first.logits": z, "first.L": L, "first.L_c": L_c, "first.L_p": L_p, "first.L_e": L_e, "first.dlogits": z.grad,
-            **{f"first.gradient.{name}": to_project(a.grad) for name, a in w.items()}}
+    return {"first.logits": z, "first.L": L, "first.L_c": L_c, "first.L_p": L_p, "first.L_e": L_e,
+            "first.dlogits": z.grad, **{f"first.gradient.{name}": to_project(a.grad) for name, a in w.items()}}
 
 
 def train(found, step, case, theta, x, Y, p):

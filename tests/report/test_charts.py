@@ -8,7 +8,8 @@ from tests.lib.pages import records
 
 def test_charts_say_in_words_what_they_draw():
     joint, losses, retrain = charts.charts(records(), begin=4)
-    assert [name for _, name, _ in joint.lines] == ["correct labels", "test", "training, labels in use"], "validation is not known"
+    assert [name for _, name, _ in joint.lines] == ["correct labels", "test",
+                                                    "training, labels in use"], "validation is not known"
     assert [name for _, name, _ in retrain.lines] == ["test", "training, labels in use"] and retrain.mark is None
     assert [color for color, *_ in retrain.lines] == [1, 3], "a line has its colour everywhere"
     assert "test: from 8.3\u00a0% to 83.3\u00a0%." in joint.words and losses.lines[0][1] == "L_c classification"

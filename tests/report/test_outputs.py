@@ -1,4 +1,5 @@
-"""The tables and the manifest of a run folder: what they say, that they come back, and that no spreadsheet runs anything in them."""
+"""The tables and the manifest of a run folder: what they say, that they come back,
+and that no spreadsheet runs anything in them."""
 import csv
 import hashlib
 import json

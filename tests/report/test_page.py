@@ -1,4 +1,5 @@
-"""core/report/page.py without a browser: what the file holds, that names stay text, that nothing is loaded from anywhere."""
+"""core/report/page.py without a browser: what the file holds, that names stay text,
+that nothing is loaded from anywhere."""
 import base64
 import hashlib
 import json
@@ -71,7 +72,8 @@ def test_the_data_of_the_script_cannot_end_it(made):
 
 
 def test_nothing_is_loaded_and_nothing_but_its_own_script_and_style_is_allowed(document):
-    policy = next(attrs["content"] for attrs in document.all("meta") if attrs.get("http-equiv") == "Content-Security-Policy")
+    policy = next(attrs["content"] for attrs in document.all("meta")
+                  if attrs.get("http-equiv") == "Content-Security-Policy")
     style, _, script = document.raw
     for kind, text in (("style", style), ("script", script)):
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
@@ -89,7 +91,8 @@ def test_links_within_the_page_lead_somewhere_and_ids_are_unique(document):
     ids = [attrs["id"] for _, attrs in document.tags if "id" in attrs]
     assert len(ids) == len(set(ids))
     used = [attrs["href"][1:] for attrs in document.all("a")]
-    used += [i for _, attrs in document.tags for name in ("aria-labelledby", "aria-describedby") for i in attrs.get(name, "").split()]
+    used += [i for _, attrs in document.tags for name in ("aria-labelledby", "aria-describedby")
+             for i in attrs.get(name, "").split()]
     assert set(used) <= set(ids)
 
 
@@ -97,7 +100,8 @@ def test_every_picture_and_every_control_has_a_name(document):
     assert all(attrs.get("alt") or "src" not in attrs for attrs in document.all("img"))
     assert all(attrs.get("aria-label") or attrs.get("aria-hidden") for attrs in document.all("svg"))
     html = page.render(page_of(20))
-    assert len(re.findall(r"<(?:select|input)\b", html)) == len(re.findall(r"<label[^>]*>[^<]*<(?:select|input)\b", html))
+    assert len(re.findall(r"<(?:select|input)\b", html)) == len(re.findall(r"<label[^>]*>[^<]*<(?:select|input)\b",
+                                                                           html))
     assert [attrs.get("scope") for attrs in document.all("th")].count(None) == 0
     assert document.all("html") == [{"lang": "en"}] and len(document.all("main")) == len(document.all("h1")) == 1
 
@@ -116,7 +120,8 @@ def test_where_the_truth_is_known_of_some_images_they_count_alone():
     made = page_of(100, wrong=.5)
     made.truth[10:] = -1
     text = Document(page.render(made)).text
-    assert f"{100 * (made.given == made.truth)[:10].mean():.1f} → 100.0 % given → suggested, of the 10 whose true label" in text
+    before = f"{100 * (made.given == made.truth)[:10].mean():.1f}"
+    assert f"{before} → 100.0 % given → suggested, of the 10 whose true label" in text
     made.truth[:] = -1
     assert "correct labels" not in Document(page.render(made)).text
 
@@ -136,7 +141,8 @@ def test_the_list_has_the_suspicious_images_the_most_suspicious_first(made, docu
     assert data["given"] == made.given[rows].tolist() and data["suggested"] == made.suggested[rows].tolist()
     assert data["score"] == pytest.approx(score[rows], abs=1e-4) and data["path"] == made.paths[rows].tolist()
     in_pairs = {int(attrs["data-index"]) for attrs in document.all("li") if "data-index" in attrs}
-    assert [not image for image in data["image"]] == [i in in_pairs for i in data["index"]], "every image is in the page once"
+    assert [not image for image in data["image"]] == [i in in_pairs
+                                                      for i in data["index"]], "every image is in the page once"
 
 
 @pytest.mark.parametrize("limit, megabytes", [(30, 24), (3000, .02), (0, 24), (3000, 0)])
@@ -195,15 +201,16 @@ def luminance(color):
 
 
 TEXT = [("ink", "paper"), ("ink", "card"), ("soft", "paper"), ("soft", "card"), ("link", "paper"), ("on-link", "link"),
-        *((kind, "card") for kind in ("accept", "keep", "change", "remove")), *(("on-light", f"shade-{i}") for i in (1, 2, 3)),
-        ("on-deep", "shade-4"), ("on-deep", "shade-5")]
+        *((kind, "card") for kind in ("accept", "keep", "change", "remove")),
+        *(("on-light", f"shade-{i}") for i in (1, 2, 3)), ("on-deep", "shade-4"), ("on-deep", "shade-5")]
 DRAWN = [("control", "paper"), ("control", "card"), *((f"line-{i}", "paper") for i in range(4)), ("mark", "paper")]
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_colours_have_the_contrast_that_reading_needs(mode):
     css = (page.TEMPLATES / "page.css").read_text(encoding="utf-8")
-    light, dark = (dict(re.findall(r"--([\w-]+): (#\w{6})", part)) for part in css.split("@media (prefers-color-scheme: dark)"))
+    light, dark = (dict(re.findall(r"--([\w-]+): (#\w{6})", part))
+                   for part in css.split("@media (prefers-color-scheme: dark)"))
     colors = {"light": light, "dark": dark}[mode]
     assert set(light) == set(dark)
     for pairs, enough in ((TEXT, 4.5), (DRAWN, 3)):

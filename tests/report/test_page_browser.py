@@ -68,7 +68,8 @@ def test_the_page_is_drawn_with_all_names_as_text(browser, html, made):
         for row, text in zip(rows[:5], cards(view)):
             assert made.paths[row] in text and NASTY[made.suggested[row]] in text
         assert view.inner_text("#status") == f"{len(rows)} images match."
-        assert view.locator("#desk").is_visible() and view.locator("#list img").first.evaluate("image => image.naturalWidth") == 8
+        assert view.locator("#desk").is_visible()
+        assert view.locator("#list img").first.evaluate("image => image.naturalWidth") == 8
         view.locator("#more").scroll_into_view_if_needed()
         until(view, f"document.querySelectorAll('#list > .card').length > {count}")
 
@@ -106,7 +107,8 @@ def test_decisions_by_key_are_kept_exported_and_understood(browser, html, made, 
         path = exported(view, tmp_path)
         view.select_option("[name=state]", "decided")
         assert view.locator("#list > .card").count() == 5
-    expected = {rows[0]: made.suggested[rows[0]], rows[1]: made.given[rows[1]], rows[2]: REMOVED, rows[3]: 4, rows[5]: REMOVED}
+    expected = {rows[0]: made.suggested[rows[0]], rows[1]: made.given[rows[1]], rows[2]: REMOVED, rows[3]: 4,
+                rows[5]: REMOVED}
     assert read_decisions(path, read_run(save_run(tmp_path / "run", made._replace(classes=made.classes)))) == expected
 
 
@@ -117,13 +119,15 @@ def test_decisions_by_click_and_by_the_chooser(browser, html, made, tmp_path):
         assert card.get_attribute("data-decision") == "accept"
         assert card.locator("[data-do=accept]").get_attribute("aria-pressed") == "true"
         card.get_by_text("class…", exact=True).click()
-        other = next(c for c in range(len(NASTY)) if c not in (made.given[ranked(made)[0]], made.suggested[ranked(made)[0]]))
+        other = next(c for c in range(len(NASTY))
+                     if c not in (made.given[ranked(made)[0]], made.suggested[ranked(made)[0]]))
         view.fill("dialog input", NASTY[other][:4].upper())
         view.keyboard.press("Enter")
         assert not view.locator("dialog").is_visible() and f"changed to {NASTY[other]}" in card.inner_text()
         view.keyboard.press("c")
         view.keyboard.press("Escape")
-        assert card.get_attribute("data-decision") == "change" and view.evaluate("document.activeElement.className") == "card"
+        assert card.get_attribute("data-decision") == "change"
+        assert view.evaluate("document.activeElement.className") == "card"
         view.click("#undo")
         view.click("#undo")
         assert card.get_attribute("data-decision") is None and view.locator("#undo").is_disabled()
@@ -134,7 +138,8 @@ def test_all_that_match_at_once_and_undone_at_once(browser, html, made):
         view.select_option("[name=suggested]", "0")
         number = sum(made.suggested[row] == 0 for row in ranked(made))
         view.click("[data-bulk=accept]")
-        assert view.inner_text("#progress").startswith(f"{number} of") and view.locator("[data-bulk=accept]").is_disabled()
+        assert view.inner_text("#progress").startswith(f"{number} of")
+        assert view.locator("[data-bulk=accept]").is_disabled()
         view.click("#clear")
         assert view.inner_text("#progress").startswith("0 of")
         view.click("#undo")
@@ -153,7 +158,8 @@ def test_a_file_goes_on_where_it_was_exported_and_another_runs_is_refused(browse
         view.set_input_files("#import", path)
         until(view, f"document.querySelector('#progress').innerText === '{number}'")
         assert exported(view, tmp_path).read_text(encoding="utf-8") == path.read_text(encoding="utf-8")
-        for text, fault in (("a,b\n", "its first line"), ("index,path,decision,label,run\n1,,accept,,0123\n", "another run"),
+        for text, fault in (("a,b\n", "its first line"), ("index,path,decision,label,run\n1,,accept,,0123\n",
+                                                          "another run"),
                             ("index,path,decision,label\n1,,maybe,\n", "no known decision"),
                             (f"index,path,decision,label\n{made.index[0]},,change,ghost\n", "ghost is no class")):
             (tmp_path / "bad.csv").write_text(text)
@@ -188,7 +194,8 @@ def test_the_tab_key_goes_through_the_page_and_reaches_its_end(browser, html):
         seen = []
         while (not seen or seen[-1][0] != "main") and len(seen) < 300:          # the export button is the last of all
             view.keyboard.press("Tab")
-            seen.append(view.evaluate("[document.activeElement.className, getComputedStyle(document.activeElement).outlineStyle]"))
+            seen.append(view.evaluate("[document.activeElement.className, "
+                                      "getComputedStyle(document.activeElement).outlineStyle]"))
         names = [name for name, _ in seen]
         assert names[0] == "skip" and names[-1] == "main" and names.count("card") == 1, "one stop for the whole list"
         assert {outline for _, outline in seen} == {"solid"}, "one sees where one is"

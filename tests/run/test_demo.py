@@ -23,11 +23,11 @@ ROOT = Path(__file__).parents[2]
 def finished(tmp_path_factory):
     """A quick run with everything switched on: (its folder, what it printed)."""
     out = tmp_path_factory.mktemp("demo") / "run"
-    done = subprocess.run([sys.executable, ROOT / "demo.py", "--quick", "--epochs", "3", "--compare", "--seed", "3", "--out", out],
-                          capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return out, done.stdout
+    process = started("--quick", "--epochs", "3", "--compare", "--seed", "3", "--out", out, text=True,
+                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    printed, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (0, "")
+    return out, printed
 
 
 def test_the_run_folder_holds_what_it_promises(finished):
@@ -88,7 +88,7 @@ MISTAKES = {
     "not a number": (["--alpha", "nan"], "--alpha"),
     "update": (["--update", "hard-x"], "--update hard-x"),
     "begin": (["--begin", "0"], "--begin"),
-    "prior": (["--prior", "1,2"], "--prior has 2 weights for 10 classes"),
+    "prior": (["--quick", "--prior", "1,2"], "--prior has 2 weights for 10 classes"),
     "map without asymmetric": (["--map", "1:2"], "--map"),
     "map": (["--noise", "asymmetric", "--map", "1:2,1:3"], "--map 1:2,1:3"),
     "no map for the digits": (["--noise", "asymmetric"], "--map"),
@@ -104,7 +104,7 @@ MISTAKES = {
     "quick recipe": (["--quick", "--recipe", "sn-70"], "--quick"),
     "name too long": (["--out", "x" * 300], "x" * 300),
     "missing data": (["--data", "no/such/folder"], "no/such/folder"),
-    "missing labels": (["--noise", "labels", "--noise-file", "no-such.npy"], "no-such.npy"),
+    "missing labels": (["--quick", "--noise", "labels", "--noise-file", "no-such.npy"], "no-such.npy"),
     "non-finite loss": (["--quick", "--lr", "1e30"], "--lr"),
 }
 
@@ -113,6 +113,7 @@ MISTAKES = {
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_answered_by_one_sentence_and_status_2(name, capsys, tmp_path, monkeypatch):
     arguments, names = MISTAKES[name]
+    monkeypatch.setattr(options, "QUICK", IMAGES)
     monkeypatch.chdir(tmp_path)
     assert demo.main(arguments) == 2
     out, err = capsys.readouterr()
@@ -131,15 +132,16 @@ def test_a_folder_with_something_in_it_is_replaced_only_when_told(capsys, tmp_pa
 
 
 def test_a_reader_that_leaves_ends_the_run_without_a_traceback(tmp_path):
-    command = f'"{sys.executable}" demo.py --quick --ranks 1 --epochs 1 --out "{tmp_path}/run" | head -n 1'
+    program = f'"{sys.executable}" -m tests.lib.tiny_demo'
+    command = f'{program} --quick --ranks 1 --epochs 1 --out "{tmp_path}/run" | head -n 1'
     done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert "Traceback" not in done.stderr and done.stdout.startswith("data ")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs file size limits")
 def test_a_disk_that_is_full_ends_the_run_with_one_sentence(tmp_path):
-    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); sys.argv[0] = 'demo.py'; " \
-            "import demo; sys.exit(demo.main())"
+    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); " \
+            "import runpy; runpy.run_module('tests.lib.tiny_demo', run_name='__main__')"
     done = subprocess.run([sys.executable, "-B", "-c", limit, "--quick", "--out", tmp_path / "run"], cwd=ROOT,
                           capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "cannot write" in done.stderr, done.stderr

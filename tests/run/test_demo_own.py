@@ -1,4 +1,5 @@
-"""Own images from end to end, as their owner meets the program: run, tables, decisions, the cleaned labels, another image."""
+"""Own images from end to end, as their owner meets the program: run, tables, decisions, the cleaned labels,
+another image."""
 import csv
 import json
 import os
@@ -80,7 +81,8 @@ def test_the_run_folder_holds_what_it_promises_and_the_photos_are_as_before(run,
     assert set(os.listdir(run)) >= {*manifest.WHAT, "manifest.json", "summary.json", ".lock"} - of_a_truth
     assert not of_a_truth & set(os.listdir(run))
     summary = json.loads((run / "summary.json").read_text())
-    assert summary["initial"] is summary["recovery"] is summary["retrain"]["test"] is None and "detection" not in summary
+    assert summary["initial"] is summary["recovery"] is summary["retrain"]["test"] is None
+    assert "detection" not in summary
     assert "noise: none" not in (run / "report.html").read_text(encoding="utf-8"), "nobody knows that"
     assert sorted(os.listdir(photos)) == list(CLASSES) and sum(len(files) for *_, files in os.walk(photos)) == N
 
@@ -120,7 +122,8 @@ def test_decisions_become_cleaned_labels(run, photos, tmp_path, capsys):
     rows = rows_of(run / "label_issues.csv")
     accepted, rejected, changed, removed, *others = rows
     decisions = tmp_path / "decisions.csv"
-    decisions.write_text("index,path,decision,label\n" + "".join(f"{row['index']},{row['path']},{what}\n" for row, what in (
+    decisions.write_text("index,path,decision,label\n"
+                         + "".join(f"{row['index']},{row['path']},{what}\n" for row, what in (
         (accepted, "accept,"), (rejected, "reject,"), (changed, "change,cat"), (removed, "remove,"))))
     expected = {row["path"]: row["given_label"] for row in (*others, rejected)}
     expected |= {accepted["path"]: accepted["suggested_label"], changed["path"]: "cat"}
@@ -145,7 +148,8 @@ def test_the_suspicious_images_are_tasks_for_label_studio(run, photos, tmp_path)
         assert prefix == "/data/local-files/" and Path("/", unquote(file)) == photos / row["path"]
         prediction, = task["predictions"]
         assert task["data"]["index"] == int(row["index"]) and task["data"]["given_label"] == row["given_label"]
-        assert (task["data"]["label_score"], prediction["score"]) == (float(row["label_score"]), float(row["p_suggested"]))
+        assert (task["data"]["label_score"], prediction["score"]) == (float(row["label_score"]),
+                                                                      float(row["p_suggested"]))
         assert prediction["result"] == [{"from_name": "label", "to_name": "image", "type": "choices",
                                          "value": {"choices": [row["suggested_label"]]}}]
     decided = [f"{row['index']},,change,{row['suggested_label']}\n" for row in issues]
@@ -153,13 +157,15 @@ def test_the_suspicious_images_are_tasks_for_label_studio(run, photos, tmp_path)
     command = ["apply", str(tmp_path / "decisions.csv"), "--from", str(run), "--out", str(tmp_path / "clean.csv")]
     assert demo.main(command) == 0
     suggested = {row["path"]: row["suggested_label"] for row in rows_of(run / "label_issues.csv")}
-    assert {Path(row["path"]).relative_to(photos).as_posix(): row["label"] for row in rows_of(tmp_path / "clean.csv")} == suggested
+    assert {Path(row["path"]).relative_to(photos).as_posix(): row["label"]
+            for row in rows_of(tmp_path / "clean.csv")} == suggested
 
 
 @pytest.mark.parametrize("arguments, status, waits", [(["apply", "no-such.csv", "--from", "a"], 0, []),
                                                       (["predict", "no-such.png", "--from", "a"], 0, []),
                                                       (["--data", "no-such"], 2, [2])])
-def test_of_the_processes_of_mpirun_the_first_alone_writes_tables_and_says_what_is_wrong(monkeypatch, arguments, status, waits):
+def test_of_the_processes_of_mpirun_the_first_alone_writes_tables_and_says_what_is_wrong(monkeypatch, arguments, status,
+                                                                                         waits):
     """Another one that failed at once would end the first before it has said why."""
     slept = []
     for name in ("stdout", "stderr"):
@@ -170,7 +176,8 @@ def test_of_the_processes_of_mpirun_the_first_alone_writes_tables_and_says_what_
     sys.stdout.close()
 
 
-@pytest.mark.parametrize("data, said", [("photos", "24 training, 0 validation"), ("digits", "2000 training, 200 validation")])
+@pytest.mark.parametrize("data, said", [("photos", "24 training, 0 validation"),
+                                        ("digits", "2000 training, 200 validation")])
 def test_a_check_reads_and_measures_and_writes_nothing(photos, tmp_path, monkeypatch, capsys, data, said):
     monkeypatch.chdir(tmp_path)
     assert demo.main(["check", *(["--quick", "--ranks", "1"] if data == "digits" else ["--data", str(photos), *SMALL])]) == 0
@@ -179,12 +186,14 @@ def test_a_check_reads_and_measures_and_writes_nothing(photos, tmp_path, monkeyp
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("wrong, fault", [(["--prior", "1,2"], "--prior has 2 weights for 3"), (["--folds", "25"], "--folds 25:")])
+@pytest.mark.parametrize("wrong, fault", [(["--prior", "1,2"], "--prior has 2 weights for 3"),
+                                          (["--folds", "25"], "--folds 25:")])
 def test_a_check_refuses_what_the_run_would(photos, capsys, wrong, fault):
     assert failed(capsys, "check", "--data", photos, *SMALL, *wrong).startswith(fault)
 
 
-@pytest.mark.parametrize("augment, pad, flip", [(None, 0, True), ("both", 2, True), ("crop", 2, False), ("none", 0, False)])
+@pytest.mark.parametrize("augment, pad, flip", [(None, 0, True), ("both", 2, True), ("crop", 2, False),
+                                                ("none", 0, False)])
 def test_images_are_varied_as_asked_for(photos, augment, pad, flip):
     arguments = ["--data", str(photos), *SMALL] + (["--augment", augment] if augment else [])
     data = experiment.read_data(configuration(parse(arguments))).data

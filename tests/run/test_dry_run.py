@@ -35,7 +35,8 @@ def test_everything_is_told(reading):
     lines, possible = report(reading)
     text = "\n".join(lines)
     assert possible and lines[0] == "pets: 33 training, 8 validation, 0 test images, 2 classes"
-    assert "class  number  training  validation" in text and "all are 10 x 12 pixels; shown to the network as 8 x 8" in text
+    assert "class  number  training  validation" in text
+    assert "all are 10 x 12 pixels; shown to the network as 8 x 8" in text
     assert "     1  images that cannot be read, left out\n          cat/broken.png: not an image" in text
     assert "at least one of them is wrong\n          cat/0.png (cat): and dog/twin.png (dog)" in text
     assert "an epoch on 1 process, " in text and "for all 14 epochs" in text
@@ -97,8 +98,8 @@ def test_too_little_memory_is_impossible(reading, monkeypatch):
     monkeypatch.setattr(dry_run, "free", lambda: 0)
     data, tried = reading.data, dry_run.Trial(1, 1, 10**8, 2)
     lines, possible = dry_run.memory_lines(Config(RECIPE._replace(K=10**9, epochs=10**9)), data, tried)
-    assert not possible and lines[1] == ("This machine has 100 MB for it, which is not enough: choose a smaller --size, --K or "
-                                         "--batch, or fewer --ranks")
+    assert not possible and lines[1] == ("This machine has 100 MB for it, which is not enough: "
+                                         "choose a smaller --size, --K or --batch, or fewer --ranks")
     assert dry_run.memory_lines(Config(RECIPE._replace(K=10**9), gpu=0), data, tried)[1]
     assert dry_run.memory_lines(Config(RECIPE), data, tried._replace(peak=0))[1]      # where the system does not say
 
@@ -124,15 +125,18 @@ def test_the_estimated_time_is_about_the_time_that_a_run_takes():
 
 @pytest.mark.skipif(COMPILER is None, reason="no g++ that could compile the kernels")
 @pytest.mark.parametrize("widths, used", [((16,), True), ((24,), False)])
-def test_with_kernels_the_network_that_is_measured_is_the_one_on_the_kernels_or_it_says_why_not(monkeypatch, widths, used):
+def test_with_kernels_the_network_that_is_measured_is_the_one_on_the_kernels_or_it_says_why_not(monkeypatch, widths,
+                                                                                                used):
     met = []
     monkeypatch.setitem(families.NETS, "tiny", {"widths": widths, "blocks": (1,)})
     monkeypatch.setattr(dry_run.backend, "use_gpu", lambda *_: Emulator())
-    monkeypatch.setattr(GpuNet, "step_for", lambda net, *args, made=GpuNet.step_for: met.append(net.number) or made(net, *args))
+    monkeypatch.setattr(GpuNet, "step_for", lambda net, *args, made=GpuNet.step_for: met.append(net.number)
+                        or made(net, *args))
     config = Config(RECIPE._replace(batch=4), net="tiny", gpu=0, kernels="float", digits=(8, 4, 4))
     data = digits.load(0, 8, 4, 4)
     lines, possible = dry_run.report(config, data, data.train.labels)
-    assert possible and met == ["float"] * 2 * used and any(line.startswith("kernels  not used: ") for line in lines) != used
+    assert possible and met == ["float"] * 2 * used
+    assert any(line.startswith("kernels  not used: ") for line in lines) != used
     assert any(line.startswith("time     about") and "an epoch on GPU 0" in line for line in lines)
 
 
@@ -152,22 +156,27 @@ def data_of(labels, C):
 
 def test_many_classes_are_shortened_and_uneven_ones_said():
     table = class_table(data_of(np.arange(500), 500))
-    assert len(table) == MANY + 3 and table[2].split() == ["c0", "0", "1", "1"] and table[-1].split() == ["c499", "499", "1", "1"]
+    assert len(table) == MANY + 3 and table[2].split() == ["c0", "0", "1", "1"]
+    assert table[-1].split() == ["c499", "499", "1", "1"]
     assert table[2 + MANY // 2].split() == ["..."]
-    assert class_table(data_of([0] * 30 + [1] * 3 + [2] * 3, 3))[-1].startswith("the classes are uneven (3 to 30 images)")
-    assert class_table(data_of([0] * 30 + [1] * 30 + [2] * 3, 3))[-1].startswith("the classes are uneven (3 to 30 images)")
+    assert class_table(data_of([0] * 30 + [1] * 3 + [2] * 3,
+                               3))[-1].startswith("the classes are uneven (3 to 30 images)")
+    assert class_table(data_of([0] * 30 + [1] * 30 + [2] * 3,
+                               3))[-1].startswith("the classes are uneven (3 to 30 images)")
     assert "uneven" not in class_table(data_of([0] * 29 + [1] * 3 + [2] * 3, 3))[-1]
 
 
 @pytest.mark.parametrize("prior, advice", [("uniform", ": if they really are, say so with --prior given"),
-                                           ("given", "if they are not, say so with --prior uniform"), ((1, 2), "images)")])
+                                           ("given", "if they are not, say so with --prior uniform"),
+                                           ((1, 2), "images)")])
 def test_the_advice_on_uneven_classes_is_not_what_is_done_already(prior, advice):
     assert class_table(data_of([0] * 30 + [1] * 3 + [2] * 3, 3), prior)[-1].endswith(advice)
 
 
 def test_sizes_time_and_bytes_in_words():
     assert stored_sizes(np.array([[30, 40], [30, 40]])) == "all are 40 x 30 pixels"
-    assert stored_sizes(np.array([[30, 40], [50, 20], [90, 80]])) == "3 sizes, the short side 20 to 80 pixels, in the median 30"
+    assert stored_sizes(np.array([[30, 40], [50, 20],
+                                  [90, 80]])) == "3 sizes, the short side 20 to 80 pixels, in the median 30"
     assert [dry_run.duration(s) for s in (0.0123, 3.46, 59, 61, 3500, 7500)] == [
         "0.012 s", "3.5 s", "59 s", "1 min", "58 min", "2 h 5 min"]
     assert [dry_run.size(n) for n in (0, 1234, 123_456, 5_600_000, 1.23e9, 2.5e11)] == [

@@ -55,8 +55,10 @@ def test_the_network_of_a_fold_is_trained_on_the_images_of_all_others_with_their
     data, learnt, asked = example(), {}, []
 
     def learn(others, given, fold):
-        learnt[fold] = {int(np.flatnonzero((data.train.images == image).all(axis=(1, 2, 3)))[0]) for image in others.train.images}
-        assert (given == GIVEN[others.train.index]).all() and (others.train.truth == GIVEN[::-1][others.train.index]).all()
+        learnt[fold] = {int(np.flatnonzero((data.train.images == image).all(axis=(1, 2, 3)))[0])
+                        for image in others.train.images}
+        assert (given == GIVEN[others.train.index]).all()
+        assert (others.train.truth == GIVEN[::-1][others.train.index]).all()
         assert others.train.paths.tolist() == [f"{i}.png" for i in others.train.index]
         assert len(others.validation.labels) == len(others.test.labels) == 0
         return method(others, given, fold)

@@ -1,4 +1,5 @@
-"""A run that replaces another by --force: what of the old one goes, what stays and is told, and what is never replaced."""
+"""A run that replaces another by --force: what of the old one goes, what stays and is told,
+and what is never replaced."""
 import os
 
 import pytest
@@ -46,13 +47,15 @@ def test_predictions_that_belong_to_no_run_stay(tmp_path):
 
 
 @pytest.mark.parametrize("setting, name, others", [
-    ("data", "corrected_labels.csv", {}), ("test", "label_issues.csv", PHOTOS), ("truth", "suggested_labels.npy", PHOTOS),
+    ("data", "corrected_labels.csv", {}), ("test", "label_issues.csv", PHOTOS),
+    ("truth", "suggested_labels.npy", PHOTOS),
     ("noise_file", "corrected_labels.npy", {"noise": "labels", "rate": None})])
 def test_what_the_run_is_to_learn_from_is_not_replaced_by_it(old, monkeypatch, setting, name, others):
     before = contents(old)
     monkeypatch.chdir(old.parent)
     config = tiny(old, force=True)._replace(**{setting: os.path.join("run", name)}, **others)
-    with pytest.raises(InputError, match=f"^run/{name} is what the run needs and is never replaced: choose another folder"):
+    with pytest.raises(InputError, match=f"^run/{name} is what the run needs and is never "
+                                         "replaced: choose another folder"):
         run(config)
     assert contents(old) == before
 

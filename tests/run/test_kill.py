@@ -1,12 +1,15 @@
-"""Killed at any moment, a run goes on to the same result, bit for bit: more than 110 kills.
+"""Killed at any moment, a run goes on to the same result, bit for bit: more than 110 moments.
 
 Every run is a fork of this process, so that nothing has to be imported again.
 """
 import io
 import os
 import random
+import re
 import signal
 import time
+from functools import partial
+from itertools import count
 
 import pytest
 
@@ -17,7 +20,8 @@ from core.run.folder import is_complete
 from core.run.resume import stored
 from tests.lib.tiny_run import contents, tiny, tiny_runs  # noqa: F401   the fixture
 
-pytestmark = [pytest.mark.usefixtures("tiny_runs"), pytest.mark.skipif(not hasattr(os, "fork"), reason="runs are forked"),
+pytestmark = [pytest.mark.usefixtures("tiny_runs"),
+              pytest.mark.skipif(not hasattr(os, "fork"), reason="runs are forked"),
               pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")]
 
 
@@ -50,7 +54,8 @@ def ended_by(pid):
 
 
 def go_on(out):
-    """What somebody does whose run was killed: go on with it, or, where there is nothing to go on with, begin it again."""
+    """What somebody does whose run was killed: go on with it, or, where there is nothing to go on with,
+    begin it again."""
     try:
         config = stored(out)
     except InputError:
@@ -62,42 +67,91 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Dying(io.FileIO):
-    """A file of which half a write reaches the disk, then the process dies; tick() says when."""
+class Told(io.FileIO):
+    """A file that tells before each write that it comes,
+    and which half of it has reached the disk if the process dies there."""
 
     def write(self, data):
-        if Dying.tick():
-            super().write(bytes(data)[:len(data) // 2])
-            die()
+        Told.tell_of(self, bytes(data)[:len(data) // 2])
         return super().write(data)
 
 
-def dies_at(call, main):
-    """main(), killed at the call-th call of the system that changes files: in the middle of a write, before any other."""
-    calls = iter(range(1, 10**6))
-    Dying.tick = staticmethod(lambda: next(calls) == call)
+def told(tell_of, main):
+    """main(); before each call of the system that changes files tell_of(),
+    or tell_of(file, half of the data) before a write."""
+    Told.tell_of = staticmethod(tell_of)
     for name in ("fsync", "replace", "unlink"):
-        def deadly(what, *args, original=getattr(os, name), **options):
-            if (isinstance(what, int) or os.path.exists(what)) and Dying.tick():
-                die()
+        def telling(what, *args, original, **options):
+            if isinstance(what, int) or os.path.exists(what):
+                tell_of()
             return original(what, *args, **options)
-        setattr(os, name, deadly)                            # in a forked child: nobody else sees it
-    checkpoint.open = lambda path, mode: io.BufferedRandom(Dying(path, "w+")) if mode == "w+b" else open(path, mode)
+        setattr(os, name, partial(telling, original=getattr(os, name)))      # in a forked child: nobody else sees it
+    checkpoint.open = lambda path, mode: io.BufferedRandom(Told(path, "w+")) if mode == "w+b" else open(path, mode)
     main()
 
 
+def dying(call):
+    """Dies at the call-th call, of a write in its middle."""
+    calls = count(1)
+
+    def tell_of(file=None, half=b""):
+        if next(calls) == call:
+            if file:
+                io.FileIO.write(file, half)
+            die()
+    return tell_of
+
+
+def copying(out, copies):
+    """Copies the folder as a process that died at this call would leave it, where it is unlike all copies before.
+
+    The beginning of a run and its first two checkpoints call by call, and the rest of it in steps of seven.
+    """
+    calls, seen = count(1), []
+
+    def tell_of(file=None, half=b""):
+        call = next(calls)
+        if call > 45 and (call - 45) % 7:
+            return
+        left = {path.name: path.read_bytes() for path in out.iterdir()}
+        if file:
+            name, at = os.path.basename(file.name), file.tell()
+            left[name] = left[name][:at] + half + left[name][at + len(half):]
+        if left not in seen:
+            seen.append(left)
+            (copies / f"{call}").mkdir()
+            for name, data in left.items():
+                (copies / f"{call}" / name).write_bytes(data)
+    return tell_of
+
+
 def test_killed_at_every_write_sync_rename_and_removal_of_a_run(expected, tmp_path):
-    """The beginning of a run and its first two checkpoints call by call, and the rest of it in steps of seven."""
-    kills, call = 0, 1
-    while True:
-        out = tmp_path / f"{call}"
-        if ended_by(forked(lambda: dies_at(call, lambda: run(tiny(out))))) == 0:
-            break
-        kills += 1
-        assert ended_by(forked(lambda: go_on(out))) == 0
-        assert contents(out) == expected, call
-        call += 1 if call < 45 else 7
-    assert kills > 80
+    """One run tells what a kill at each call would leave, and each folder that is unlike the others is gone on with."""
+    assert ended_by(forked(lambda: told(copying(tmp_path / "run", tmp_path), lambda: run(tiny(tmp_path / "run"))))) == 0
+    assert contents(tmp_path / "run") == expected, "copies change nothing"
+    copies = [path for path in tmp_path.iterdir() if path.name.isdigit()]
+    assert len(copies) > 90
+    for out in copies:
+        assert ended_by(forked(partial(go_on, out))) == 0
+        assert contents(out) == expected, out.name
+
+
+@pytest.mark.parametrize("call", [1, 20, 45, 94, 150])
+def test_a_killed_process_leaves_what_the_copies_say(tmp_path, call):
+    """In a write, before a rename, in the files at the end; but for digits of the times in the log."""
+    copies, killed = tmp_path / "copies", tmp_path / "killed"
+    copies.mkdir()
+    assert ended_by(forked(lambda: told(copying(tmp_path / "copied", copies),
+                                        lambda: run(tiny(tmp_path / "copied"))))) == 0
+    assert ended_by(forked(lambda: told(dying(call), lambda: run(tiny(killed))))) == signal.SIGKILL
+    copy = max((path for path in copies.iterdir() if int(path.name) <= call), key=lambda path: int(path.name))
+    found, left = sizes(copy), sizes(killed)
+    assert found.keys() == left.keys() and all(abs(found[name] - left[name]) < 12 for name in found)
+
+
+def sizes(folder):
+    """{name without process id: bytes}"""
+    return {re.sub(r"[.]\d+[.]part$", ".part", path.name): path.stat().st_size for path in folder.iterdir()}
 
 
 def test_killed_at_random_times_again_and_again_until_it_is_complete(expected, tmp_path):

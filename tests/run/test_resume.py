@@ -78,7 +78,8 @@ configs = st.builds(Config, recipes, data=st.text(), rate=numbers, noise_file=st
 
 @given(config=configs)
 def test_settings_come_back_from_config_json_exactly(tmp_path, config):
-    (tmp_path / "config.json").write_text(json.dumps({"settings": settings(config), "environment": {}}), encoding="utf-8")
+    (tmp_path / "config.json").write_text(json.dumps({"settings": settings(config), "environment": {}}),
+                                          encoding="utf-8")
     values, _ = read_config(tmp_path)
     back = Config(**{**values, "recipe": Recipe(**values["recipe"])})
     assert repr(back) == repr(config)                        # nan is nan, and 1 is neither 1.0 nor True

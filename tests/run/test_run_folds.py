@@ -1,4 +1,5 @@
-"""The probabilities of a run: what its last update was made from, or by networks that never saw the image; interrupted or not."""
+"""The probabilities of a run: what its last update was made from, or by networks that never saw the image;
+interrupted or not."""
 import numpy as np
 import pytest
 
@@ -26,7 +27,8 @@ def test_the_probabilities_are_the_mean_that_the_last_update_was_made_from(plain
     assert (soft.pred_probs == soft.soft).all()
 
 
-@pytest.mark.parametrize("wrong, fault", [({"folds": 41}, "--folds 41"), ({"recipe": RECIPE._replace(prior=(1, 2))}, "--prior has 2")])
+@pytest.mark.parametrize("wrong, fault", [({"folds": 41}, "--folds 41"),
+                                          ({"recipe": RECIPE._replace(prior=(1, 2))}, "--prior has 2")])
 def test_what_does_not_fit_the_data_is_said_when_they_are_read(wrong, fault):
     with pytest.raises(InputError, match=fault):
         read_data(CONFIG._replace(**wrong))

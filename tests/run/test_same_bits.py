@@ -1,4 +1,5 @@
-"""Same seed, same bits: of weights, labels and records of both steps; again, in another process, and however many threads."""
+"""Same seed, same bits: of weights, labels and records of both steps; again, in another process,
+and however many threads."""
 import hashlib
 import os
 import subprocess

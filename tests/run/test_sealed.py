@@ -1,4 +1,5 @@
-"""Damaged checkpoints, disks that refuse, folders that vanish or are taken: the one before is used, or one sentence says why not."""
+"""Damaged checkpoints, disks that refuse, folders that vanish or are taken: the one before is used,
+or one sentence says why not."""
 import errno
 import os
 import random
@@ -35,7 +36,8 @@ def test_a_sealed_file_comes_back_and_is_an_archive_whose_comment_is_its_checksu
     assert (load_sealed(previous(path))["a"] == 1).all()
     raw = path.read_bytes()
     with zipfile.ZipFile(path) as archive:
-        assert archive.testzip() is None and archive.comment == hashlib.sha256(raw[:-64]).hexdigest().encode() == raw[-64:]
+        assert archive.testzip() is None
+        assert archive.comment == hashlib.sha256(raw[:-64]).hexdigest().encode() == raw[-64:]
 
 
 def test_a_bit_flipped_anywhere_is_noticed_and_the_previous_file_used(tmp_path):
@@ -48,7 +50,8 @@ def test_a_bit_flipped_anywhere_is_noticed_and_the_previous_file_used(tmp_path):
         assert not is_whole(path) and newest(path) == previous(path), position
 
 
-@pytest.mark.parametrize("spoil", [lambda raw: raw[:-1], lambda raw: raw[:len(raw) // 2], lambda raw: raw[:64], lambda raw: b"",
+@pytest.mark.parametrize("spoil", [lambda raw: raw[:-1], lambda raw: raw[:len(raw) // 2], lambda raw: raw[:64],
+                                   lambda raw: b"",
                                    lambda raw: raw + b"x", lambda raw: raw[1:], lambda raw: bytes(len(raw))])
 def test_a_damaged_file_is_replaced_by_the_previous_and_two_damaged_ones_are_an_input_error(tmp_path, spoil):
     path = two(tmp_path)
@@ -85,13 +88,15 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one_and_says_so(whol
     raw[len(raw) // 2] ^= 4
     (out / "checkpoint.npz").write_bytes(raw)
     run(stored(out), say=said.append, resume=True)
-    assert "the newest checkpoint was damaged: the one before it is used" in said[0] and "after epoch 1 of step 2" in said[0]
+    assert "the newest checkpoint was damaged: the one before it is used" in said[0]
+    assert "after epoch 1 of step 2" in said[0]
     assert contents(out) == whole
 
 
 @pytest.mark.parametrize("number, words", [(errno.ENOSPC, "the disk is full: free some space and resume the run"),
                                            (errno.EROFS, "can only be read"), (errno.EACCES, "no permission")])
-def test_a_disk_that_refuses_ends_the_run_and_leaves_the_last_good_checkpoint(whole, tmp_path, monkeypatch, number, words):
+def test_a_disk_that_refuses_ends_the_run_and_leaves_the_last_good_checkpoint(whole, tmp_path, monkeypatch, number,
+                                                                              words):
     out = tmp_path / "run"
     stopped(tiny(out), 4)
     before = saved_state(out)
@@ -133,8 +138,10 @@ def test_a_second_process_is_refused_until_the_first_is_dead(tiny_runs, tmp_path
         try:
             assert holder.stdout.readline() == "held\n"
             before = {path.name: path.read_bytes() for path in out.iterdir()}
-            for config, resume in ((stored(out), True), (tiny(out, force=True), False), (tiny(out, ranks=2, force=True), False)):
-                with pytest.raises(InputError, match="is in use by another process: wait until it has ended, or choose another"):
+            for config, resume in ((stored(out), True), (tiny(out, force=True), False),
+                                   (tiny(out, ranks=2, force=True), False)):
+                with pytest.raises(InputError, match="is in use by another process: wait until it has "
+                                                     "ended, or choose another"):
                     run(config, resume=resume)
             assert {path.name: path.read_bytes() for path in out.iterdir()} == before
         finally:

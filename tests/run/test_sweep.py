@@ -13,6 +13,11 @@ from core.run.commands import parse
 TINY = "--quick --epochs 1"
 
 
+@pytest.fixture(autouse=True)
+def few_images(monkeypatch):
+    monkeypatch.setattr(options, "QUICK", IMAGES)
+
+
 def test_a_sweep_runs_every_line_once_and_only_what_is_missing(tmp_path, capsys):
     file = tmp_path / "sweep.txt"
     file.write_text(f"# two seeds\n{TINY} --seed 0\n\n{TINY} --seed 1   # the second\n")
@@ -40,7 +45,8 @@ def test_runs_that_differ_in_their_seed_alone_are_summed_up(tmp_path):
     def outcome(recovery, test):
         return {"initial": 0.5, "recovery": recovery, "joint": {"test": test}, "retrain": {"test": 0.25}}
 
-    lines = {"--rate 0.2 --seed 1": outcome(0.961, None), "--rate 0.3": outcome(0.7, 0.7), "--seed=2 --rate 0.2": outcome(0.967, 0.9),
+    lines = {"--rate 0.2 --seed 1": outcome(0.961, None), "--rate 0.3": outcome(0.7, 0.7),
+             "--seed=2 --rate 0.2": outcome(0.967, 0.9),
              "--rate 0.2": outcome(0.97, 0.9), "--seed 7": outcome(0.6, 0.5), "--se 8": outcome(0.8, 0.7),
              "--rate 0.3 --seed 4": None}
     for line, found in lines.items():
@@ -61,7 +67,8 @@ def test_a_run_that_fails_does_not_end_the_others(tmp_path, capsys):
     assert "failed" in out and "no-such.npy" in err and "%" in out
 
 
-@pytest.mark.parametrize("text, words", [("", "names no run"), ("# nothing\n", "names no run"), ("--rate 2\n", "line 1: --rate 2"),
+@pytest.mark.parametrize("text, words", [("", "names no run"), ("# nothing\n", "names no run"),
+                                         ("--rate 2\n", "line 1: --rate 2"),
                                          ("--seed 1\n--sedd 2\n", "line 2"), ("--out 'x\n", "line 1"),
                                          ("--seed 1\n--seed 1\n", "one folder")])
 def test_a_line_that_cannot_be_run_is_named(tmp_path, text, words):

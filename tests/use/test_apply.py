@@ -52,7 +52,8 @@ def test_every_kind_of_decision_does_what_it_says(tmp_path, made, run):
     del expected[made.paths[rows[3]]]
     assert out == run / "cleaned_labels.csv" and table(out) == expected
     changed = 2 + (CLASSES[made.given[rows[2]]] != "=formula")
-    assert said == f"5 decisions: 39 labels written, {changed} of them not as given, 1 images left out, 35 undecided as given"
+    assert said == (f"5 decisions: 39 labels written, {changed} of them not as given, 1 images left out, "
+                    "35 undecided as given")
 
 
 def test_without_decisions_labels_are_as_given_or_as_suggested(tmp_path, made, run):
@@ -78,7 +79,8 @@ def test_images_that_are_no_files_go_by_their_index(tmp_path, made):
 def test_paths_are_written_as_they_are_found_from_anywhere(tmp_path, made, run):
     rows = [[f"/data/{path}", "x"] for path in made.paths]
     for table_there, root in ((rows, "/data/"), (rows[1:], ""), (rows[::-1], "")):
-        (run / "corrected_labels.csv").write_text(csv_text([["path", "label"], *table_there]), encoding="utf-8", newline="")
+        (run / "corrected_labels.csv").write_text(csv_text([["path", "label"], *table_there]), encoding="utf-8",
+                                                  newline="")
         out, _ = clean(decisions(tmp_path, HEAD + f"{made.index[0]},{quote(made.paths[0])},remove,\n"), run, force=True)
         assert list(table(out)) == [f"{root}{path}" for path in made.paths[1:]]
 
@@ -97,10 +99,11 @@ def test_a_list_without_all_paths_counts_as_none(run, made):
     assert read_paths(run, made.index) == made.paths.tolist()
 
 
-MISTAKES = {                                       # lines below the header (with one image's number, path, labels): what is named
+MISTAKES = {                             # lines below the header (with one image's number, path, labels): what is named
     "unknown image": ("999999,,accept,", "line 2: there is no image '999999'"),
     "not a number": ("x,,accept,", "line 2: there is no image 'x'"),
-    "unknown decision": ("{i},,perhaps,", "line 2: 'perhaps' is no decision: write one of accept, reject, change, remove"),
+    "unknown decision": ("{i},,perhaps,", "line 2: 'perhaps' is no decision: write one of accept, "
+                                          "reject, change, remove"),
     "unknown class": ("{i},,change,ghost", "line 2: 'ghost' is no class of this run"),
     "change into nothing": ("{i},,change,", "line 2: '' is no class of this run"),
     "twice": ("{i},,accept,\n{i},,reject,", "line 3: image {i} is decided in line 2 already"),
@@ -116,7 +119,8 @@ MISTAKES = {                                       # lines below the header (wit
 def test_a_decision_that_does_not_fit_is_named_with_its_line(tmp_path, name):
     made = page_of(40, ("cat", "dog", "owl"), wrong=.5)
     run, row = save_run(tmp_path / "run", made), np.flatnonzero(made.given != made.suggested)[0]
-    words = {"i": made.index[row], "given": made.classes[made.given[row]], "suggested": made.classes[made.suggested[row]]}
+    words = {"i": made.index[row], "given": made.classes[made.given[row]],
+             "suggested": made.classes[made.suggested[row]]}
     lines, sentence = (text.format(**words) for text in MISTAKES[name])
     path = decisions(tmp_path, HEAD + lines + "\n")
     with pytest.raises(InputError) as error:

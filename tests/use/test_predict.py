@@ -110,12 +110,15 @@ MISTAKES = {
     "weights gone": (lambda run, root: (run / "model.safetensors").unlink(), "model.safetensors cannot be read"),
     "weights damaged": (lambda run, root: damage(run), "model.safetensors is damaged, its checksum"),
     "no such image": (lambda run, root: (root / "images.npy").unlink(), "images.npy does not exist"),
-    "another size": (lambda run, root: np.save(root / "images.npy", np.zeros((2, 9, 9, 3), np.uint8)), r"shape \(n, 8, 8, 3\)"),
+    "another size": (lambda run, root: np.save(root / "images.npy", np.zeros((2, 9, 9, 3), np.uint8)),
+                     r"shape \(n, 8, 8, 3\)"),
     "another type": (lambda run, root: np.save(root / "images.npy", np.zeros((2, 8, 8, 3))), "as uint8"),
     "a pickle": (lambda run, root: np.save(root / "images.npy", np.array([{}])), "not an intact .npy file"),
-    "no images": (lambda run, root: np.save(root / "images.npy", np.zeros((0, 8, 8, 3), np.uint8)), "no image to classify"),
+    "no images": (lambda run, root: np.save(root / "images.npy", np.zeros((0, 8, 8, 3), np.uint8)),
+                  "no image to classify"),
     "an empty folder": (lambda run, root: folder_of(root), "images.npy has no images"),
-    "not an image": (lambda run, root: (folder_of(root) / "a.png").write_text("x"), "no image to classify: .*a.png: not an image"),
+    "not an image": (lambda run, root: (folder_of(root) / "a.png").write_text("x"),
+                     "no image to classify: .*a.png: not an image"),
 }
 
 

@@ -1,4 +1,5 @@
-"""The network in a safetensors file: the same bits come back, PyTorch gives the same logits, and no other file is taken for one."""
+"""The network in a safetensors file: the same bits come back, PyTorch gives the same logits,
+and no other file is taken for one."""
 import json
 
 import numpy as np
@@ -35,12 +36,14 @@ def test_the_same_bits_come_back(path):
     assert found.arch == ARCH and found.classes == CLASSES
     for ours, theirs in ((theta, found.theta), (running, found.running), ({"mean": mean}, {"mean": found.mean})):
         assert list(ours) == list(theirs)
-        assert all(ours[name].tobytes() == theirs[name].tobytes() and ours[name].shape == theirs[name].shape for name in ours)
+        assert all(ours[name].tobytes() == theirs[name].tobytes() and ours[name].shape == theirs[name].shape
+                   for name in ours)
 
 
 def test_the_names_are_those_of_pytorch(path):
     tensors = load(path.read_bytes())
-    assert {"conv1.weight", "layer1.0.bn1.weight", "layer1.0.bn1.bias", "layer1.0.bn1.running_mean", "layer1.0.bn1.running_var",
+    assert {"conv1.weight", "layer1.0.bn1.weight", "layer1.0.bn1.bias", "layer1.0.bn1.running_mean",
+            "layer1.0.bn1.running_var",
             "layer1.0.bn1.num_batches_tracked", "layer1.0.shortcut.0.weight", "layer1.1.conv2.weight", "bn.running_var",
             "linear.weight", "linear.bias", "mean"} <= set(tensors)
     assert tensors["layer2.0.conv1.weight"].shape == (5, 4, 3, 3) and tensors["linear.weight"].shape == (3, 6)
@@ -57,7 +60,8 @@ def test_pytorch_gives_the_same_logits(path):
     with torch.no_grad():
         theirs = net(torch.from_numpy(pixels).permute(0, 3, 1, 2)).numpy()
     found = export.load(path)
-    theta, running = ({name: a.astype(np.float64) for name, a in arrays.items()} for arrays in (found.theta, found.running))
+    theta, running = ({name: a.astype(np.float64) for name, a in arrays.items()}
+                      for arrays in (found.theta, found.running))
     x = pixels / 255 - found.mean.astype(np.float64)
     ours = preact_resnet.predict(theta, running, x, found.arch)
     assert np.abs(ours - theirs).max() < 1e-12 * np.abs(theirs).max()
@@ -89,7 +93,8 @@ def test_another_network_is_one_sentence(path, name):
         export.load(path)
 
 
-@pytest.mark.parametrize("metadata", [None, {"classes": "3"}, {"classes": "[1, 2, 3]"}, {"classes": "[[[["}, {"classes": "[]"}])
+@pytest.mark.parametrize("metadata", [None, {"classes": "3"}, {"classes": "[1, 2, 3]"}, {"classes": "[[[["},
+                                      {"classes": "[]"}])
 def test_a_file_without_class_names_is_one_sentence(path, metadata):
     path.write_bytes(save(dict(load(path.read_bytes())), metadata))
     with pytest.raises(InputError, match="damaged"):
@@ -107,7 +112,8 @@ def test_a_file_that_is_not_there_or_too_large_is_one_sentence(path, monkeypatch
 @settings(max_examples=100)
 @given(st.data())
 def test_changed_bytes_are_a_network_or_one_sentence(path, data):
-    """Safetensors has no checksum: a changed weight is another network (the manifest's checksum tells it from the one saved)."""
+    """Safetensors has no checksum: a changed weight is another network (the manifest's checksum tells it from the one
+    saved)."""
     raw = bytearray(path.read_bytes())
     header = 8 + int.from_bytes(raw[:8], "little")
     for _ in range(data.draw(st.integers(1, 3))):
