@@ -15,11 +15,20 @@ settings.load_profile("proofs")
 threadpool_limits(1, "blas")           # the arrays are small: on a busy machine two threads took the full net from 5 s to 31 s
 
 
+SLOWEST = ("gpu/test_kernels_compile", "gpu/test_kernels_convergence", "gpu/test_kernels_net", "run/test_kill",
+           "run/test_interrupt", "project/test_examples", "run/test_demo", "gpu/test_kernels_conv", "paper/test_reference")
+
+
 @pytest.hookimpl(tryfirst=True)        # before -m chooses
 def pytest_collection_modifyitems(items):
-    """A test that has CuPy as a parameter is marked by the name of that parameter in its id: [gpu-...] or [...-cupy]."""
+    """Markers of what runs on a GPU, and the slowest files first: both processes then end at the same time.
+
+    A test that has CuPy as a parameter is marked by the name of that parameter in its id: [gpu-...] or [...-cupy].
+    """
     for item in items:
         callspec = getattr(item, "callspec", None)
         if callspec and any(getattr(value, "__name__", "") == "cupy" for value in callspec.params.values()):
             for marker in {"gpu", "cupy"}.intersection(callspec.id.split("-")):
                 item.add_marker(marker)
+    place = {f"tests/{name}.py": number for number, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(place)))

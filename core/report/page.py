@@ -50,7 +50,6 @@ def write(path, page, limit=3000, megabytes=24):
 
 def render(page, limit=3000, megabytes=24):
     """The text of the HTML file."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # imported where needed: demo.py starts sooner
     from markupsafe import Markup
 
     suspicious = np.flatnonzero(page.suggested != page.given)
@@ -62,6 +61,7 @@ def render(page, limit=3000, megabytes=24):
     shown = [int(row) for row in ranked if int(row) in thumbs]
     in_pairs = {row for row in ends if row in thumbs}
     css, js = ((TEMPLATES / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    from markupsafe import Markup
     return template().render(
         page=page, summary=summary(page, len(suspicious)), charts=charts(page.records, page.begin),
         matrix=matrix(page, samples),
@@ -73,6 +73,8 @@ def render(page, limit=3000, megabytes=24):
 @cache
 def template():
     """page.html, parsed once in a process."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # where needed: demo.py starts sooner
+
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)
     return environment.get_template("page.html")

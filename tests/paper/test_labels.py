@@ -44,7 +44,7 @@ def test_one_hot_is_one_at_the_label_and_zero_elsewhere(xp, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_soft_and_hard_updates_are_their_definitions(xp, dtype):
     rng = np.random.default_rng(0)
-    Y, s = simplex(rng, 40, 6).astype(dtype), simplex(rng, 40, 6).astype(dtype)
+    s = simplex(rng, 40, 6).astype(dtype)
     s[0] = s[1, ::-1] = 1 / 6                               # a tie: the smaller class
     s[2, [3, 5]] = 2
     soft, hard = (update(xp.asarray(s)) for update in (soft_update, hard_update))

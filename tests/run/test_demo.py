@@ -15,6 +15,7 @@ from core.run import config as run_config
 from core.run import folder, options
 from core.run.commands import parse
 from nets import families
+from tests.lib.tiny_demo import IMAGES, started
 
 ROOT = Path(__file__).parents[2]
 

@@ -40,12 +40,12 @@ def test_a_run_ended_by_a_signal_says_how_to_go_on_and_does(whole, tmp_path, ran
     os.killpg(process.pid, number)                           # all ranks get it, as from a terminal or a cluster
     said = read_all(ours)
     assert process.wait(30) == 130 and "Traceback" not in said, said
-    assert "interrupted; the run is saved as it was after epoch" in said and f"python demo.py resume {out}" in said, said
+    assert "interrupted; the run is saved as it was after epoch" in said and f"demo.py resume {out}" in said, said
     assert not list(out.glob(".*.part"))
 
     if ranks == 1:
         return
-    again = demo("resume", out, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    again = started("resume", out, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     said, errors = again.communicate(timeout=120)
     assert again.returncode == 0 and errors == "" and "resumed  after epoch" in said, said + errors
     assert contents(out) == whole

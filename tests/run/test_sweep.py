@@ -9,6 +9,7 @@ from core.errors import InputError
 from core.run import config as run_config
 from core.run import options, sweep
 from core.run.commands import parse
+from tests.lib.tiny_demo import IMAGES
 
 TINY = "--quick --epochs 1"
 
