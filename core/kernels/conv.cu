@@ -25,9 +25,16 @@
 #include "conv_in.cuh"
 #include "conv_out.cuh"
 
+// CONV_REGISTERS: what a thread may have beside wgrad.cu (docs/gpu.md, section 7). A compiler before 12.4 can't be told.
+#if defined(CONV_REGISTERS) && __CUDACC_VER_MAJOR__ * 100 + __CUDACC_VER_MINOR__ >= 1204
+#define CONV_BOUNDS(threads, blocks) __maxnreg__(CONV_REGISTERS)
+#else
+#define CONV_BOUNDS(threads, blocks) __launch_bounds__(threads, blocks)
+#endif
+
 template <typename T, Source SOURCE, int R, int C, int K, int STRIDE, int SPREAD, bool TURNED, int IMAGES, int TH, int TW, int KT,
           int WM, int WK>
-__global__ void __launch_bounds__(32 * WM * WK, WM * WK < 8 ? 3 : KT < 64 ? 2 : 1)
+__global__ void CONV_BOUNDS(32 * WM * WK, WM * WK < 8 ? 3 : KT < 64 ? 2 : 1)
 conv(const T* x, const T* before, const T* came_round, T* kept, const float* in_sums, const float* affine, float* norm,
      float* statistics, const T* w, const T* added, const T* gate, const float* gate_norm, T* out, float* sums,
      int N, int H, int W, int h, int v, int slots) {

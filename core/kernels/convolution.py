@@ -10,9 +10,11 @@ import numpy as np
 from core.kernels.program import NULL, integers
 
 # Blocks of a weight gradient: one for each of the 132 multiprocessors of an H200. There it finds room beside one block of conv.cu
-# (27,648 and at most 36,864 of 65,536 registers), so that the two branches of a step run at the same time; two blocks would leave
-# no room, and need twice the slots. The same number on every GPU: it does not decide what bits the sums have.
+# (core/kernels/variant.py), so that the two branches of a step run at the same time; two blocks would leave no room, and need twice
+# the slots. A block of a 1x1 filter is a single warp: of them a multiprocessor takes four, or it would wait for memory most of the
+# time (predicted: 80 us less for three layers). The same numbers on every GPU: it does not decide what bits the sums have.
 BLOCKS = 132
+SINGLE = 4
 CHUNK = 27 * 1024         # bytes of a chunk of wgrad.cu that the registers of a block hold beside the sums, on its way
 ADDED_UP = 64 * 1024      # bytes of sums that every block of the next kernel adds up for itself
 GROUP = 16                # slots that become one where there are more
@@ -94,7 +96,8 @@ def wgrad(program, layers, stride=1):
 def wgrad_parts(program, R, C, K, stride, N, h, v, layers=1):
     """Into how many parts the sum over the pixels is cut, for so many layers in one launch."""
     tile, CT, KT = wgrad_tile(program, R, C, K, stride, v)
-    return min(tiles_of(tile, N, h, v), max(1, BLOCKS // (C // CT * (K // KT) * layers)))
+    blocks = BLOCKS * (SINGLE if R == 1 else 1) * (2 if program.variant.one_branch else 1)
+    return min(tiles_of(tile, N, h, v), max(1, blocks // (C // CT * (K // KT) * layers)))
 
 
 # ---- tiles ---------------------------------------------------------------------------------------------------------
