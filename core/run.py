@@ -125,6 +125,8 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
         model = train.fresh_model(net, arch, np.random.default_rng([config.seed, *step.encode()]), xp, comm)
         progress.restore(step, model, labels)
         if labels.epochs < epochs:
+            if hasattr(net, "prepare"):                        # nets/preact_resnet_gpu.py: before the first epoch's clock starts
+                net.prepare(arch, task.train, len(labels.Y), recipe)
             epoch_records = (record._replace(step=step) for record in train_on(model, task, labels, *args, done=labels.epochs))
             for record in watch(epoch_records, epochs, step) if first else epoch_records:
                 if first and folder:

@@ -16,6 +16,7 @@ import numpy as np
 from core.errors import InputError
 from core.kernels.parameters import PADDED
 from core.kernels.step import Step
+from core.kernels.variant import Variant
 from core.optim import flatten
 from nets import preact_resnet
 from nets.preact_resnet import init
@@ -31,7 +32,7 @@ def net_for(xp, arch, say, number="half"):
     reason = unfit(arch) if capability >= OLDEST else f"they need compute capability {OLDEST}, this GPU has {capability}"
     if reason:
         say(f"kernels  not used: {reason}")
-    return preact_resnet if reason else GpuNet(xp, number)
+    return preact_resnet if reason else GpuNet(xp, number, say=say)
 
 
 def unfit(arch):
@@ -43,12 +44,15 @@ def unfit(arch):
 
 
 class GpuNet:
-    """The functions of the readable network; the object keeps the kernels and the networks of all shapes met."""
+    """The functions of the readable network; the object keeps the kernels and the networks of all shapes met.
+
+    say(text) hears what is to be said meanwhile.
+    """
 
     init = staticmethod(init)
 
-    def __init__(self, xp, number="half"):
-        self.xp, self.number, self.kernels, self.networks = xp, number, {}, {}
+    def __init__(self, xp, number="half", variant=Variant(), say=lambda text: None):
+        self.xp, self.number, self.variant, self.say, self.kernels, self.networks = xp, number, variant, say, {}, {}
         self.step = None               # what the last Step was made for, and that
 
     def forward(self, theta, x, arch):
@@ -60,7 +64,7 @@ class GpuNet:
 
     def backward(self, dlogits, cache):
         """The gradient with respect to theta, under the names of theta."""
-        cache.dlogits[...] = dlogits * np.float32(cache.scale)
+        cache.dlogits[...] = dlogits * cache.scale
         cache.program.run("backward")
         return dict(cache.parameters.gradient_views)
 
@@ -76,6 +80,13 @@ class GpuNet:
         network.program.run("cast", "enter", "forward")
         return network.logits.copy()
 
+    def prepare(self, arch, images, N, recipe):
+        """All that a training on these N images launches, compiled: before its first epoch, whose time is told."""
+        if self.step is None:
+            self.say("kernels  are compiled, if they are new to this machine: about half a minute")
+        self.step_for(arch, images, N, recipe)
+        self.network(arch, (1, *images.pixels.shape[1:]), inference=True)        # for any number of images the same kernels
+
     def train_epoch(self, model, task, labels, p, alpha, beta, lr, recipe, epoch):
         """One pass over the images; returns the means of L, L_c, L_p, L_e and of the accuracy."""
         return self.step_for(model.arch, task.train, len(labels.Y), recipe).train_epoch(model, task, labels, p, alpha, beta, lr, epoch)
@@ -86,7 +97,7 @@ class GpuNet:
         shape = min(recipe.batch, N), *pixels.shape[1:]
         made_for = arch, shape, N, recipe.momentum, recipe.decay, id(pixels), id(mean), pad, flip
         if self.step is None or self.step[0] != made_for:
-            self.step = made_for, Step(self.network(arch, shape, False), images, N, recipe)
+            self.step = made_for, Step(self.network(arch, shape, False), images, N, recipe, self.say)
         return self.step[1]
 
     def network(self, arch, shape, inference):
@@ -95,6 +106,6 @@ class GpuNet:
         if unfit(arch):
             raise InputError(f"the kernels can't be used: {unfit(arch)}")
         if key not in self.networks:
-            self.networks[key] = Network(self.xp, self.number, self.kernels, arch, key[1], inference)
+            self.networks[key] = Network(self.xp, self.number, self.kernels, arch, key[1], inference, self.variant)
             self.networks[key].program.compile()
         return self.networks[key]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from core.kernels.convolution import BLOCKS, batch, conv, given, gradient, plain, wgrad, wgrad_parts
+from core.kernels.convolution import BLOCKS, SINGLE, batch, conv, given, gradient, plain, wgrad, wgrad_parts
 from core.kernels.program import NULL, Program
 from core.layers import BATCHNORM_EPS, conv_backward, conv_forward
 from tests.emulator import Emulator, devices, filled, in_every_order, poisoned
@@ -128,9 +128,10 @@ def trials(xp):
 def assert_stored(found, exact, number):
     """Every number is the exact one, rounded to what it is stored as; the sums of products in float32.
 
-    The tensor cores of an A100 cut off what lies behind the last bit of the largest of five numbers added: up to 2.4e-6 here.
+    Tensor cores cut off what lies behind the last bit of the largest of the numbers added. An accumulator that is cut after every
+    mma leaves 1.8e-6 (half) and 2.0e-6 (TF32) of these layers, 4.0e-6 of 128 channels in TF32: the bound is twice the last.
     """
-    tolerance = 5e-6 * np.abs(exact).max() + (2**-11 * np.abs(exact) if number == "half" else 0)
+    tolerance = 8e-6 * np.abs(exact).max() + (2**-11 * np.abs(exact) if number == "half" else 0)
     assert (np.abs(found - exact) <= tolerance).all()
 
 
@@ -188,7 +189,7 @@ def test_gradient_with_respect_to_w(xp, name):
     trial.program.run("forward")
     slots, = in_every_order(xp, lambda: trial.program.run("wgrad"), [trial.slots])
     dw = trial.exact(xp.asnumpy(trial.norm), trial.arrays["dy"])[2]
-    assert np.abs(slots.astype(float).sum(axis=0) - dw).max() <= 5e-6 * np.abs(dw).max()
+    assert np.abs(slots.astype(float).sum(axis=0) - dw).max() <= 8e-6 * np.abs(dw).max()
 
 
 @on_every_device
@@ -204,7 +205,7 @@ def test_sizes_at_random(xp, name, seed):
     y, g, dw = trial.exact(xp.asnumpy(trial.norm), xp.asnumpy(trial.kept))
     assert_stored(found[0], y, trial.layer.number)
     assert_stored(found[1], g, trial.layer.number)
-    assert np.abs(found[2].astype(float).sum(axis=0) - dw).max() <= 5e-6 * np.abs(dw).max()
+    assert np.abs(found[2].astype(float).sum(axis=0) - dw).max() <= 8e-6 * np.abs(dw).max()
 
 
 @on_every_device
@@ -228,3 +229,9 @@ def test_the_layers_of_a_launch_together_fill_a_large_gpu_and_not_more(width, si
     parts = wgrad_parts(Program(Emulator(), "half", {}), 3, width, width, 1, 128, size, size, layers)
     blocks = parts * layers * (width // 32)**2
     assert 0.7 * BLOCKS <= blocks <= BLOCKS
+
+
+@pytest.mark.parametrize("C, K, stride, size", [(32, 32, 1, 32), (32, 64, 2, 16), (64, 128, 2, 8)])
+def test_of_the_blocks_of_a_1x1_filter_which_are_one_warp_a_multiprocessor_gets_four(C, K, stride, size):
+    parts = wgrad_parts(Program(Emulator(), "half", {}), 1, C, K, stride, 128, size, size)
+    assert 0.9 * SINGLE * BLOCKS <= parts * (C // 32) * (K // 32) <= SINGLE * BLOCKS

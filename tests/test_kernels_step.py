@@ -5,7 +5,9 @@ import pytest
 from core import train
 from core.backend import to_host
 from core.data.batches import augmented, batches
+from core.kernels import step as step_module
 from core.kernels.step import SECTIONS, Step
+from core.kernels.variant import variant
 from core.labels import SoftLabels, one_hot
 from core.objective import objective_backward, objective_forward, softmax
 from nets import preact_resnet as plain
@@ -61,6 +63,15 @@ def test_the_graph_gives_the_bits_of_its_launches_in_every_order_that_it_allows(
             results.append([*state(model), to_host(labels.ring)])
     xp.order = 0
     assert all(same(results[0], other) for other in results[1:])
+
+
+@emulated
+@pytest.mark.parametrize("letters", ["-", "p"])
+def test_the_graph_heeds_priorities_if_asked_to(letters, monkeypatch):
+    net, made = GpuNet(Emulator(), "half", variant(letters)), []
+    monkeypatch.setattr(step_module, "with_priorities", lambda graph, stream: made.append(stream) or graph.launch)
+    epochs(net, *small(net), [0])
+    assert made == [net.step[1].stream] * (letters == "p")
 
 
 @emulated
@@ -132,7 +143,7 @@ def test_objective_gradient_and_predictions(step, size):
         L, saved = objective_forward(z.astype(float), step_.Y[i].astype(float), step_.p.astype(float), 1.2, 0.8)
         accuracy = (z.argmax(axis=1) == step_.Y[i].argmax(axis=1)).mean()
         labels.record(i, softmax(z), n)
-        scale = step_.network.scale
+        scale = step_.network.scale.item()
         np.testing.assert_allclose(dz, scale * objective_backward(1, saved), atol=1e-6 * scale, rtol=1e-4)
         np.testing.assert_allclose(step_.ring, labels.ring[0], atol=1e-6)
         np.testing.assert_allclose(step_.sums / 4, [*L, accuracy], rtol=2e-5, atol=2e-6)
@@ -161,13 +172,85 @@ def test_a_training_that_leaves_the_numbers_ends_in_one_sentence(xp, number, mes
         epochs(net, *small(net, xp), [0], lr=1e30, xp=xp)
 
 
+def too_large(step, numbers):
+    """Multiplies the loss scale so that in the steps of these numbers, from 0, a gradient leaves the numbers; forward all is well."""
+    run, count = step.run, iter(range(10**6))
+
+    def changed():
+        k, scale = next(count), step.network.scale
+        if k in numbers:
+            scale *= 2**100
+        run()
+        if k in numbers:
+            scale *= 2.**-100
+    return changed
+
+
 @pytest.mark.parametrize("xp", devices())
-def test_gradients_that_do_not_fit_are_counted(xp):
-    net = GpuNet(xp, "half")
-    with using(xp), np.errstate(all="ignore"), pytest.raises(train.NotFinite, match="numbers of the gradients in epoch 1 did not fit"):
-        model, task, labels = small(net, xp)
-        model.theta.views["linear.w"][...] *= 1e9
-        epochs(net, model, task, labels, [0], xp=xp)
+def test_a_step_whose_gradients_do_not_fit_is_left_out_and_halves_the_loss_scale(xp, monkeypatch):
+    said, results = [], []
+    for numbers, epoch in ((), 0), ((0,), 0), ((1,), 0):
+        net = GpuNet(xp, "half", say=said.append)
+        with using(xp), np.errstate(all="ignore"):
+            model, task, labels = small(net, xp)
+            step = net.step_for(ARCH, task.train, len(labels.Y), RECIPE)
+            monkeypatch.setattr(step, "run", too_large(step, numbers))
+            before = [buffer.copy() for buffer in (model.theta.buffer, model.velocity)]
+            epochs(net, model, task, labels, [epoch], xp=xp)
+            theta, velocity, running = model.theta.buffer, model.velocity, model.running.buffer
+            results.append([to_host(a) for a in (theta - before[0], velocity, running, step.network.scale, net.step[1].state[:1])])
+    (all_steps, *_), (without_first, *_), (without_second, *_) = results
+    assert len({float(abs(moved).sum()) for moved in (all_steps, without_first, without_second)}) == 3
+    full = step.network.full_scale
+    assert [scale.item() for *_, scale, _ in results] == [full, full / 2, full / 2] and all(n.item() == 3 for *_, n in results)
+    assert all(np.isfinite(a).all() for result in results for a in result)
+    assert [line.partition(",")[0] for line in said] == ["note     epoch 1: 1 of 3 steps left out"] * 2
+    assert said[0].endswith(f"loss scale {full / 2:g} from now on")
+
+
+@emulated
+def test_what_is_left_out_leaves_parameters_and_velocity_as_they_are():
+    net = GpuNet(Emulator(), "half")
+    model, task, labels = small(net)
+    epochs(net, model, task, labels, [0])
+    step_, _ = begun((net.step[1], model, task, labels), 1)
+    moving = step_.network.parameters.theta, step_.velocity, step_.network.parameters.all_weights
+    before, running = [a.copy() for a in moving], step_.network.running.copy()
+    with np.errstate(all="ignore"):
+        too_large(step_, {0})()
+    assert same(before, moving) and not np.array_equal(running, step_.network.running)
+    assert step_.network.parameters.fate.tolist() == [0, 1, 0, 1, 1] and step_.state[0] == 1
+    step_.run()
+    assert not any(np.array_equal(a, b) for a, b in zip(before, moving, strict=True))
+    assert step_.network.parameters.fate.tolist() == [0, 1, 1, 0, 1]
+
+
+@emulated
+def test_the_loss_scale_grows_again_up_to_where_it_began(step):
+    step_, _ = begun(step, 0)
+    fate, scale, full = step_.network.parameters.fate, step_.network.scale, step_.network.full_scale
+    found = []
+    for left_out, good in (full / 4, 1998), (full / 4, 1999), (full, 1999):
+        scale[...], fate[2] = left_out, good
+        step_.run()
+        found.append((scale.item(), fate[2].item()))
+    step_.trained = None                                                          # the next training begins anew
+    assert found == [(full / 4, 1999), (full / 2, 0), (full, 0)]
+
+
+@emulated
+def test_twenty_steps_left_out_in_a_row_end_the_training_and_another_one_begins_anew(monkeypatch):
+    net = GpuNet(Emulator(), "half")
+    model, task, labels = small(net)
+    step = net.step_for(ARCH, task.train, len(labels.Y), RECIPE)
+    monkeypatch.setattr(step, "run", too_large(step, set(range(10**4))))
+    with np.errstate(all="ignore"), pytest.raises(train.NotFinite, match="gradients of 2. steps in a row did not fit into 16 bits, until"
+                                                                         ".* --resume FOLDER --kernels float"):
+        epochs(net, model, task, labels, range(30))
+    assert 20 <= step.network.parameters.fate[4] < 23 and step.network.scale < step.network.full_scale / 2**19
+    monkeypatch.undo()
+    epochs(net, *small(net)[:1], task, labels, [0])
+    assert net.step[1] is step and step.network.scale == step.network.full_scale and not step.network.parameters.fate[[1, 3, 4]].any()
 
 
 @emulated

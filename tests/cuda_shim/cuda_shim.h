@@ -28,6 +28,7 @@
 #define __device__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define __maxnreg__(...)
 #define DYNAMIC_SHARED(name) unsigned char* name = emulator::shared
 
 struct alignas(16) uint4 { unsigned x, y, z, w; };
@@ -217,6 +218,7 @@ static inline void __syncthreads() { emulator::wait(emulator::AT_BLOCK); }
 static inline float __shfl_xor_sync(unsigned, float mine, int mask) {
     return emulator::Exchange<float>(mine).look(threadIdx.x % 32 ^ mask);
 }
+static inline int atomicAdd(int* at, int more) { return std::exchange(*at, *at + more); }      // one thread runs at a time
 using std::max;
 using std::min;
 
