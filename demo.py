@@ -105,12 +105,12 @@ def predict_main(args):
 
 def resumed(args):
     """The Config of the run to go on with."""
-    others = given_beside(args, "resume", "gpu", "ranks")
-    need(not others, f"--resume takes only --gpu and --ranks: leave --{', --'.join(others)} away, the run has its settings stored")
+    others = given_beside(args, "resume", "gpu", "ranks", "kernels")
+    need(not others, f"--resume takes only --gpu, --kernels and --ranks: leave --{', --'.join(others)} away, the run has its settings stored")
     config = stored(args.resume)
     if args.gpu is not None or args.ranks is not None:
         config = config._replace(gpu=args.gpu, ranks=args.ranks, kernels=None if args.gpu is None else config.kernels)
-    return config
+    return config._replace(kernels=args.kernels or config.kernels)
 
 
 def given_beside(args, *own):

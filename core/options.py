@@ -105,7 +105,8 @@ def parser():
     add("--force", action="store_true", help="replace a run that is already in --out")
     add("--resume", metavar="FOLDER",
         help="go on with the run in FOLDER that was interrupted, to the same result. With --ranks or --gpu elsewhere than it began, "
-             "which may change the last bits; with --ranks also without the --kernels that it began with")
+             "which may change the last bits; with --ranks also without the --kernels that it began with, "
+             "and by --kernels with others")
     add("--predict", dest="images", metavar="IMAGES", nargs="+",
         help="classify images by the network of the run in --from: files, folders, or .npy arrays. Prints a table and writes all "
              "probabilities to predictions.csv in --out. Default --out: the run's folder")
