@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 
+from core import run as run_module
 from core import train
 from core.backend import to_host
 from core.data.batches import augmented, batches
@@ -10,6 +11,7 @@ from core.kernels.step import SECTIONS, Step
 from core.kernels.variant import variant
 from core.labels import SoftLabels, one_hot
 from core.objective import objective_backward, objective_forward, softmax
+from core.run import Config
 from nets import preact_resnet as plain
 from nets.preact_resnet import Architecture
 from nets.preact_resnet_gpu import GpuNet
@@ -274,3 +276,32 @@ def test_labels_that_are_one_hot_leave_the_entropy_of_y_out(step):
     step_.network.logits[...], step_.sums[...] = 0, 0
     step_.program.run("objective")
     np.testing.assert_allclose(step_.sums[1], np.log(3), rtol=1e-6)
+
+
+# ---- compiled before the clock starts ----------------------------------------------------------------------------------
+
+@emulated
+def test_what_is_prepared_is_all_that_a_training_and_its_predictions_launch():
+    said = []
+    net = GpuNet(Emulator(), "half", say=said.append)
+    model, task, labels = small(net)
+    for _ in range(2):
+        net.prepare(ARCH, task.train, len(labels.Y), RECIPE)
+    kernels, step = set(net.kernels), net.step[1]
+    epochs(net, model, task, labels, [0])
+    train.predictions(model, task.train, batch=7)
+    assert set(net.kernels) == kernels and net.step[1] is step
+    assert said == ["kernels  are compiled, if they are new to this machine: about half a minute"]
+
+
+@emulated
+def test_a_run_says_so_and_compiles_before_its_first_epoch_begins(monkeypatch):
+    met, xp = [], Emulator()
+    made, xp.RawModule = xp.RawModule, lambda **given: met.append("compiled") or made(**given)
+    monkeypatch.setitem(run_module.NETS, "tiny", {"widths": (16,), "blocks": (1,)})
+    monkeypatch.setattr(run_module.backend, "use_gpu", lambda *_: xp)
+    recipe = RECIPE._replace(batch=4, epochs=1, begin=1, K=1, epochs2=1)
+    run_module.run(Config(recipe, net="tiny", gpu=0, kernels="half", digits=(8, 4, 4)), say=lambda text: met.append(text[:7]),
+                   watch=lambda records, epochs, step: met.append(step) or records)
+    assert met[:2] == ["data   ", "kernels"] and met.index("joint") == len(met) - 2 and met[2:-2] == ["compiled"] * len(met[2:-2])
+    assert met[-1] == "retrain" and len(met) > 8
