@@ -7,6 +7,7 @@ import pytest
 
 from core.kernels.convolution import BLOCKS, SINGLE, batch, conv, given, gradient, plain, wgrad, wgrad_parts
 from core.kernels.program import NULL, Program
+from core.kernels.variant import variant
 from core.layers import BATCHNORM_EPS, conv_backward, conv_forward
 from tests.emulator import Emulator, devices, filled, in_every_order, poisoned
 
@@ -42,16 +43,17 @@ LAYERS = {
 class Trial:
     """One layer with random arrays; its launches are written down in the program."""
 
-    def __init__(self, xp, layer, kernels):
+    def __init__(self, xp, layer, kernels, letters="rpc", parts=3):
+        """parts: slots of the sums that are given."""
         number, R, C, K, stride, N, H, W, extras = layer
         h, v = -(-H // stride), -(-W // stride)
-        self.layer, self.rng, self.program = layer, np.random.default_rng(R * C + K + H), Program(xp, number, kernels)
+        self.layer, self.rng, self.program = layer, np.random.default_rng(R * C + K + H), Program(xp, number, kernels, variant(letters))
         self.arrays = {"x": self.draw(N, H, W, C), "dy": self.draw(N, h, v, K), "residual": self.draw(N, h, v, K),
                        "more": self.draw(N, H, W, C), "w": self.draw(R, R, C, K, scale=1 / np.sqrt(R * R * C)),
                        "y": self.draw(N, h, v, K), "affine": self.rng.standard_normal((2, C)).astype(np.float32),
                        "norm": self.rng.standard_normal((4, K)).astype(np.float32)}
-        self.arrays["sums"] = slots(self.arrays["x"], self.arrays["x"])
-        self.arrays["dy_sums"] = slots(self.arrays["dy"], self.arrays["y"])
+        self.arrays["sums"] = slots(self.arrays["x"], self.arrays["x"], parts)
+        self.arrays["dy_sums"] = slots(self.arrays["dy"], self.arrays["y"], parts)
         x, dy, residual, more, w, y, affine, norm, sums, dy_sums = (filled(xp, a) for a in self.arrays.values())
         self.out, self.out_given, self.dx, self.kept = (poisoned(xp, a.shape, x.dtype) for a in (dy, dy, x, dy))
         self.norm, self.moments, self.daffine = (poisoned(xp, shape, np.float32) for shape in ((4, C), (2, C), (2, K)))
@@ -99,10 +101,10 @@ class Trial:
         return y + residual, np.where(z > 0, dx + more, 0), conv_backward(dy, saved)[1]
 
 
-def slots(y, other):
-    """(3, 2, C): the sums of y and of y * other over the pixels, in three parts."""
+def slots(y, other, parts):
+    """(parts, 2, C): the sums of y and of y * other over the pixels."""
     terms = np.stack([y.astype(float), y.astype(float) * other], axis=3).reshape(-1, 2, y.shape[-1])
-    return np.array([part.sum(axis=0) for part in np.array_split(terms, 3)], np.float32)
+    return np.array([part.sum(axis=0) for part in np.array_split(terms, parts)], np.float32)
 
 
 def rounded(a, number):
@@ -235,3 +237,36 @@ def test_the_layers_of_a_launch_together_fill_a_large_gpu_and_not_more(width, si
 def test_of_the_blocks_of_a_1x1_filter_which_are_one_warp_a_multiprocessor_gets_four(C, K, stride, size):
     parts = wgrad_parts(Program(Emulator(), "half", {}), 1, C, K, stride, 128, size, size)
     assert 0.9 * SINGLE * BLOCKS <= parts * (C // 32) * (K // 32) <= SINGLE * BLOCKS
+
+
+# ---- the sums of the batch, added up by clusters of blocks -------------------------------------------------------------
+
+CLUSTERED = {                          # (layer, blocks of a cluster, slots)
+    "eight blocks": (Layer("half", 3, 16, 32, 1, 2, 17, 33, True), 8, 21),
+    "fewer slots than blocks": (Layer("half", 3, 32, 16, 1, 8, 5, 8, True), 4, 3),
+    "half of the channels each": (Layer("half", 3, 64, 128, 1, 4, 8, 8, True), 2, 100),
+    "TF32": (Layer("float", 3, 32, 64, 1, 8, 16, 13, True), 8, 50),
+}
+
+
+@pytest.mark.parametrize("xp", devices(capability=90))
+@pytest.mark.parametrize("name", CLUSTERED)
+def test_with_clusters_sums_and_results_are_the_same(xp, name):
+    layer, cluster, parts = CLUSTERED[name]
+    trial = Trial(xp, layer, {}, "rpcs", parts)
+    assert trial.program.sections["forward"][0].name.endswith(f", {cluster}>" if trial.program.clusters else ">")
+    trial.program.compile()
+    out, sums, norm, _ = in_every_order(xp, lambda: trial.program.run("forward"), [trial.out, trial.sums, trial.norm, trial.moments])
+    g, kept, daffine = in_every_order(xp, lambda: trial.program.run("dgrad"), [trial.dx, trial.kept, trial.daffine])
+    y, exact_g, _ = trial.exact(norm, kept)
+    assert_stored(out, y, layer.number)
+    assert_sums(sums, out.astype(float), out)
+    assert_near(norm, trial.exact_norm()[0], 1e-5)
+    assert_stored(g, exact_g, layer.number)
+    assert_stored(kept, trial.exact_gradient()[0], layer.number)
+    assert_near(daffine, trial.exact_gradient()[1], 1e-5)
+
+
+def test_clusters_are_for_gpus_that_have_them():
+    old, new = (Program(Emulator(capability=capability), "half", {}, variant("s")) for capability in (80, 90))
+    assert (old.clusters, old.options) == (False, ()) and (new.clusters, new.options) == (True, ("-DCLUSTERS",))

@@ -2,7 +2,7 @@
 
 N images, H x W pixels in, h x v out, C channels in, K out, R x R filter; a tile is (images, rows, columns) of pixels out.
 """
-from math import prod
+from math import gcd, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ BLOCKS = 132
 SINGLE = 4
 CHUNK = 27 * 1024         # bytes of a chunk of wgrad.cu that the registers of a block hold beside the sums, on its way
 ADDED_UP = 64 * 1024      # bytes of sums that every block of the next kernel adds up for itself
+CLUSTER = 8               # blocks that do so together, where clusters are asked for: as many as every GPU that has them allows
 GROUP = 16                # slots that become one where there are more
 TILES = {"conv": ((1, 16, 32), (1, 8, 32), (1, 16, 16), (1, 8, 16), (2, 8, 8), (1, 8, 8)),
          "wgrad": ((1, 4, 32), (1, 8, 16), (1, 4, 16), (2, 8, 8), (1, 8, 8))}
@@ -66,7 +67,8 @@ def conv(program, source, w, out, stride=1, spread=1, turned=False, added=NULL, 
     tile, KT, WM, WK = conv_tile(program, R, C, K, stride, turned, v)
     tiles = tiles_of(tile, N, h, v)
     sums = program.array((tiles, 2, K), np.float32) if sums else NULL
-    numbers = (source.kind, R, C, K, stride, spread, str(turned).lower(), *tile, KT, WM, WK)
+    cluster = gcd(tiles, CLUSTER) if program.clusters and source.slots else 1
+    numbers = (source.kind, R, C, K, stride, spread, str(turned).lower(), *tile, KT, WM, WK, *[cluster] * (cluster > 1))
     program.launch("conv.cu", f"conv<T, {', '.join(map(str, numbers))}>", (tiles, K // KT), 32 * WM * WK,
                    (*source[1:], w, added, gate, gate_norm, out, sums, *integers(N, H, W, h, v, source.slots)),
                    conv_shared(program, R, C, KT, stride, turned, tile, WM * WK))
@@ -141,12 +143,14 @@ def halo(tile, R, stride):
 
 
 def conv_shared(program, R, C, KT, stride, turned, tile, warps):
-    """Bytes of shared memory of conv.cu: x, two slabs of w and what normalises x; before and after that, what is being added up."""
+    """Bytes of shared memory of conv.cu: x, two slabs of w, what normalises x and what a cluster shares; before and after that,
+    what is being added up.
+    """
     size = program.dtype.itemsize
     VEC = 16 // size
     slab = KT * (C + VEC) if turned else C * (KT + 8)
     adding = 4 * 32 * warps * 2 * VEC
-    return max(size * (halo(tile, R, stride) * (C + VEC) + 2 * slab) + 12 * C, 4 * prod(tile) * (KT + 4), adding)
+    return max(size * (halo(tile, R, stride) * (C + VEC) + 2 * slab) + (28 if program.clusters else 12) * C, 4 * prod(tile) * (KT + 4), adding)
 
 
 def wgrad_shared(program, R, CT, KT, stride, tile):

@@ -53,7 +53,8 @@ class Program:
         self.sections, self.open, self.branch, self.joining = {}, None, MAIN, False
         self.side, self.event = xp.cuda.Stream(non_blocking=True), xp.cuda.Event(disable_timing=True)
         self.kept, self.variant, device = [], variant, xp.cuda.Device()
-        self.clusters = variant.clusters and int(device.compute_capability) >= 90
+        self.options = variant.options(int(device.compute_capability))
+        self.clusters = "-DCLUSTERS" in self.options
         runtime = xp.cuda.runtime      # bytes of shared memory that a block may ask for
         self.largest = runtime.deviceGetAttribute(runtime.cudaDevAttrMaxSharedMemoryPerBlockOptin, device.id)
 
@@ -100,7 +101,7 @@ class Program:
         for file in sorted({launch.file for launch in launches}):
             names = sorted({launch.name for launch in launches if launch.file == file} - self.kernels.keys())
             if names:
-                module = self.xp.RawModule(code=source(file), options=("--std=c++17", *self.variant.options()), name_expressions=names)
+                module = self.xp.RawModule(code=source(file), options=("--std=c++17", *self.options), name_expressions=names)
                 self.kernels |= {name: module.get_function(name) for name in names}
                 for name in names if self.variant.carveout else ():
                     self.kernels[name].preferred_shared_memory_carveout = 100              # percent

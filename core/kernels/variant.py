@@ -13,6 +13,7 @@ from typing import NamedTuple
 from core.errors import need
 
 REGISTERS = 112           # 2 x 3,584 of a conv's warps and 3 x 3,072 of a wgrad's are the 16,384 of a quarter of a multiprocessor
+OLDEST = 90               # compute capability with clusters
 
 
 class Variant(NamedTuple):
@@ -23,9 +24,9 @@ class Variant(NamedTuple):
     one_branch: bool = False
     clusters: bool = False
 
-    def options(self):
-        """Of the compiler."""
-        return (f"-DCONV_REGISTERS={REGISTERS}",) * self.registers
+    def options(self, capability):
+        """Of the compiler, for a GPU of this compute capability (90 for 9.0)."""
+        return (f"-DCONV_REGISTERS={REGISTERS}",) * self.registers + ("-DCLUSTERS",) * (self.clusters and capability >= OLDEST)
 
 
 LETTERS = dict(zip("rpcbs", Variant._fields, strict=True))
