@@ -5,7 +5,7 @@
     python -m benchmarks.gpu_kernels --variant rp                          a line: a step, with what these letters choose
 
 Variants: core/kernels/variant.py. Started several at a time, they compile together and are timed one after the other; the digest is
-that of the gradient, equal for all variants but b and s.
+that of the gradient, equal for all variants but b, s and h.
 
 Predictions: benchmarks/gpu_predicted.py, for the GPU whose copy is nearest to the one measured. Measured is each kernel alone: a graph of 100 launches, of all layers of its row in
 turn, on the arrays of a real step; median of 5. That contains the gap between two launches, as the predictions do.

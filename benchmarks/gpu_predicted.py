@@ -36,6 +36,7 @@ TAKEN = {"conv": 112, "wgrad": 96}         # registers of a thread, about, as co
 GAP = 1.2e-6                               # between two kernels of a graph, one waiting for the other        a guess
 MEMORY, CACHE = 0.6e-6, 0.3e-6             # until a number arrives                                           a guess
 CACHE_RATE = 5.5e12                        # bytes/s, all multiprocessors together                            a guess
+BARRIER = 0.4e-6                           # of a cluster, and reading what its blocks share                  a guess
 
 # Bytes that a thread asks for at once, by the unrolled loops of the sources; all others: 16. (They end where a store may change
 # what is read; of the 80 of wgrad.cu a third is halo.)
@@ -117,12 +118,18 @@ def blocks_with(launch, arrays):
         CT, KT = map(int, launch.name[:-1].split(", ")[-2:])
         return {"x": arrays["dy"].shape[3] // KT, "dy": arrays["x"].shape[3] // CT}
     sums = {"conv": "in_sums", "norm_backward": "sums", "head_forward": "sums"}.get(kernel_of(launch))
-    return {sums: prod(launch.grid)} | (dict.fromkeys(("x", "before", "came_round"), launch.grid[1]) if sums == "in_sums" else {})
+    return {sums: prod(launch.grid) // cluster_of(launch)} | (dict.fromkeys(("x", "before", "came_round"), launch.grid[1]) if sums == "in_sums" else {})
 
 
 def nearest(copy):
     """The GPU whose copy is nearest to one that was measured, in bytes/s."""
     return min(COPY, key=lambda gpu: abs(COPY[gpu] - copy))
+
+
+def cluster_of(launch):
+    """How many blocks read the sums together."""
+    words = launch.name[:-1].split(", ")
+    return int(words[-1]) if kernel_of(launch) == "conv" and len(words) == 15 else 1
 
 
 def bound(work, number, gpu):
@@ -151,4 +158,4 @@ def predicted(launch, work, number, gpu):
 def waiting(launch, work, waves):
     """Seconds that the blocks of a multiprocessor wait for memory: the longest chain of a thread, and its last store."""
     at_once = prod(launch.grid) * launch.block * AT_ONCE.get(kernel_of(launch), 16)
-    return CACHE + (WAITS.get(kernel_of(launch)) or ceil((work.read + work.again) / at_once) * waves * MEMORY)
+    return CACHE + (BARRIER if cluster_of(launch) > 1 else 0) + (WAITS.get(kernel_of(launch)) or ceil((work.read + work.again) / at_once) * waves * MEMORY)

@@ -63,7 +63,7 @@ def test_the_very_kernels_of_the_paper_s_network_equal_it_too(monkeypatch, share
 
 
 @emulated
-@pytest.mark.parametrize("letters", ["-", "b", "rpcs"])
+@pytest.mark.parametrize("letters", ["-", "b", "rpcs", "sh"])
 def test_in_every_variant_it_equals_the_readable_network(letters):
     arch, xp = Architecture(classes=3, widths=(16, 32), blocks=(2, 1)), Emulator(exact=True, capability=90)
     given, net = problem(arch, 8, 9, 10), GpuNet(xp, "float", variant(letters))

@@ -117,17 +117,17 @@ def test_what_cuda_would_not_capture_is_an_error(kernels):
 # ---- what a device has to decide ---------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("xp", devices())
-@pytest.mark.parametrize("letters", ["-", *LETTERS, "rpcs"])
+@pytest.mark.parametrize("letters", ["-", *LETTERS, "rpcsh"])
 def test_every_variant_gives_the_same_result(xp, letters, kernels):
     trial = Trial(xp, "join", chosen=variant(letters))
     assert [trial.launched(), *trial.replayed(graph.with_priorities)] == [16] * 5
 
 
 def test_letters_choose_and_others_are_refused():
-    assert variant("-") == Variant(False, False, False, False, False) and variant("rpc") == Variant()
+    assert variant("-") == Variant(*[False] * 6) and variant("rpc") == Variant()
     assert [letter for letter in LETTERS if getattr(variant("sb"), LETTERS[letter])] == ["b", "s"]
     for letters in ("", "rx", "-r"):
-        with pytest.raises(InputError, match="give letters among r, p, c, b, s, or - for none"):
+        with pytest.raises(InputError, match="give letters among r, p, c, b, s, h, or - for none"):
             variant(letters)
 
 
@@ -171,7 +171,7 @@ def test_in_the_graph_the_main_branch_comes_first_where_the_driver_is_told_so(to
 
 
 @emulated
-def test_a_driver_that_refuses_leaves_the_graph_to_cupy_and_an_error_of_a_launch_is_one(kernels, monkeypatch):
+def test_a_driver_that_refuses_leaves_the_graph_as_it_is_and_an_error_of_a_launch_is_one(kernels, monkeypatch):
     trial = Trial(Emulator(), "join")
     stream, captured = trial.captured()
     monkeypatch.setattr(graph, "driver", lambda: Driver(captured, refuses=True))

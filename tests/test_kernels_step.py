@@ -191,16 +191,17 @@ def too_large(step, numbers):
 @pytest.mark.parametrize("xp", devices())
 def test_a_step_whose_gradients_do_not_fit_is_left_out_and_halves_the_loss_scale(xp, monkeypatch):
     said, results = [], []
-    for numbers, epoch in ((), 0), ((0,), 0), ((1,), 0):
+    for numbers in (), (0,), (1,):
         net = GpuNet(xp, "half", say=said.append)
         with using(xp), np.errstate(all="ignore"):
             model, task, labels = small(net, xp)
             step = net.step_for(ARCH, task.train, len(labels.Y), RECIPE)
             monkeypatch.setattr(step, "run", too_large(step, numbers))
-            before = [buffer.copy() for buffer in (model.theta.buffer, model.velocity)]
-            epochs(net, model, task, labels, [epoch], xp=xp)
+            before = model.theta.buffer.copy()
+            epochs(net, model, task, labels, [0], xp=xp)
             theta, velocity, running = model.theta.buffer, model.velocity, model.running.buffer
-            results.append([to_host(a) for a in (theta - before[0], velocity, running, step.network.scale, net.step[1].state[:1])])
+            results.append([to_host(a).copy() for a in (theta - before, velocity, running, step.network.scale, net.step[1].state[:1])])
+            epochs(net, model, task, labels, [1], xp=xp)                          # of this one there is nothing to be said
     (all_steps, *_), (without_first, *_), (without_second, *_) = results
     assert len({float(abs(moved).sum()) for moved in (all_steps, without_first, without_second)}) == 3
     full = step.network.full_scale
@@ -225,6 +226,21 @@ def test_what_is_left_out_leaves_parameters_and_velocity_as_they_are():
     step_.run()
     assert not any(np.array_equal(a, b) for a, b in zip(before, moving, strict=True))
     assert step_.network.parameters.fate.tolist() == [0, 1, 1, 0, 1]
+
+
+@emulated
+def test_in_32_bits_a_gradient_that_is_not_finite_ends_the_training_at_once(monkeypatch):
+    net = GpuNet(Emulator(), "float")
+    model, task, labels = small(net)
+    step = net.step_for(ARCH, task.train, len(labels.Y), RECIPE)
+    run, fate = step.run, step.network.parameters.fate
+
+    def counted():
+        fate[0] += step.state[0] == 1                                             # as if a gradient of the second step were not
+        run()
+    monkeypatch.setattr(step, "run", counted)
+    with pytest.raises(train.NotFinite, match=r"no longer finite in epoch 1 \(learning rate 0.05\): begin again with a smaller --lr$"):
+        epochs(net, model, task, labels, [0])
 
 
 @emulated

@@ -77,7 +77,7 @@ def conv(program, source, w, out, stride=1, spread=1, turned=False, added=NULL, 
 
 def few_slots(program, sums):
     """The sums (slots, 2, C), or the sums of groups of them: as many as every block of the next kernel can add up for itself."""
-    while sums is not NULL and sums.nbytes > ADDED_UP:
+    while sums is not NULL and sums.nbytes > ADDED_UP * (CLUSTER if program.clusters else 1):
         some, columns = program.array((-(-len(sums) // GROUP), *sums.shape[1:]), np.float32), sums[0].size
         program.launch("norm.cu", "fewer_slots", (len(some),), columns, (sums, some, *integers(len(sums), columns, GROUP)))
         sums = some
@@ -108,12 +108,16 @@ def conv_tile(program, R, C, K, stride, turned, v):
     """(tile, KT, WM, WK) of conv.cu: the most channels, then the largest tile, that fit into the GPU's shared memory.
 
     At most 64 sums for a thread of 8 warps; 4 warps where a thread would have fewer than 32. A warp has 32 pixels or more, so that
-    what it fetches of w is used twice: where a tile has too few pixels for its warps, they share the channels.
+    what it fetches of w is used twice: where a tile has too few pixels for its warps, they share the channels. Half tiles: 64 sums
+    for a thread of 4 warps, where an image has pixels enough. (In stage 3 each of twice the blocks would fetch all of w once more.)
     """
+    halved = program.variant.half_tiles and v > 8
     for limit in (64, 32, 16):
         for tile in fitting("conv", v):
             KT = min(K, limit, 16384 // prod(tile))
-            warps = 8 if prod(tile) * KT >= 8192 else 4
+            warps = 8 if prod(tile) * KT >= 8192 and not halved else 4
+            if halved and prod(tile) * KT > 8192:
+                continue
             WK = min(KT // 16, max(1, 32 * warps // prod(tile)))
             if conv_shared(program, R, C, KT, stride, turned, tile, warps) <= program.largest:
                 return tile, KT, warps // WK, WK

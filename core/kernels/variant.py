@@ -5,8 +5,9 @@
     c  carveout    all kernels ask for as much shared memory as there is: what a multiprocessor has is not divided anew between two
     b  one branch  the weight gradients stand in line with all others, in twice as many blocks
     s  clusters    eight neighbouring blocks add the sums of the batch up together (from compute capability 9.0 on)
+    h  half tiles  a block of conv.cu has half as many pixels and warps in stages 1 and 2: some read and write while others multiply
 
-Only b and s change bits: they add up in another order. docs/gpu.md says what each should be worth; nothing has been measured.
+Only b, s and h change bits: they add up in another order. docs/gpu.md says what each should be worth; nothing has been measured.
 """
 from typing import NamedTuple
 
@@ -17,19 +18,20 @@ OLDEST = 90               # compute capability with clusters
 
 
 class Variant(NamedTuple):
-    """Each on or off. The default is what should be faster by the hardware's rules; b and s can only be measured."""
+    """Each on or off. The default is what should be faster by the hardware's rules; the others can only be measured."""
     registers: bool = True
     priorities: bool = True
     carveout: bool = True
     one_branch: bool = False
     clusters: bool = False
+    half_tiles: bool = False
 
     def options(self, capability):
         """Of the compiler, for a GPU of this compute capability (90 for 9.0)."""
         return (f"-DCONV_REGISTERS={REGISTERS}",) * self.registers + ("-DCLUSTERS",) * (self.clusters and capability >= OLDEST)
 
 
-LETTERS = dict(zip("rpcbs", Variant._fields, strict=True))
+LETTERS = dict(zip("rpcbsh", Variant._fields, strict=True))
 
 
 def variant(letters):
