@@ -106,7 +106,8 @@ def predict_main(args):
 def resumed(args):
     """The Config of the run to go on with."""
     others = given_beside(args, "resume", "gpu", "ranks", "kernels")
-    need(not others, f"--resume takes only --gpu, --kernels and --ranks: leave --{', --'.join(others)} away, the run has its settings stored")
+    need(not others, f"--resume takes only --gpu, --kernels and --ranks: leave --{', --'.join(others)} away, the run has its "
+         "settings stored")
     config = stored(args.resume)
     if args.gpu is not None or args.ranks is not None:
         config = config._replace(gpu=args.gpu, ranks=args.ranks, kernels=None if args.gpu is None else config.kernels)

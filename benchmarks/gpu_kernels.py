@@ -7,8 +7,9 @@
 Variants: core/kernels/variant.py. Started several at a time, they compile together and are timed one after the other; the digest is
 that of the gradient, equal for all variants but b, s and h.
 
-Predictions: benchmarks/gpu_predicted.py, for the GPU whose copy is nearest to the one measured. Measured is each kernel alone: a graph of 100 launches, of all layers of its row in
-turn, on the arrays of a real step; median of 5. That contains the gap between two launches, as the predictions do.
+Predictions: benchmarks/gpu_predicted.py, for the GPU whose copy is nearest to the one measured. Measured is each kernel alone: a
+graph of 100 launches, of all layers of its row in turn, on the arrays of a real step; median of 5. That contains the gap between
+two launches, as the predictions do.
 """
 import argparse
 import hashlib
@@ -58,7 +59,8 @@ def rows_of(program, number, batch, gpus=tuple(COPY)):
 def imagined(problem, number, variant=Variant()):
     """The program of a step where there is no GPU: its arrays have shapes, and nothing is ever in them."""
     xp = SimpleNamespace(empty=np.empty, zeros=np.empty, asarray=np.asarray,
-                         cuda=SimpleNamespace(Stream=lambda **_: None, Event=lambda **_: None, Device=lambda: SimpleNamespace(id=0, compute_capability="90"),
+                         cuda=SimpleNamespace(Stream=lambda **_: None, Event=lambda **_: None,
+                                              Device=lambda: SimpleNamespace(id=0, compute_capability="90"),
                                               runtime=SimpleNamespace(cudaDevAttrMaxSharedMemoryPerBlockOptin=97,
                                                                       deviceGetAttribute=lambda *_: LARGEST)))
     image = problem.size, problem.size, problem.arch.channels
@@ -142,7 +144,7 @@ def main(argv=None):
     parser.add_argument("--number", choices=("half", "float"), help="what activations are stored as; default: both")
     parser.add_argument("--batch", type=int, default=PAPER.batch)
     parser.add_argument("--markdown", type=Path, metavar="FILE")
-    parser.add_argument("--variant", metavar="LETTERS", help=f"among {', '.join(LETTERS)}, or - for none: time a step alone, in a line")
+    parser.add_argument("--variant", metavar="LETTERS", help=f"among {', '.join(LETTERS)}, or - for none: a line about a step alone")
     chosen = parser.parse_args(argv)
     problem, found, missing = PAPER._replace(batch=chosen.batch), {}, ""
     try:

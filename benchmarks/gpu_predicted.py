@@ -118,7 +118,8 @@ def blocks_with(launch, arrays):
         CT, KT = map(int, launch.name[:-1].split(", ")[-2:])
         return {"x": arrays["dy"].shape[3] // KT, "dy": arrays["x"].shape[3] // CT}
     sums = {"conv": "in_sums", "norm_backward": "sums", "head_forward": "sums"}.get(kernel_of(launch))
-    return {sums: prod(launch.grid) // cluster_of(launch)} | (dict.fromkeys(("x", "before", "came_round"), launch.grid[1]) if sums == "in_sums" else {})
+    of_x = dict.fromkeys(("x", "before", "came_round"), launch.grid[1]) if sums == "in_sums" else {}
+    return {sums: prod(launch.grid) // cluster_of(launch)} | of_x
 
 
 def nearest(copy):
@@ -158,4 +159,5 @@ def predicted(launch, work, number, gpu):
 def waiting(launch, work, waves):
     """Seconds that the blocks of a multiprocessor wait for memory: the longest chain of a thread, and its last store."""
     at_once = prod(launch.grid) * launch.block * AT_ONCE.get(kernel_of(launch), 16)
-    return CACHE + (BARRIER if cluster_of(launch) > 1 else 0) + (WAITS.get(kernel_of(launch)) or ceil((work.read + work.again) / at_once) * waves * MEMORY)
+    barrier = BARRIER if cluster_of(launch) > 1 else 0
+    return CACHE + barrier + (WAITS.get(kernel_of(launch)) or ceil((work.read + work.again) / at_once) * waves * MEMORY)

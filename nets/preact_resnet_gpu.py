@@ -64,7 +64,7 @@ class GpuNet:
 
     def backward(self, dlogits, cache):
         """The gradient with respect to theta, under the names of theta."""
-        cache.dlogits[...] = dlogits * cache.scale
+        cache.dlogits[...] = dlogits * cache.parameters.scale
         cache.program.run("backward")
         return dict(cache.parameters.gradient_views)
 

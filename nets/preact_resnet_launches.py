@@ -39,11 +39,9 @@ class Network:
     def __init__(self, xp, number, kernels, arch, shape, inference, variant=Variant()):
         """shape (N, H, W, channels) of the images; kernels: those compiled before."""
         self.program = program = Program(xp, number, kernels, variant)
-        self.arch, self.shape, self.inference, self.full_scale = arch, shape, inference, loss_scale(shape[0])
+        self.arch, self.shape, self.inference = arch, shape, inference
         theta, running = ({name: a.shape for name, a in arrays.items()} for arrays in init(arch, np.random.default_rng(0)))
-        self.parameters = Parameters(program, theta, {} if inference else parts(program, arch, shape, theta))
-        self.scale = self.parameters.scale
-        self.scale[...] = self.full_scale
+        self.parameters = Parameters(program, theta, {} if inference else parts(program, arch, shape, theta), loss_scale(shape[0]))
         size = sum(shape[0] for shape in running.values())
         self.running, self.moments = program.array(size, np.float32), program.array(size, np.float32)
         self.running_views, self.moment_views = views(self.running, running), views(self.moments, running)

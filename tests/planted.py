@@ -627,16 +627,18 @@ PLANTED = {
         ("the loss scale divided away twice", "const float inverse = 1 / *S;", "const float inverse = 1 / (*S * *S);"),
     ],
     "core/kernels/step.py": [
-        ("the loss scale of the training before", "self.network.scale[...], fate[...] = model.theta.buffer, self.network.full_scale, 0",
-         "fate[...] = model.theta.buffer, 0"),
-        ("steps of the epoch before counted again", "        fate[:2] = 0 ", "        fate[:1] = 0 "),
+        ("the loss scale of the training before",
+         "parameters.scale[...], parameters.fate[...] = model.theta.buffer, parameters.full_scale, 0",
+         "parameters.fate[...] = model.theta.buffer, 0"),
+        ("steps of the epoch before counted again", "        parameters.fate[:2] = 0 ", "        parameters.fate[:1] = 0 "),
         ("thirty steps in a row have to be left out", "ENOUGH = 20 ", "ENOUGH = 30 "),
         ("a step left out in float32 is no error", " or (left_out and not half)", ""),
         ("priorities whatever was asked for", "if self.program.variant.priorities else graph.launch", ""),
     ],
     "core/kernels/norm.cuh": [
         ("every block of a cluster adds up the same slots", "s = row * CLUSTER + mine", "s = row * CLUSTER"),
-        ("the sum of this block's share of the slots", "cluster_load(shares + c, r), second", "cluster_load(shares + c, mine), second"),
+        ("the sum of this block's share of the slots", "cluster_load(shares + c, r), second",
+         "cluster_load(shares + c, mine), second"),
         ("slots of a cluster counted again by each block", "s += rows * CLUSTER", "s += rows"),
     ],
     "core/kernels/graph.py": [

@@ -47,7 +47,8 @@ class Trial:
         """parts: slots of the sums that are given."""
         number, R, C, K, stride, N, H, W, extras = layer
         h, v = -(-H // stride), -(-W // stride)
-        self.layer, self.rng, self.program = layer, np.random.default_rng(R * C + K + H), Program(xp, number, kernels, variant(letters))
+        self.layer, self.rng = layer, np.random.default_rng(R * C + K + H)
+        self.program = Program(xp, number, kernels, variant(letters))
         self.arrays = {"x": self.draw(N, H, W, C), "dy": self.draw(N, h, v, K), "residual": self.draw(N, h, v, K),
                        "more": self.draw(N, H, W, C), "w": self.draw(R, R, C, K, scale=1 / np.sqrt(R * R * C)),
                        "y": self.draw(N, h, v, K), "affine": self.rng.standard_normal((2, C)).astype(np.float32),

@@ -145,7 +145,7 @@ def test_objective_gradient_and_predictions(step, size):
         L, saved = objective_forward(z.astype(float), step_.Y[i].astype(float), step_.p.astype(float), 1.2, 0.8)
         accuracy = (z.argmax(axis=1) == step_.Y[i].argmax(axis=1)).mean()
         labels.record(i, softmax(z), n)
-        scale = step_.network.scale.item()
+        scale = step_.network.parameters.scale.item()
         np.testing.assert_allclose(dz, scale * objective_backward(1, saved), atol=1e-6 * scale, rtol=1e-4)
         np.testing.assert_allclose(step_.ring, labels.ring[0], atol=1e-6)
         np.testing.assert_allclose(step_.sums / 4, [*L, accuracy], rtol=2e-5, atol=2e-6)
@@ -179,7 +179,7 @@ def too_large(step, numbers):
     run, count = step.run, iter(range(10**6))
 
     def changed():
-        k, scale = next(count), step.network.scale
+        k, scale = next(count), step.network.parameters.scale
         if k in numbers:
             scale *= 2**100
         run()
@@ -200,11 +200,12 @@ def test_a_step_whose_gradients_do_not_fit_is_left_out_and_halves_the_loss_scale
             before = model.theta.buffer.copy()
             epochs(net, model, task, labels, [0], xp=xp)
             theta, velocity, running = model.theta.buffer, model.velocity, model.running.buffer
-            results.append([to_host(a).copy() for a in (theta - before, velocity, running, step.network.scale, net.step[1].state[:1])])
+            left = theta - before, velocity, running, step.network.parameters.scale, step.state[:1]
+            results.append([to_host(a).copy() for a in left])
             epochs(net, model, task, labels, [1], xp=xp)                          # of this one there is nothing to be said
     (all_steps, *_), (without_first, *_), (without_second, *_) = results
     assert len({float(abs(moved).sum()) for moved in (all_steps, without_first, without_second)}) == 3
-    full = step.network.full_scale
+    full = step.network.parameters.full_scale
     assert [scale.item() for *_, scale, _ in results] == [full, full / 2, full / 2] and all(n.item() == 3 for *_, n in results)
     assert all(np.isfinite(a).all() for result in results for a in result)
     assert [line.partition(",")[0] for line in said] == ["note     epoch 1: 1 of 3 steps left out"] * 2
@@ -246,7 +247,7 @@ def test_in_32_bits_a_gradient_that_is_not_finite_ends_the_training_at_once(monk
 @emulated
 def test_the_loss_scale_grows_again_up_to_where_it_began(step):
     step_, _ = begun(step, 0)
-    fate, scale, full = step_.network.parameters.fate, step_.network.scale, step_.network.full_scale
+    fate, scale, full = step_.network.parameters.fate, step_.network.parameters.scale, step_.network.parameters.full_scale
     found = []
     for left_out, good in (full / 4, 1998), (full / 4, 1999), (full, 1999):
         scale[...], fate[2] = left_out, good
@@ -262,13 +263,14 @@ def test_twenty_steps_left_out_in_a_row_end_the_training_and_another_one_begins_
     model, task, labels = small(net)
     step = net.step_for(ARCH, task.train, len(labels.Y), RECIPE)
     monkeypatch.setattr(step, "run", too_large(step, set(range(10**4))))
-    with np.errstate(all="ignore"), pytest.raises(train.NotFinite, match="gradients of 2. steps in a row did not fit into 16 bits, until"
-                                                                         ".* --resume FOLDER --kernels float"):
+    message = "gradients of 2. steps in a row did not fit into 16 bits, until.* --resume FOLDER --kernels float"
+    with np.errstate(all="ignore"), pytest.raises(train.NotFinite, match=message):
         epochs(net, model, task, labels, range(30))
-    assert 20 <= step.network.parameters.fate[4] < 23 and step.network.scale < step.network.full_scale / 2**19
+    assert 20 <= step.network.parameters.fate[4] < 23 and step.network.parameters.scale < step.network.parameters.full_scale / 2**19
     monkeypatch.undo()
     epochs(net, *small(net)[:1], task, labels, [0])
-    assert net.step[1] is step and step.network.scale == step.network.full_scale and not step.network.parameters.fate[[1, 3, 4]].any()
+    parameters = step.network.parameters
+    assert net.step[1] is step and parameters.scale == parameters.full_scale and not parameters.fate[[1, 3, 4]].any()
 
 
 @emulated

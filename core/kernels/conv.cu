@@ -25,11 +25,13 @@
 #include "conv_in.cuh"
 #include "conv_out.cuh"
 
-// CONV_REGISTERS: what a thread may have beside wgrad.cu (docs/gpu.md, section 7). A compiler before 12.4 can't be told.
+// CONV_REGISTERS: of a thread of a block that has to fit beside others: one of wgrad.cu (docs/gpu.md, section 7), or of its cluster. All
+// others may have what lets so many blocks of theirs on a multiprocessor. A compiler before 12.4 can't be told of registers.
 #if defined(CONV_REGISTERS) && __CUDACC_VER_MAJOR__ * 100 + __CUDACC_VER_MINOR__ >= 1204
-#define CONV_BOUNDS(threads, blocks) __maxnreg__(CONV_REGISTERS)
+#define CONV_BOUNDS(threads, blocks, beside) \
+    __maxnreg__((beside) ? CONV_REGISTERS : (blocks) == 1 ? 255 : 65536 / ((threads) * (blocks)) / 8 * 8)
 #else
-#define CONV_BOUNDS(threads, blocks) __launch_bounds__(threads, blocks)
+#define CONV_BOUNDS(threads, blocks, beside) __launch_bounds__(threads, blocks)
 #endif
 
 // CLUSTERS: blocks come in clusters of the template's last number (core/kernels/variant.py), which add the sums up together (norm.cuh).
@@ -41,7 +43,7 @@
 
 template <typename T, Source SOURCE, int R, int C, int K, int STRIDE, int SPREAD, bool TURNED, int IMAGES, int TH, int TW, int KT,
           int WM, int WK, int CLUSTER = 1>
-__global__ void IN_CLUSTERS(CLUSTER) CONV_BOUNDS(32 * WM * WK, WM * WK < 8 ? 3 : KT < 64 ? 2 : 1)
+__global__ void IN_CLUSTERS(CLUSTER) CONV_BOUNDS(32 * WM * WK, WM * WK < 8 ? 3 : KT < 64 ? 2 : 1, TURNED || CLUSTER > 1)
 conv(const T* x, const T* before, const T* came_round, T* kept, const float* in_sums, const float* affine, float* norm,
      float* statistics, const T* w, const T* added, const T* gate, const float* gate_norm, T* out, float* sums,
      int N, int H, int W, int h, int v, int slots) {

@@ -12,7 +12,7 @@ from core.kernels.program import NULL, integers
 # Blocks of a weight gradient: one for each of the 132 multiprocessors of an H200. There it finds room beside one block of conv.cu
 # (core/kernels/variant.py), so that the two branches of a step run at the same time; two blocks would leave no room, and need twice
 # the slots. A block of a 1x1 filter is a single warp: of them a multiprocessor takes four, or it would wait for memory most of the
-# time (predicted: 80 us less for three layers). The same numbers on every GPU: it does not decide what bits the sums have.
+# time (predicted: 60 us less for three layers). The same numbers on every GPU: it does not decide what bits the sums have.
 BLOCKS = 132
 SINGLE = 4
 CHUNK = 27 * 1024         # bytes of a chunk of wgrad.cu that the registers of a block hold beside the sums, on its way
@@ -153,8 +153,8 @@ def conv_shared(program, R, C, KT, stride, turned, tile, warps):
     size = program.dtype.itemsize
     VEC = 16 // size
     slab = KT * (C + VEC) if turned else C * (KT + 8)
-    adding = 4 * 32 * warps * 2 * VEC
-    return max(size * (halo(tile, R, stride) * (C + VEC) + 2 * slab) + (28 if program.clusters else 12) * C, 4 * prod(tile) * (KT + 4), adding)
+    adding, found = 4 * 32 * warps * 2 * VEC, (28 if program.clusters else 12) * C
+    return max(size * (halo(tile, R, stride) * (C + VEC) + 2 * slab) + found, 4 * prod(tile) * (KT + 4), adding)
 
 
 def wgrad_shared(program, R, CT, KT, stride, tile):

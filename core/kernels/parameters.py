@@ -32,12 +32,15 @@ class Place(NamedTuple):
 class Parameters:
     """The buffers, and views of them by name."""
 
-    def __init__(self, program, shapes, parts):
-        """shapes: {name: shape} in the order of theta; parts: {name: number of slots} of the convolutions, the others have one."""
+    def __init__(self, program, shapes, parts, scale):
+        """shapes: {name: shape} in the order of theta; parts: {name: number of slots} of the convolutions, the others have one;
+        scale: the loss scale, as long as no gradient leaves the range of its numbers.
+        """
         self.program, self.shapes, places = program, shapes, placed(shapes, parts)
         self.uncollected = {name: list(runs_of(place)) for name, place in places.items()}
         self.table = self.table_of(self.uncollected)
-        self.scale, self.fate = program.array(1, np.float32), program.xp.zeros(FATE, np.int32)
+        self.full_scale, self.scale, self.fate = scale, program.array(1, np.float32), program.xp.zeros(FATE, np.int32)
+        self.scale[...] = scale
         self.size = sum(map(prod, shapes.values()))
         self.theta, self.gradient = program.array(self.size, np.float32), program.array(self.size, np.float32)
         self.theta_views, self.gradient_views = views(self.theta, shapes), views(self.gradient, shapes)

@@ -53,8 +53,7 @@ class Program:
         self.sections, self.open, self.branch, self.joining = {}, None, MAIN, False
         self.side, self.event = xp.cuda.Stream(non_blocking=True), xp.cuda.Event(disable_timing=True)
         self.kept, self.variant, device = [], variant, xp.cuda.Device()
-        self.options = variant.options(int(device.compute_capability))
-        self.clusters = "-DCLUSTERS" in self.options
+        self.options, self.clusters = variant.options(int(device.compute_capability))
         runtime = xp.cuda.runtime      # bytes of shared memory that a block may ask for
         self.largest = runtime.deviceGetAttribute(runtime.cudaDevAttrMaxSharedMemoryPerBlockOptin, device.id)
 
@@ -102,9 +101,7 @@ class Program:
             names = sorted({launch.name for launch in launches if launch.file == file} - self.kernels.keys())
             if names:
                 module = self.xp.RawModule(code=source(file), options=("--std=c++17", *self.options), name_expressions=names)
-                self.kernels |= {name: module.get_function(name) for name in names}
-                for name in names if self.variant.carveout else ():
-                    self.kernels[name].preferred_shared_memory_carveout = 100              # percent
+                self.kernels |= {name: loaded(module, name, self.variant.carveout) for name in names}
         for launch in launches:
             if launch.shared > UNASKED:
                 self.kernels[launch.name].max_dynamic_shared_size_bytes = launch.shared
@@ -128,6 +125,14 @@ class Program:
     def wait(self, stream, other):
         """What goes to the stream from here on begins after what has gone to the other one."""
         stream.wait_event(other.record(self.event))
+
+
+def loaded(module, name, carveout):
+    """A kernel of a compiled module; carveout: of the memory that a multiprocessor divides, it asks for all as shared memory."""
+    kernel = module.get_function(name)
+    if carveout:
+        kernel.preferred_shared_memory_carveout = 100                      # percent
+    return kernel
 
 
 def source(file):

@@ -1,8 +1,8 @@
 """A whole training step as one CUDA graph: batch, forward, objective, backward, SGD; the host says "again" and nothing else.
 
 What changes from step to step lies on the device: which batch (state), learning rate, alpha and beta (settings), the order of the
-samples. The kernels count the steps themselves, and leave one out whose gradient is not finite. At the beginning of an epoch parameters and labels are copied in, at its end
-parameters and predictions are copied out; between them the host waits for nothing.
+samples. The kernels count the steps themselves, and leave one out whose gradient is not finite. At the beginning of an epoch
+parameters and labels are copied in, at its end parameters and predictions are copied out; between them the host waits for nothing.
 
 N images, B batch, C classes.
 """
@@ -55,16 +55,10 @@ class Step:
             means, (_, left_out, _, _, most) = (self.sums / steps).tolist(), self.network.parameters.fate.tolist()
             finite = all(map(math.isfinite, means)) and bool(all_finite(*model.buffers()))
         self.stream.synchronize()
-        half, again = self.program.number == "half", "begin again with a smaller --lr"
-        if half:
-            again += ", or go on by --resume FOLDER --kernels float"
-        if not finite or (left_out and not half):
-            raise NotFinite(f"the loss is no longer finite in epoch {epoch + 1} (learning rate {lr}): {again}")
-        if most >= ENOUGH:
-            raise NotFinite(f"the gradients of {most} steps in a row did not fit into 16 bits, until epoch {epoch + 1}: {again}")
+        check(finite, left_out, most, self.program.number == "half", epoch, lr)
         if left_out:
             self.say(f"note     epoch {epoch + 1}: {left_out} of {steps} steps left out, since a gradient did not fit into 16 bits; "
-                     f"loss scale {float(self.network.scale[0]):g} from now on")
+                     f"loss scale {float(self.network.parameters.scale[0]):g} from now on")
         return means
 
     def begin(self, model, seed, labels, p, settings, epoch):
@@ -76,10 +70,10 @@ class Step:
         self.order[:len(order)] = xp.asarray(order)
         self.state[...] = xp.asarray(np.array([0, len(found), found[-1][1], key], np.int32))
         self.settings[...] = xp.asarray(np.array(settings, np.float32))
-        self.sums[...], fate = 0, self.network.parameters.fate
+        self.sums[...], parameters = 0, self.network.parameters
         if self.trained is not model.theta.buffer:                              # another training than in the epoch before
-            self.trained, self.network.scale[...], fate[...] = model.theta.buffer, self.network.full_scale, 0
-        fate[:2] = 0                                                            # BAD, SKIPPED of sgd.cu
+            self.trained, parameters.scale[...], parameters.fate[...] = model.theta.buffer, parameters.full_scale, 0
+        parameters.fate[:2] = 0                                                 # BAD, SKIPPED of sgd.cu
         for mine, theirs in self.pairs(model, labels):
             mine[...] = theirs
         self.program.run("cast")
@@ -109,6 +103,15 @@ class Step:
         self.again = with_priorities(graph, self.stream) if self.program.variant.priorities else graph.launch
 
 
+def check(finite, left_out, most, half, epoch, lr):
+    """NotFinite after an epoch that no training can go on from. left_out, most: SKIPPED and MOST of sgd.cu."""
+    again = "begin again with a smaller --lr" + ", or go on by --resume FOLDER --kernels float" * half
+    if not finite or (left_out and not half):
+        raise NotFinite(f"the loss is no longer finite in epoch {epoch + 1} (learning rate {lr}): {again}")
+    if most >= ENOUGH:
+        raise NotFinite(f"the gradients of {most} steps in a row did not fit into 16 bits, until epoch {epoch + 1}: {again}")
+
+
 # ---- what is launched beside the network -------------------------------------------------------------------------------
 
 def gather(step, recipe):
@@ -120,10 +123,10 @@ def gather(step, recipe):
 
 def objective(step, recipe):
     """dlogits, the sums of the epoch, and the predictions."""
-    network, (B, C) = step.network, step.log_s.shape
+    network, scale, (B, C) = step.network, step.network.parameters.scale, step.log_s.shape
     step.program.launch("objective.cu", "objective", (1,), THREADS, (
-        network.logits, step.Y, step.p, step.settings, step.state, step.order, network.scale, step.log_s, network.dlogits, step.ring,
-        step.sums, *integers(B, C)), 4 * (2 * C + 3 * THREADS))
+        network.logits, step.Y, step.p, step.settings, step.state, step.order, scale, step.log_s, network.dlogits,
+        step.ring, step.sums, *integers(B, C)), 4 * (2 * C + 3 * THREADS))
 
 
 def update(step, recipe):
@@ -131,5 +134,5 @@ def update(step, recipe):
     network, parameters, size = step.network, step.network.parameters, len(step.network.running)
     parameters.update(step.velocity, step.settings, recipe.momentum, recipe.decay)
     step.program.launch("sgd.cu", "advance", (-(-size // 256),), 256, (
-        network.running, network.moments, np.float32(RATE), *integers(size), step.state, network.scale,
-        np.float32(network.full_scale), parameters.fate))
+        network.running, network.moments, np.float32(RATE), *integers(size), step.state, parameters.scale,
+        np.float32(parameters.full_scale), parameters.fate))

@@ -1,6 +1,6 @@
 """What a device has to decide about a step on the kernels: how its two branches share the GPU, and how a block knows the batch's sums.
 
-    r  registers   a block of conv.cu takes 112 registers of a thread, which leaves room for one of wgrad.cu beside it
+    r  registers   a block of conv.cu takes 112 registers of a thread in the backward pass: room for one of wgrad.cu beside it
     p  priorities  where both branches of the graph could go on, the main one does
     c  carveout    all kernels ask for as much shared memory as there is: what a multiprocessor has is not divided anew between two
     b  one branch  the weight gradients stand in line with all others, in twice as many blocks
@@ -27,8 +27,9 @@ class Variant(NamedTuple):
     half_tiles: bool = False
 
     def options(self, capability):
-        """Of the compiler, for a GPU of this compute capability (90 for 9.0)."""
-        return (f"-DCONV_REGISTERS={REGISTERS}",) * self.registers + ("-DCLUSTERS",) * (self.clusters and capability >= OLDEST)
+        """(those of the compiler, whether there are clusters) for a GPU of this compute capability (90 for 9.0)."""
+        clusters = self.clusters and capability >= OLDEST
+        return (f"-DCONV_REGISTERS={REGISTERS}",) * self.registers + ("-DCLUSTERS",) * clusters, clusters
 
 
 LETTERS = dict(zip("rpcbsh", Variant._fields, strict=True))
