@@ -31,7 +31,7 @@ NUMBERS = ("half", "float")
 SHARED = SMALLEST, LARGEST
 OPTIONS = "-std=c++17", "-ftz=true"    # the second is CuPy's own: float32 below 1e-38 become zero
 QUARTER, OF_ALL = 16384, {80: 164 * 1024, 90: 228 * 1024}        # registers of a quarter of a multiprocessor; its shared memory
-SPILLS = {                             # bytes of stack and of spills; all others have none
+SPILLS = {                             # bytes of stack and of spills, by NVRTC 13.5; all others have none
     "conv<float, GRADIENT, 3, 64, 64, 1, 1, true, 1, 16, 16, 64, 8, 1>": 16,
 }
 # In TF32 they leave too little shared memory for all pairs: three launches of a step.
