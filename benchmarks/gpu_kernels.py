@@ -2,27 +2,36 @@
 
     python -m benchmarks.gpu_kernels                                       both kinds of numbers, to the terminal
     python -m benchmarks.gpu_kernels --number half --markdown FILE         16 bits alone, to a file, too
+    python -m benchmarks.gpu_kernels --variant rp                          a line: a step, with what these letters choose
 
-Predictions: benchmarks/gpu_predicted.py. Measured is each kernel alone: a graph of 100 launches, of all layers of its row in
-turn, on the arrays of a real step; median of 5. That contains the gap between two launches, as the predictions do.
+Variants: core/kernels/variant.py. Started several at a time, they compile together and are timed one after the other; the digest is
+that of the gradient, equal for all variants but b, s and h.
+
+Predictions: benchmarks/gpu_predicted.py, for the GPU whose copy is nearest to the one measured. Measured is each kernel alone: a
+graph of 100 launches, of all layers of its row in turn, on the arrays of a real step; median of 5. That contains the gap between
+two launches, as the predictions do.
 """
 import argparse
+import hashlib
 import statistics
 import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
+from filelock import FileLock
 
 from benchmarks.gpu import PAPER
 from benchmarks.gpu_kernels_page import page
 from benchmarks.gpu_peers import PAD, RECIPE, Kernels
-from benchmarks.gpu_predicted import Work, bound, predicted, works
+from benchmarks.gpu_predicted import COPY, Work, bound, nearest, predicted, works
 from core import backend
 from core.batches import Images
 from core.errors import InputError
 from core.kernels.step import Step
+from core.kernels.variant import LETTERS, Variant, variant
 from nets.preact_resnet_launches import Network
 
 LARGEST = 227 * 1024                       # bytes of shared memory that a block of an H200 may ask for
@@ -32,29 +41,30 @@ class Row(NamedTuple):
     """Equal launches: the same kernel, grid, block, shared memory and branch, and as many bytes."""
     launches: list
     work: Work
-    bound: float                           # seconds of one launch, and so are the others
-    predicted: float
-    measured: float | None = None
+    bound: dict                            # {GPU: seconds of one launch}
+    predicted: dict
+    measured: float | None = None          # seconds
 
 
-def rows_of(program, number, batch):
-    """All launches of a step in rows; of each branch those first that should take longest together."""
+def rows_of(program, number, batch, gpus=tuple(COPY)):
+    """All launches of a step in rows; of each branch those first that should take longest together, on the last of the GPUs."""
     found = {}
     for launch, work in works(program, batch):
         found.setdefault((launch.name, launch.grid, launch.block, launch.shared, launch.branch, work), []).append(launch)
-    rows = [Row(launches, work, bound(work, number), predicted(launches[0], work, number))
-            for (*_, work), launches in found.items()]
-    return sorted(rows, key=lambda row: (row.launches[0].branch, -len(row.launches) * row.predicted))
+    rows = [Row(launches, work, {gpu: bound(work, number, gpu) for gpu in gpus},
+                {gpu: predicted(launches[0], work, number, gpu) for gpu in gpus}) for (*_, work), launches in found.items()]
+    return sorted(rows, key=lambda row: (row.launches[0].branch, -len(row.launches) * row.predicted[gpus[-1]]))
 
 
-def imagined(problem, number):
+def imagined(problem, number, variant=Variant()):
     """The program of a step where there is no GPU: its arrays have shapes, and nothing is ever in them."""
     xp = SimpleNamespace(empty=np.empty, zeros=np.empty, asarray=np.asarray,
-                         cuda=SimpleNamespace(Stream=lambda **_: None, Event=lambda **_: None, Device=lambda: SimpleNamespace(id=0),
+                         cuda=SimpleNamespace(Stream=lambda **_: None, Event=lambda **_: None,
+                                              Device=lambda: SimpleNamespace(id=0, compute_capability="90"),
                                               runtime=SimpleNamespace(cudaDevAttrMaxSharedMemoryPerBlockOptin=97,
                                                                       deviceGetAttribute=lambda *_: LARGEST)))
     image = problem.size, problem.size, problem.arch.channels
-    network = Network(xp, number, {}, problem.arch, (problem.batch, *image), False)
+    network = Network(xp, number, {}, problem.arch, (problem.batch, *image), False, variant)
     network.program.compile = lambda: None
     images = Images(np.empty((problem.n, *image), np.uint8), np.empty(image, np.float32), PAD, True)
     return Step(network, images, problem.n, RECIPE).program
@@ -95,23 +105,60 @@ def median_seconds(step, work, many, turns):
     return statistics.median(found[1:])
 
 
+def copied(xp, gigabytes=4, times=10):
+    """(gigabytes, bytes/s read and written by a copy of so many, the GPU with the nearest rate)"""
+    source, found = xp.zeros(int(gigabytes * 1e9), np.uint8), []
+    target = xp.empty_like(source)
+    for _ in range(1 + times):
+        begin, end = xp.cuda.Event(), xp.cuda.Event()
+        begin.record()
+        target[...] = source
+        end.record()
+        end.synchronize()
+        found.append(2 * source.nbytes / (1e-3 * xp.cuda.get_elapsed_time(begin, end)))
+    rate = statistics.median(found[1:])
+    return gigabytes, rate, nearest(rate)
+
+
+def of_variant(peer, lock, steps=100, turns=7):
+    """(seconds of a step, digest of the gradient after three steps); measured while no other process holds the lock."""
+    peer.run(3)
+    gradient = backend.to_host(peer.step.network.parameters.gradient)
+    with FileLock(lock), peer.step.stream:
+        peer.step.settings[0], peer.step.velocity[...] = 0, 0
+        seconds = median_seconds(peer.step, lambda: [peer.step.run() for _ in range(steps)], steps, turns)
+    return seconds, hashlib.md5(gradient.tobytes()).hexdigest()[:8]
+
+
+def line_of(letters, problem, number):
+    """Prints a line about a variant."""
+    peer = Kernels(problem, number=number, variant=variant(letters))
+    seconds, digest = of_variant(peer, Path(tempfile.gettempdir(), "gpu-alone.lock"))
+    print(f"variant {letters:5} {number}: {1e3 * seconds:.3f} ms a step, {seconds * problem.n / problem.batch:.3f} s an epoch, "
+          f"gradient {digest}", flush=True)
+
+
 def main(argv=None):
     """The command line; exit status 1 if nothing was measured."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--number", choices=("half", "float"), help="what activations are stored as; default: both")
     parser.add_argument("--batch", type=int, default=PAPER.batch)
     parser.add_argument("--markdown", type=Path, metavar="FILE")
+    parser.add_argument("--variant", metavar="LETTERS", help=f"among {', '.join(LETTERS)}, or - for none: a line about a step alone")
     chosen = parser.parse_args(argv)
     problem, found, missing = PAPER._replace(batch=chosen.batch), {}, ""
     try:
         backend.use_gpu()
     except InputError as error:
         missing = f"Predictions alone: {error}"
+    if chosen.variant:
+        sys.exit(missing or line_of(chosen.variant, problem, chosen.number or "half"))
+    copy = None if missing else copied(backend.cupy)
     for number in [chosen.number] if chosen.number else ["half", "float"]:
         peer = None if missing else Kernels(problem, number=number)
-        rows = rows_of(peer.step.program if peer else imagined(problem, number), number, problem.batch)
+        rows = rows_of(peer.step.program if peer else imagined(problem, number), number, problem.batch, copy[2:] if copy else (*COPY,))
         found[number] = measured(peer, rows) if peer else (rows, None)
-    text = page(" ".join(["python -m benchmarks.gpu_kernels", *(sys.argv[1:] if argv is None else argv)]), problem, found)
+    text = page(" ".join(["python -m benchmarks.gpu_kernels", *(sys.argv[1:] if argv is None else argv)]), problem, found, copy)
     print(text, missing)
     if chosen.markdown:
         chosen.markdown.write_text(text, encoding="utf-8")

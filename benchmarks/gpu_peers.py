@@ -15,6 +15,7 @@ import numpy as np
 from benchmarks.peers import ALPHA, BETA, DECAY, LR, MOMENTUM
 from core import backend, train
 from core.batches import Images, augmented, batches, mean_image, mixed
+from core.kernels.variant import Variant
 from core.labels import SoftLabels
 from core.model import Task, fresh_model
 from core.objective import Objective, objective_backward, objective_forward
@@ -92,9 +93,9 @@ class Ours:
 class Kernels(Ours):
     """This project's own kernels, a step as one CUDA graph. number: what activations are stored as."""
 
-    def __init__(self, problem, gpu=0, number="half"):
+    def __init__(self, problem, gpu=0, number="half", variant=Variant()):
         super().__init__(problem, gpu)
-        self.net, self.epoch, self.left = GpuNet(self.xp, number), -1, 0
+        self.net, self.epoch, self.left = GpuNet(self.xp, number, variant), -1, 0
         self.step = self.net.step_for(problem.arch, self.task.train, problem.n, RECIPE._replace(batch=problem.batch))
 
     def checked(self):

@@ -1,4 +1,4 @@
-"""What a launch of core/kernels should cost on one H200, by its arguments alone: no GPU is needed.
+"""What a launch of core/kernels should cost on an H100 or an H200, by its arguments alone: no GPU is needed.
 
     flop      2 R R C K for every pixel of a convolution; what is not a convolution counts 0
     read,     bytes of the arrays that the launch is given, each once. The declarations of the kernels say which is which:
@@ -24,17 +24,19 @@ from typing import NamedTuple
 from core.kernels.program import NULL, source
 from core.kernels.step import SECTIONS
 
-WRITTEN = "2026-11-22"                     # the last change of anything here that changes a prediction
-COPY = 4.3e12                              # bytes/s read and written: a copy of some GB                      docs/gpu.md
+WRITTEN = "2026-11-28"                     # the last change of anything here that changes a prediction
+COPY = {"H100": 3.0e12, "H200": 4.3e12}    # bytes/s read and written: a copy of some GB, measured. All else is equal in both
 RATE = {"half": 490e12, "float": 245e12}   # FLOP/s of mma.sync: 16 bits; TF32                                docs/gpu.md
-PROCESSORS = 132                           # multiprocessors of an H200, each with so much for its blocks:    data sheet
-REGISTERS, SHARED = 65536, 228 * 1024      # and 1 KB of shared memory more than a block asks for
+PROCESSORS = 132                           # multiprocessors of either, each with so much for its blocks:     data sheet
+QUARTERS, REGISTERS = 4, 16384             # registers, of which a warp gets so many at a time from the quarter that it runs on
+UNIT, SHARED = 256, 228 * 1024             # and 1 KB of shared memory more than a block asks for
 AHEAD = {"wgrad"}                          # fetch the next chunk while they multiply one; and the share of the rate that is left by
 SHARE = {"wgrad": 0.6}                     # what they fetch from shared memory (13/16: wgrad.cu) and store there  a guess
-TAKEN = {"conv": 112, "wgrad": 112}        # registers of a thread, about, by their launch bounds; all others: 32
+TAKEN = {"conv": 112, "wgrad": 96}         # registers of a thread, about, as compiled; all others: 32
 GAP = 1.2e-6                               # between two kernels of a graph, one waiting for the other        a guess
 MEMORY, CACHE = 0.6e-6, 0.3e-6             # until a number arrives                                           a guess
 CACHE_RATE = 5.5e12                        # bytes/s, all multiprocessors together                            a guess
+BARRIER = 0.4e-6                           # of a cluster, and reading what its blocks share                  a guess
 
 # Bytes that a thread asks for at once, by the unrolled loops of the sources; all others: 16. (They end where a store may change
 # what is read; of the 80 of wgrad.cu a third is halo.)
@@ -116,21 +118,38 @@ def blocks_with(launch, arrays):
         CT, KT = map(int, launch.name[:-1].split(", ")[-2:])
         return {"x": arrays["dy"].shape[3] // KT, "dy": arrays["x"].shape[3] // CT}
     sums = {"conv": "in_sums", "norm_backward": "sums", "head_forward": "sums"}.get(kernel_of(launch))
-    return {sums: prod(launch.grid)} | (dict.fromkeys(("x", "before", "came_round"), launch.grid[1]) if sums == "in_sums" else {})
+    of_x = dict.fromkeys(("x", "before", "came_round"), launch.grid[1]) if sums == "in_sums" else {}
+    return {sums: prod(launch.grid) // cluster_of(launch)} | of_x
 
 
-def bound(work, number):
+def nearest(copy):
+    """The GPU whose copy is nearest to one that was measured, in bytes/s."""
+    return min(COPY, key=lambda gpu: abs(COPY[gpu] - copy))
+
+
+def cluster_of(launch):
+    """How many blocks read the sums together."""
+    words = launch.name[:-1].split(", ")
+    return int(words[-1]) if kernel_of(launch) == "conv" and len(words) == 15 else 1
+
+
+def bound(work, number, gpu):
     """Seconds that the launch needs at least."""
-    return max(work.flop / RATE[number], (work.read + work.written) / COPY)
+    return max(work.flop / RATE[number], (work.read + work.written) / COPY[gpu])
 
 
-def predicted(launch, work, number):
+def of_quarter(threads, registers):
+    """Registers that a block takes of the fullest quarter of a multiprocessor: its warps are dealt out to the quarters in turn."""
+    return ceil(threads / 32 / QUARTERS) * ceil(32 * registers / UNIT) * UNIT
+
+
+def predicted(launch, work, number, gpu):
     """Seconds from the end of the launch before this one to its own."""
-    blocks, registers = prod(launch.grid), TAKEN.get(kernel_of(launch), 32) * launch.block
+    blocks, registers = prod(launch.grid), of_quarter(launch.block, TAKEN.get(kernel_of(launch), 32))
     waves = blocks / (PROCESSORS * min(REGISTERS // registers, SHARED // (launch.shared + 1024)))
     most = ceil(blocks / PROCESSORS)       # blocks of one multiprocessor
     products = work.products / RATE[number] / SHARE.get(kernel_of(launch), 1) * most * PROCESSORS / blocks
-    within, out = work.read / COPY + work.again / CACHE_RATE, work.written / COPY
+    within, out = work.read / COPY[gpu] + work.again / CACHE_RATE, work.written / COPY[gpu]
     wait = waiting(launch, work, ceil(waves))
     if waves > 2:
         return GAP + max(wait, within + out, products)
@@ -140,4 +159,5 @@ def predicted(launch, work, number):
 def waiting(launch, work, waves):
     """Seconds that the blocks of a multiprocessor wait for memory: the longest chain of a thread, and its last store."""
     at_once = prod(launch.grid) * launch.block * AT_ONCE.get(kernel_of(launch), 16)
-    return CACHE + (WAITS.get(kernel_of(launch)) or ceil((work.read + work.again) / at_once) * waves * MEMORY)
+    barrier = BARRIER if cluster_of(launch) > 1 else 0
+    return CACHE + barrier + (WAITS.get(kernel_of(launch)) or ceil((work.read + work.again) / at_once) * waves * MEMORY)

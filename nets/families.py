@@ -1,4 +1,6 @@
 """The networks by name, and the functions that run them: the one place that chooses."""
+from typing import NamedTuple
+
 import numpy as np
 
 from core import train
@@ -24,13 +26,25 @@ def on_processors(arch, comm=None):
     return FastNet(comm)
 
 
+class Chosen(NamedTuple):
+    """A network on a device."""
+    net: object                        # its functions, by the contract of nets/__init__.py
+    theta_epoch: object                # how it trains for one epoch
+    prepare: object                    # prepare(arch, images, N, recipe): before the first epoch
+
+
 def functions_for(arch, xp, comm, kernels=None, say=print):
-    """(the network's functions, theta_epoch: how it trains for one epoch) on the device of xp.
+    """The Chosen network on the device of xp.
 
     On a GPU the readable functions, or the kernels that store `kernels` ("half" or "float") where
     the GPU can run them; say(text) hears why not.
     """
     if xp is np:
-        return on_processors(arch, comm), train.theta_epoch
+        return Chosen(on_processors(arch, comm), train.theta_epoch, nothing)
     net = net_for(xp, arch, say, kernels) if kernels else None
-    return (net, net.theta_epoch) if net else (preact_resnet, train.theta_epoch)
+    return (Chosen(net, net.theta_epoch, net.prepare) if net else
+            Chosen(preact_resnet, train.theta_epoch, nothing))
+
+
+def nothing(*args):
+    """There is nothing to prepare."""

@@ -12,11 +12,11 @@ statistics and logits are float32 throughout.
 A cache is the Network of that shape of batch, not a copy: it is good until the next forward of that shape, and so are
 the arrays of gradients and moments.
 """
-import numpy as np
 
 from core.errors import InputError
 from core.kernels.parameters import PADDED
 from core.kernels.step import Step
+from core.kernels.variant import Variant
 from core.optim import flatten
 from nets.preact_resnet import init
 from nets.preact_resnet_launches import Network
@@ -33,7 +33,7 @@ def net_for(xp, arch, say, number="half"):
         reason = f"they need compute capability {OLDEST}, this GPU has {capability}"
     if reason:
         say(f"kernels  not used: {reason}")
-    return None if reason else GpuNet(xp, number)
+    return None if reason else GpuNet(xp, number, say=say)
 
 
 def unfit(arch):
@@ -45,12 +45,15 @@ def unfit(arch):
 
 
 class GpuNet:
-    """The functions of the readable network; the object keeps the kernels and the networks of all shapes met."""
+    """The functions of the readable network; the object keeps the kernels and the networks of all shapes met.
+
+    say(text) hears what is to be said meanwhile.
+    """
 
     init = staticmethod(init)
 
-    def __init__(self, xp, number="half"):
-        self.xp, self.number, self.kernels, self.networks = xp, number, {}, {}
+    def __init__(self, xp, number="half", variant=Variant(), say=lambda text: None):
+        self.xp, self.number, self.variant, self.say, self.kernels, self.networks = xp, number, variant, say, {}, {}
         self.step = None               # what the last Step was made for, and that
 
     def forward(self, theta, x, arch):
@@ -62,7 +65,7 @@ class GpuNet:
 
     def backward(self, dlogits, cache):
         """The gradient with respect to theta, under the names of theta."""
-        cache.dlogits[...] = dlogits * np.float32(cache.scale)
+        cache.dlogits[...] = dlogits * cache.parameters.scale
         cache.program.run("backward")
         return dict(cache.parameters.gradient_views)
 
@@ -78,9 +81,17 @@ class GpuNet:
         network.program.run("cast", "enter", "forward")
         return network.logits.copy()
 
+    def prepare(self, arch, images, N, recipe):
+        """All that a training on these N images launches, compiled: before its first epoch, whose time is told."""
+        if self.step is None:
+            self.say("kernels  are compiled, if they are new to this machine: about half a minute")
+        self.step_for(arch, images, N, recipe)
+        self.network(arch, (1, *images.pixels.shape[1:]), inference=True)   # for any number of images the same kernels
+
     def theta_epoch(self, model, task, labels, objective, lr, recipe, epoch):
-        """core/train.py: theta_epoch on the kernels, a step as one CUDA graph."""
-        return self.step_for(model.arch, task.train, len(labels.Y), recipe).theta_epoch(model, task, labels, objective, lr, epoch)
+        """core/train.py: theta_epoch on the kernels, an iteration as one CUDA graph."""
+        step = self.step_for(model.arch, task.train, len(labels.Y), recipe)
+        return step.theta_epoch(model, task, labels, objective, lr, epoch)
 
     def step_for(self, arch, images, N, recipe):
         """The Step for these N images, made once."""
@@ -88,7 +99,7 @@ class GpuNet:
         shape = min(recipe.batch, N), *pixels.shape[1:]
         made_for = arch, shape, N, recipe.momentum, recipe.decay, id(pixels), id(mean), pad, flip
         if self.step is None or self.step[0] != made_for:
-            self.step = made_for, Step(self.network(arch, shape, False), images, N, recipe)
+            self.step = made_for, Step(self.network(arch, shape, False), images, N, recipe, self.say)
         return self.step[1]
 
     def network(self, arch, shape, inference):
@@ -97,6 +108,6 @@ class GpuNet:
         if unfit(arch):
             raise InputError(f"the kernels can't be used: {unfit(arch)}")
         if key not in self.networks:
-            self.networks[key] = Network(self.xp, self.number, self.kernels, arch, key[1], inference)
+            self.networks[key] = Network(self.xp, self.number, self.kernels, arch, key[1], inference, self.variant)
             self.networks[key].program.compile()
         return self.networks[key]

@@ -17,6 +17,7 @@ from core.kernels import launches
 from core.kernels.convolution import batch, conv, given, gradient, plain, wgrad, wgrad_parts
 from core.kernels.parameters import PADDED, Parameters, pairs, views
 from core.kernels.program import NULL, Program
+from core.kernels.variant import Variant
 from core.optim import flatten
 from nets.preact_resnet import block_plan, init
 
@@ -37,13 +38,14 @@ class Behind(NamedTuple):
 class Network:
     """Arrays and launches; sections: cast, enter, forward and, unless it is for inference, backward."""
 
-    def __init__(self, xp, number, kernels, arch, shape, inference):
+    def __init__(self, xp, number, kernels, arch, shape, inference, variant=Variant()):
         """shape (N, H, W, channels) of the images; kernels: those compiled before."""
-        self.program = program = Program(xp, number, kernels)
-        self.arch, self.shape, self.inference, self.scale = arch, shape, inference, loss_scale(shape[0])
+        self.program = program = Program(xp, number, kernels, variant)
+        self.arch, self.shape, self.inference = arch, shape, inference
         theta, running = ({name: a.shape for name, a in arrays.items()}
                           for arrays in init(arch, np.random.default_rng(0)))
-        self.parameters = Parameters(program, theta, {} if inference else parts(program, arch, shape, theta))
+        self.parameters = Parameters(program, theta, {} if inference else parts(program, arch, shape, theta),
+                                     loss_scale(shape[0]))
         size = sum(shape[0] for shape in running.values())
         self.running, self.moments = program.array(size, np.float32), program.array(size, np.float32)
         self.running_views, self.moment_views = views(self.running, running), views(self.moments, running)
@@ -62,7 +64,7 @@ class Network:
             with program.section("backward"):
                 backward(self)
                 program.join()
-                self.parameters.collect(self.scale, self.parameters.uncollected)
+                self.parameters.collect(self.parameters.uncollected)
 
     def load(self, theta, x):
         """Parameters and images into the arrays of the network."""
@@ -119,7 +121,7 @@ class Network:
                 layers = self.wanted.pop(key)
                 wgrad(self.program, list(layers.values()), key[2])
                 names += layers
-            self.parameters.collect(self.scale, names)
+            self.parameters.collect(names)
 
 
 def forward(n):
@@ -174,7 +176,7 @@ def block_backward(n, name, behind, stride, projecting):
 
 
 def loss_scale(N):
-    """Of a batch of N: near SCALE N, and a power of two, so that it costs no digit."""
+    """Of a batch of N, as long as all gradients fit: near SCALE N, and a power of two, so that it costs no digit."""
     return SCALE * 2 ** round(log2(N))
 
 

@@ -25,9 +25,25 @@
 #include "conv_in.cuh"
 #include "conv_out.cuh"
 
+// CONV_REGISTERS: of a thread of a block that has to fit beside others: one of wgrad.cu (docs/gpu.md, section 7), or of its cluster. All
+// others may have what lets so many blocks of theirs on a multiprocessor. A compiler before 12.4 can't be told of registers.
+#if defined(CONV_REGISTERS) && __CUDACC_VER_MAJOR__ * 100 + __CUDACC_VER_MINOR__ >= 1204
+#define CONV_BOUNDS(threads, blocks, beside) \
+    __maxnreg__((beside) ? CONV_REGISTERS : (blocks) == 1 ? 255 : 65536 / ((threads) * (blocks)) / 8 * 8)
+#else
+#define CONV_BOUNDS(threads, blocks, beside) __launch_bounds__(threads, blocks)
+#endif
+
+// CLUSTERS: blocks come in clusters of the template's last number (core/kernels/variant.py), which add the sums up together (norm.cuh).
+#ifdef CLUSTERS
+#define IN_CLUSTERS(blocks) __cluster_dims__(blocks, 1, 1)
+#else
+#define IN_CLUSTERS(blocks)
+#endif
+
 template <typename T, Source SOURCE, int R, int C, int K, int STRIDE, int SPREAD, bool TURNED, int IMAGES, int TH, int TW, int KT,
-          int WM, int WK>
-__global__ void __launch_bounds__(32 * WM * WK, WM * WK < 8 ? 3 : KT < 64 ? 2 : 1)
+          int WM, int WK, int CLUSTER = 1>
+__global__ void IN_CLUSTERS(CLUSTER) CONV_BOUNDS(32 * WM * WK, WM * WK < 8 ? 3 : KT < 64 ? 2 : 1, TURNED || CLUSTER > 1)
 conv(const T* x, const T* before, const T* came_round, T* kept, const float* in_sums, const float* affine, float* norm,
      float* statistics, const T* w, const T* added, const T* gate, const float* gate_norm, T* out, float* sums,
      int N, int H, int W, int h, int v, int slots) {
@@ -40,6 +56,7 @@ conv(const T* x, const T* before, const T* came_round, T* kept, const float* in_
     static_assert(C % KSTEP == 0 && K % KT == 0 && KT % (16 * WK) == 0, "channels come in multiples of 16");
     static_assert(IMAGES * TH * TW % (16 * WM) == 0, "and so do the pixels of a warp");
 
+    if constexpr (CLUSTER > 1) in_clusters_of(CLUSTER);
     DYNAMIC_SHARED(memory);
     T* const tile = reinterpret_cast<T*>(memory);
     T* const slabs = tile + IMAGES * PH * PW * PITCH;
@@ -62,7 +79,7 @@ conv(const T* x, const T* before, const T* came_round, T* kept, const float* in_
         cp_async_commit();
     };
     fetch_slab(0);
-    take_in<T, SOURCE, R, C, STRIDE, SPREAD, IMAGES, TH, TW, THREADS>(
+    take_in<T, SOURCE, R, C, STRIDE, SPREAD, IMAGES, TH, TW, THREADS, CLUSTER>(
         {x, before, came_round, kept, in_sums, affine, norm, statistics, slots}, first, N, H, W, tile, found);
 
     int row[MT];                                   // where in the tile this lane's pixels begin
@@ -99,6 +116,7 @@ conv(const T* x, const T* before, const T* came_round, T* kept, const float* in_
                 for (int k = 0; k < NT; k++) Num::mma(sum[m][k], a[m], b[k / 2][k % 2 * 2], b[k / 2][k % 2 * 2 + 1]);
         }
     }
+    if constexpr (CLUSTER > 1) cluster_wait();     // and the others have read what this block shared with them
     __syncthreads();                               // tile and slabs are done with: the sums take their place
 
     float* const staged = reinterpret_cast<float*>(memory);

@@ -27,7 +27,8 @@ struct Place { int n, i, j; };                     // of the first pixel of a ti
 template <typename T>
 struct In { const T *x, *before, *came_round; T* kept; const float *sums, *affine; float *norm, *statistics; int slots; };
 
-template <typename T, Source SOURCE, int R, int C, int STRIDE, int SPREAD, int IMAGES, int TH, int TW, int THREADS>
+// found (3, C) and behind it shares (2, C) of with_totals
+template <typename T, Source SOURCE, int R, int C, int STRIDE, int SPREAD, int IMAGES, int TH, int TW, int THREADS, int CLUSTER>
 __device__ __forceinline__ void take_in(const In<T>& in, Place first, int N, int H, int W, T* tile, float* found) {
     using Num = Number<T>;
     constexpr int VEC = Num::VEC, PH = (TH - 1) * STRIDE + R, PW = (TW - 1) * STRIDE + R, HALO = IMAGES * PH * PW, PITCH = C + VEC;
@@ -61,10 +62,10 @@ __device__ __forceinline__ void take_in(const In<T>& in, Place first, int N, int
     load(0);
 
     float factor[VEC] = {}, term[VEC] = {}, shift[VEC] = {};   // a = x factor [+ before term] + shift
-    if constexpr (SOURCE == BATCH || SOURCE == GRADIENT) {     // found (3, C)
+    if constexpr (SOURCE == BATCH || SOURCE == GRADIENT) {
         static_assert(HALO * PITCH * sizeof(T) >= 16 * THREADS, "what is added up takes the place of x, not of w, which is arriving");
         const bool writes = blockIdx.x == 0 && blockIdx.y == 0;
-        with_totals(in.sums, in.slots, C, reinterpret_cast<float*>(tile), THREADS, [&](int k, double sum, double sum_with) {
+        const auto use = [&](int k, double sum, double sum_with) {
             if constexpr (SOURCE == BATCH) {
                 const Norm n = forward(k, sum, sum_with, C, N * H * W, in.affine, in.norm, in.statistics, writes);
                 found[k] = n.a, found[2 * C + k] = n.b;
@@ -72,7 +73,9 @@ __device__ __forceinline__ void take_in(const In<T>& in, Place first, int N, int
                 const Terms t = backward(k, sum, sum_with, C, N * H * W, in.norm, in.statistics, writes);
                 found[k] = t.a, found[C + k] = t.c1, found[2 * C + k] = t.c0;
             }
-        });
+        };
+        with_totals<CLUSTER>(in.sums, in.slots, C, reinterpret_cast<float*>(tile), THREADS, use,
+                             reinterpret_cast<double*>(found + 3 * C));
         __syncthreads();
 #pragma unroll
         for (int q = 0; q < VEC; q++) {

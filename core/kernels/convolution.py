@@ -2,7 +2,7 @@
 
 N images, H x W pixels in, h x v out, C channels in, K out, R x R filter; a tile is (images, rows, columns) of pixels out.
 """
-from math import prod
+from math import gcd, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -10,11 +10,14 @@ import numpy as np
 from core.kernels.program import NULL, integers
 
 # Blocks of a weight gradient: one for each of the 132 multiprocessors of an H200. There it finds room beside one block of conv.cu
-# (27,648 and at most 36,864 of 65,536 registers), so that the two branches of a step run at the same time; two blocks would leave
-# no room, and need twice the slots. The same number on every GPU: it does not decide what bits the sums have.
+# (core/kernels/variant.py), so that the two branches of a step run at the same time; two blocks would leave no room, and need twice
+# the slots. A block of a 1x1 filter is a single warp: of them a multiprocessor takes four, or it would wait for memory most of the
+# time (predicted: 60 us less for three layers). The same numbers on every GPU: it does not decide what bits the sums have.
 BLOCKS = 132
+SINGLE = 4
 CHUNK = 27 * 1024         # bytes of a chunk of wgrad.cu that the registers of a block hold beside the sums, on its way
 ADDED_UP = 64 * 1024      # bytes of sums that every block of the next kernel adds up for itself
+CLUSTER = 8               # blocks that do so together, where clusters are asked for: as many as every GPU that has them allows
 GROUP = 16                # slots that become one where there are more
 TILES = {"conv": ((1, 16, 32), (1, 8, 32), (1, 16, 16), (1, 8, 16), (2, 8, 8), (1, 8, 8)),
          "wgrad": ((1, 4, 32), (1, 8, 16), (1, 4, 16), (2, 8, 8), (1, 8, 8))}
@@ -64,7 +67,8 @@ def conv(program, source, w, out, stride=1, spread=1, turned=False, added=NULL, 
     tile, KT, WM, WK = conv_tile(program, R, C, K, stride, turned, v)
     tiles = tiles_of(tile, N, h, v)
     sums = program.array((tiles, 2, K), np.float32) if sums else NULL
-    numbers = (source.kind, R, C, K, stride, spread, str(turned).lower(), *tile, KT, WM, WK)
+    cluster = gcd(tiles, CLUSTER) if program.clusters and source.slots else 1
+    numbers = (source.kind, R, C, K, stride, spread, str(turned).lower(), *tile, KT, WM, WK, *[cluster] * (cluster > 1))
     program.launch("conv.cu", f"conv<T, {', '.join(map(str, numbers))}>", (tiles, K // KT), 32 * WM * WK,
                    (*source[1:], w, added, gate, gate_norm, out, sums, *integers(N, H, W, h, v, source.slots)),
                    conv_shared(program, R, C, KT, stride, turned, tile, WM * WK))
@@ -73,7 +77,7 @@ def conv(program, source, w, out, stride=1, spread=1, turned=False, added=NULL, 
 
 def few_slots(program, sums):
     """The sums (slots, 2, C), or the sums of groups of them: as many as every block of the next kernel can add up for itself."""
-    while sums is not NULL and sums.nbytes > ADDED_UP:
+    while sums is not NULL and sums.nbytes > ADDED_UP * (CLUSTER if program.clusters else 1):
         some, columns = program.array((-(-len(sums) // GROUP), *sums.shape[1:]), np.float32), sums[0].size
         program.launch("norm.cu", "fewer_slots", (len(some),), columns, (sums, some, *integers(len(sums), columns, GROUP)))
         sums = some
@@ -94,7 +98,8 @@ def wgrad(program, layers, stride=1):
 def wgrad_parts(program, R, C, K, stride, N, h, v, layers=1):
     """Into how many parts the sum over the pixels is cut, for so many layers in one launch."""
     tile, CT, KT = wgrad_tile(program, R, C, K, stride, v)
-    return min(tiles_of(tile, N, h, v), max(1, BLOCKS // (C // CT * (K // KT) * layers)))
+    blocks = BLOCKS * (SINGLE if R == 1 else 1) * (2 if program.variant.one_branch else 1)
+    return min(tiles_of(tile, N, h, v), max(1, blocks // (C // CT * (K // KT) * layers)))
 
 
 # ---- tiles ---------------------------------------------------------------------------------------------------------
@@ -103,12 +108,16 @@ def conv_tile(program, R, C, K, stride, turned, v):
     """(tile, KT, WM, WK) of conv.cu: the most channels, then the largest tile, that fit into the GPU's shared memory.
 
     At most 64 sums for a thread of 8 warps; 4 warps where a thread would have fewer than 32. A warp has 32 pixels or more, so that
-    what it fetches of w is used twice: where a tile has too few pixels for its warps, they share the channels.
+    what it fetches of w is used twice: where a tile has too few pixels for its warps, they share the channels. Half tiles: 64 sums
+    for a thread of 4 warps, where an image has pixels enough. (In stage 3 each of twice the blocks would fetch all of w once more.)
     """
+    halved = program.variant.half_tiles and v > 8
     for limit in (64, 32, 16):
         for tile in fitting("conv", v):
             KT = min(K, limit, 16384 // prod(tile))
-            warps = 8 if prod(tile) * KT >= 8192 else 4
+            warps = 8 if prod(tile) * KT >= 8192 and not halved else 4
+            if halved and prod(tile) * KT > 8192:
+                continue
             WK = min(KT // 16, max(1, 32 * warps // prod(tile)))
             if conv_shared(program, R, C, KT, stride, turned, tile, warps) <= program.largest:
                 return tile, KT, warps // WK, WK
@@ -138,12 +147,14 @@ def halo(tile, R, stride):
 
 
 def conv_shared(program, R, C, KT, stride, turned, tile, warps):
-    """Bytes of shared memory of conv.cu: x, two slabs of w and what normalises x; before and after that, what is being added up."""
+    """Bytes of shared memory of conv.cu: x, two slabs of w, what normalises x and what a cluster shares; before and after that,
+    what is being added up.
+    """
     size = program.dtype.itemsize
     VEC = 16 // size
     slab = KT * (C + VEC) if turned else C * (KT + 8)
-    adding = 4 * 32 * warps * 2 * VEC
-    return max(size * (halo(tile, R, stride) * (C + VEC) + 2 * slab) + 12 * C, 4 * prod(tile) * (KT + 4), adding)
+    adding, found = 4 * 32 * warps * 2 * VEC, (28 if program.clusters else 12) * C
+    return max(size * (halo(tile, R, stride) * (C + VEC) + 2 * slab) + found, 4 * prod(tile) * (KT + 4), adding)
 
 
 def wgrad_shared(program, R, CT, KT, stride, tile):

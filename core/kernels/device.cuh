@@ -100,6 +100,22 @@ __device__ __forceinline__ int afresh(int x) {   // x; what is made of it is com
 template <int PENDING>
 __device__ __forceinline__ void cp_async_wait() { asm volatile("cp.async.wait_group %0;" :: "n"(PENDING) : "memory"); }
 
+// A cluster, from compute capability 9.0 on: neighbouring blocks that run at the same time and read each other's shared memory.
+// All its threads arrive; a wait ends when they have, and sees what was written before.
+__device__ __forceinline__ void in_clusters_of(int) {}                            // said already, by an attribute of the kernel
+
+__device__ __forceinline__ void cluster_arrive() { asm volatile("barrier.cluster.arrive.release;" ::: "memory"); }
+
+__device__ __forceinline__ void cluster_wait() { asm volatile("barrier.cluster.wait.acquire;" ::: "memory"); }
+
+__device__ __forceinline__ double cluster_load(const double* p, int rank) {      // what p is in the block of this rank
+    unsigned address;
+    double x;
+    asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(shared_address(p)), "r"(rank));
+    asm volatile("ld.shared::cluster.f64 %0, [%1];" : "=d"(x) : "r"(address) : "memory");
+    return x;
+}
+
 #endif
 
 // ---- numbers -----------------------------------------------------------------------------------------------------------------

@@ -13,18 +13,24 @@
 //      slots  0  1  2  3 ...        thread: four of the 2 C columns, every so many rows       then channel by channel
 //             |  |  |  |            row 0: slots 0, rows, ...   row 1: slots 1, rows + 1, ...     sum of the rows
 //
+// A cluster of blocks (variant s, conv.cu) does this together: each block adds an eighth of the slots up, and then the eight sums, read
+// from the shared memory of each, in their order: 8 KB per block instead of 64, for two barriers of the cluster.
+//
 // M var = sum x*x - M mean^2 loses the digits that mean^2 / var has. The slots are sums of some hundred pixels in float32; a row is
 // added up in float32 with its losses carried along (Kahan), the rows in float64.
 #pragma once
 #include "device.cuh"
 
 // use(c, first, second) for every channel, by thread c; scratch: 4 floats for each of the threads, of which there are at least C.
-template <typename Use>
-__device__ __forceinline__ void with_totals(const float* sums, int slots, int C, float* scratch, int threads, Use use) {
+// shares (2, C): of a cluster of more than one block; once it has arrived here, it has to wait for the others before it writes there.
+template <int CLUSTER = 1, typename Use>
+__device__ __forceinline__ void with_totals(const float* sums, int slots, int C, float* scratch, int threads, Use use,
+                                            double* shares = nullptr) {
     const int quads = C / 2, quad = threadIdx.x % quads, rows = threads / quads, row = threadIdx.x / quads;
+    const int mine = CLUSTER > 1 ? blockIdx.x % CLUSTER : 0;
     float total[4] = {}, lost[4] = {};
 #pragma unroll 8
-    for (int s = row; s < slots; s += rows) {
+    for (int s = row * CLUSTER + mine; s < slots; s += rows * CLUSTER) {
         float x[4];
         Number<float>::unpack(x, *reinterpret_cast<const uint4*>(sums + size_t(s) * 2 * C + 4 * quad));
 #pragma unroll
@@ -36,11 +42,23 @@ __device__ __forceinline__ void with_totals(const float* sums, int slots, int C,
     *reinterpret_cast<uint4*>(scratch + row * 2 * C + 4 * quad) = Number<float>::pack(total);
     __syncthreads();
     const int c = threadIdx.x;
-    if (c >= C) return;
     double first = 0, second = 0;
+    if (c < C) {
 #pragma unroll 4
-    for (int r = 0; r < rows; r++) first += scratch[r * 2 * C + c], second += scratch[r * 2 * C + C + c];
-    use(c, first, second);
+        for (int r = 0; r < rows; r++) first += scratch[r * 2 * C + c], second += scratch[r * 2 * C + C + c];
+    }
+    if constexpr (CLUSTER > 1) {
+        if (c < C) shares[c] = first, shares[C + c] = second;
+        cluster_arrive();
+        cluster_wait();
+        first = second = 0;
+        if (c < C) {
+#pragma unroll
+            for (int r = 0; r < CLUSTER; r++) first += cluster_load(shares + c, r), second += cluster_load(shares + C + c, r);
+        }
+        cluster_arrive();
+    }
+    if (c < C) use(c, first, second);
 }
 
 struct Norm { float a, b, mean, inv_std; };

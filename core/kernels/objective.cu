@@ -5,7 +5,7 @@
 //   sums += L, L_c, L_p, L_e, accuracy
 //
 // z (N, C) logits; Y (images, C) labels; p (C,) prior; settings: lr, alpha, beta; state: step, steps of the epoch, how many samples
-// of the last batch are of the running pass, ...; order: the samples of all batches; S: the loss scale.
+// of the last batch are of the running pass, ...; order: the samples of all batches; S (1,): the loss scale.
 //
 //   1  a thread for each sample (THREADS apart)     log s                              |
 //   2  a warp for each class (WARPS apart)          log s_bar, L_p                     |  between them a barrier of the block
@@ -29,14 +29,14 @@ __device__ __forceinline__ float warp_max(float x) {
 
 __global__ void __launch_bounds__(THREADS)
 objective(const float* z, const float* Y, const float* p, const float* settings, const int* state, const int* order,
-          float* log_s, float* dz, float* ring, float* sums, float S, int N, int C) {
+          const float* S, float* log_s, float* dz, float* ring, float* sums, int N, int C) {
     DYNAMIC_SHARED(memory);                        // (C,) log s_bar, (C,) terms of L_p, (THREADS, 3) shares of L_c, L_e, accuracy
     float* const log_s_bar = reinterpret_cast<float*>(memory);
     float* const prior_terms = log_s_bar + C;
     float* const shares = prior_terms + C;
     const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
     const int step = state[0], running = step + 1 == state[1] ? state[2] : N;          // samples of the running pass
-    const float alpha = settings[1], beta = settings[2];
+    const float alpha = settings[1], beta = settings[2], scale = *S / N;
 
     for (int i = thread; i < N; i += THREADS) {
         const float* const row = z + size_t(i) * C;
@@ -75,7 +75,7 @@ objective(const float* z, const float* Y, const float* p, const float* settings,
             }
             for (int j = 0; j < C; j++) {
                 const float s = expf(row[j]), r = p[j] * expf(row[j] - log_s_bar[j]);
-                dz[size_t(i) * C + j] = S / N * (s - y[j] - alpha * (r - s * sum_r) - beta * (s * row[j] - s * entropy));
+                dz[size_t(i) * C + j] = scale * (s - y[j] - alpha * (r - s * sum_r) - beta * (s * row[j] - s * entropy));
             }
             L_e -= entropy, correct += best_s == best_y;
         }

@@ -4,6 +4,7 @@
     weights         the convolutions in the number type of the program, channels in filled up to 16
     slots           float32; for every parameter the parts of its gradient, behind one another: (parts, *shape)
     table           for sgd.cu: what lies where, in runs
+    scale (1,) float32, fate (FATE,) int32         the loss scale, and what has become of the steps: sgd.cu says which numbers
 """
 from math import prod
 from typing import NamedTuple
@@ -11,6 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 RUN = 512                 # parameters of a block
+MANY, SHORT = 64, 32      # slots from which on it has fewer: then several of its threads share one parameter (16 loads at a time
+                          # of 0.6 us each: 512 slots would be 19 us one after another, predicted; of eight threads it is 3)
+FATE = 5                  # counters of sgd.cu
 BLOCK = 256               # threads
 PADDED = 16               # channels of the images, as ends.cu fills them up
 
@@ -28,12 +32,15 @@ class Place(NamedTuple):
 class Parameters:
     """The buffers, and views of them by name."""
 
-    def __init__(self, program, shapes, parts):
-        """shapes: {name: shape} in the order of theta; parts: {name: number of slots} of the convolutions, the others have one."""
+    def __init__(self, program, shapes, parts, scale):
+        """shapes: {name: shape} in the order of theta; parts: {name: number of slots} of the convolutions, the others have one;
+        scale: the loss scale, as long as no gradient leaves the range of its numbers.
+        """
         self.program, self.shapes, places = program, shapes, placed(shapes, parts)
         self.uncollected = {name: list(runs_of(place)) for name, place in places.items()}
         self.table = self.table_of(self.uncollected)
-        self.bad = program.array(len(self.table), np.int32)
+        self.full_scale, self.scale, self.fate = scale, program.array(1, np.float32), program.xp.zeros(FATE, np.int32)
+        self.scale[...] = scale
         self.size = sum(map(prod, shapes.values()))
         self.theta, self.gradient = program.array(self.size, np.float32), program.array(self.size, np.float32)
         self.theta_views, self.gradient_views = views(self.theta, shapes), views(self.gradient, shapes)
@@ -54,18 +61,18 @@ class Parameters:
         """The runs of these parameters, of those that are not collected yet, on the device."""
         return self.program.xp.asarray(np.array([run for name in names for run in self.uncollected[name]], np.int32))
 
-    def collect(self, scale, names):
+    def collect(self, names):
         """Write down: gradient = the sums of the slots / scale, of these parameters; once for each."""
-        table, left = self.table_of(names), sum(map(len, self.uncollected.values()))
-        bad = self.bad[len(self.bad) - left:][:len(table)]
+        table = self.table_of(names)
         self.uncollected = {name: runs for name, runs in self.uncollected.items() if name not in names}
         self.program.launch("sgd.cu", "add_slots", (len(table),), BLOCK,
-                            (table, self.all_slots, self.gradient, bad, np.float32(1 / scale)), 4 * BLOCK)
+                            (table, self.all_slots, self.gradient, self.scale, self.fate), 4 * BLOCK)
 
     def update(self, velocity, settings, momentum, decay):
         """Write down: the step of SGD, and weights = theta."""
         self.program.launch("sgd.cu", "sgd<T>", (len(self.table),), BLOCK, (
-            self.table, self.theta, velocity, self.gradient, self.all_weights, settings, np.float32(momentum), np.float32(decay)))
+            self.table, self.theta, velocity, self.gradient, self.all_weights, settings, self.fate, np.float32(momentum),
+            np.float32(decay)))
 
 
 def is_conv(shape):
@@ -87,12 +94,12 @@ def placed(shapes, parts):
 
 def runs_of(place):
     """The rows of the table for one parameter: pieces that lie together everywhere, so not across two taps of a padded filter."""
-    taps = prod(place.shape[:2]) if is_conv(place.shape) else 1
+    taps, run = prod(place.shape[:2]) if is_conv(place.shape) else 1, RUN if place.parts < MANY else SHORT
     inside, padded = prod(place.shape) // taps, prod(place.padded) // taps
     for tap in range(taps):
-        for k in range(0, inside, RUN):
+        for k in range(0, inside, run):
             at = tap * padded + k
-            yield (place.theta + tap * inside + k, min(RUN, inside - k), place.weights + at if is_conv(place.shape) else -1,
+            yield (place.theta + tap * inside + k, min(run, inside - k), place.weights + at if is_conv(place.shape) else -1,
                    place.slots + at, place.parts, prod(place.padded))
 
 

@@ -24,6 +24,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from core.kernels.variant import Variant
+
 FOLDER = Path(__file__).parent
 NULL = np.uint64(0)                    # a null pointer
 MAIN, ASIDE = 0, 1                     # branches
@@ -46,13 +48,14 @@ class Launch(NamedTuple):
 class Program:
     """Arrays and launches; number: what activations are stored as, half or float; kernels: those compiled before, by name."""
 
-    def __init__(self, xp, number, kernels):
+    def __init__(self, xp, number, kernels, variant=Variant()):
         self.xp, self.number, self.dtype, self.kernels = xp, number, np.dtype(NUMBERS[number]), kernels
         self.sections, self.open, self.branch, self.joining = {}, None, MAIN, False
         self.side, self.event = xp.cuda.Stream(non_blocking=True), xp.cuda.Event(disable_timing=True)
-        self.kept = []
+        self.kept, self.variant, device = [], variant, xp.cuda.Device()
+        self.options, self.clusters = variant.options(int(device.compute_capability))
         runtime = xp.cuda.runtime      # bytes of shared memory that a block may ask for
-        self.largest = runtime.deviceGetAttribute(runtime.cudaDevAttrMaxSharedMemoryPerBlockOptin, xp.cuda.Device().id)
+        self.largest = runtime.deviceGetAttribute(runtime.cudaDevAttrMaxSharedMemoryPerBlockOptin, device.id)
 
     def array(self, shape, dtype=None):
         """A new array, unfilled; of the number type of the activations unless another is given."""
@@ -74,7 +77,7 @@ class Program:
     @contextmanager
     def aside(self):
         """What is launched inside waits for all that was launched before it; the main branch does not wait for it."""
-        self.branch = ASIDE
+        self.branch = MAIN if self.variant.one_branch else ASIDE
         yield
         self.branch = MAIN
 
@@ -97,8 +100,8 @@ class Program:
         for file in sorted({launch.file for launch in launches}):
             names = sorted({launch.name for launch in launches if launch.file == file} - self.kernels.keys())
             if names:
-                module = self.xp.RawModule(code=source(file), options=("--std=c++17",), name_expressions=names)
-                self.kernels |= {name: module.get_function(name) for name in names}
+                module = self.xp.RawModule(code=source(file), options=("--std=c++17", *self.options), name_expressions=names)
+                self.kernels |= {name: loaded(module, name, self.variant.carveout) for name in names}
         for launch in launches:
             if launch.shared > UNASKED:
                 self.kernels[launch.name].max_dynamic_shared_size_bytes = launch.shared
@@ -122,6 +125,14 @@ class Program:
     def wait(self, stream, other):
         """What goes to the stream from here on begins after what has gone to the other one."""
         stream.wait_event(other.record(self.event))
+
+
+def loaded(module, name, carveout):
+    """A kernel of a compiled module; carveout: of the memory that a multiprocessor divides, it asks for all as shared memory."""
+    kernel = module.get_function(name)
+    if carveout:
+        kernel.preferred_shared_memory_carveout = 100                      # percent
+    return kernel
 
 
 def source(file):

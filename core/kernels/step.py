@@ -1,8 +1,8 @@
 """A whole training step as one CUDA graph: batch, forward, objective, backward, SGD; the host says "again" and nothing else.
 
 What changes from step to step lies on the device: which batch (state), learning rate, alpha and beta (settings), the order of the
-samples. The kernels count the steps themselves. At the beginning of an epoch parameters and labels are copied in, at its end
-parameters and predictions are copied out; between them the host waits for nothing.
+samples. The kernels count the steps themselves, and leave one out whose gradient is not finite. At the beginning of an epoch
+parameters and labels are copied in, at its end parameters and predictions are copied out; between them the host waits for nothing.
 
 N images, B batch, C classes.
 """
@@ -13,23 +13,28 @@ import numpy as np
 from core.batches import batches, mixed
 from core.errors import NotFinite
 from core.finite import all_finite
+from core.kernels.graph import with_priorities
 from core.kernels.program import integers
 
 SECTIONS = ("gather", "forward", "objective", "backward", "update")
 THREADS = 256             # of the block of objective.cu
 RATE = 0.1                # of the running statistics: core/optim.py, update_running
+ENOUGH = 20               # steps left out in a row: halved so often, the loss scale is not what the numbers suffer from
 
 
 class Step:
-    """The graph for one network and the images of one training. begin, run, run, ..., end: inside `with step.stream`."""
+    """The graph for one network and the images of one training. begin, run, run, ..., end: inside `with step.stream`.
 
-    def __init__(self, network, images, N, recipe):
-        self.network, self.program, self.images, self.graph = network, network.program, images, None
+    say(text) hears of steps that were left out.
+    """
+
+    def __init__(self, network, images, N, recipe, say=lambda text: None):
+        self.network, self.program, self.images, self.again = network, network.program, images, None
         array, (B, *_), C = self.program.array, network.shape, network.arch.classes
         self.order = array((-(-N // B) + 1) * B, np.int32)
         self.state, self.settings = array(4, np.int32), array(3, np.float32)
         self.Y, self.ring, self.p = array((N, C), np.float32), array((N, C), np.float32), array(C, np.float32)
-        self.log_s, self.sums, self.not_finite = array((B, C), np.float32), array(5, np.float32), array(1, np.int32)
+        self.log_s, self.sums, self.say, self.trained = array((B, C), np.float32), array(5, np.float32), say, None
         self.velocity = array(network.parameters.size, np.float32)
         self.stream = self.program.xp.cuda.Stream(non_blocking=True, priority=-1)          # before what is launched aside
         for name, write in (("gather", gather), ("objective", objective), ("update", update)):
@@ -47,14 +52,13 @@ class Step:
             for _ in range(steps):
                 self.run()
             self.end(model, labels)
-            means, not_finite = (self.sums / steps).tolist(), int(self.not_finite[0])
+            means, (_, left_out, _, _, most) = (self.sums / steps).tolist(), self.network.parameters.fate.tolist()
             finite = all(map(math.isfinite, means)) and bool(all_finite(*model.buffers()))
         self.stream.synchronize()
-        if not_finite and self.program.number == "half":
-            raise NotFinite(f"{not_finite} numbers of the gradients in epoch {epoch + 1} did not fit into 16 bits: begin again with "
-                            "a smaller --lr, or with --kernels float")
-        if not_finite or not finite:
-            raise NotFinite(f"the loss is no longer finite in epoch {epoch + 1} (learning rate {lr}): begin again with a smaller --lr")
+        check(finite, left_out, most, self.program.number == "half", epoch, lr)
+        if left_out:
+            self.say(f"note     epoch {epoch + 1}: {left_out} of {steps} steps left out, since a gradient did not fit into 16 bits; "
+                     f"loss scale {float(self.network.parameters.scale[0]):g} from now on")
         return means
 
     def begin(self, model, seed, labels, p, settings, epoch):
@@ -66,7 +70,10 @@ class Step:
         self.order[:len(order)] = xp.asarray(order)
         self.state[...] = xp.asarray(np.array([0, len(found), found[-1][1], key], np.int32))
         self.settings[...] = xp.asarray(np.array(settings, np.float32))
-        self.sums[...], self.not_finite[...] = 0, 0
+        self.sums[...], parameters = 0, self.network.parameters
+        if self.trained is not model.theta.buffer:                              # another training than in the epoch before
+            self.trained, parameters.scale[...], parameters.fate[...] = model.theta.buffer, parameters.full_scale, 0
+        parameters.fate[:2] = 0                                                 # BAD, SKIPPED of sgd.cu
         for mine, theirs in self.pairs(model, labels):
             mine[...] = theirs
         self.program.run("cast")
@@ -86,13 +93,23 @@ class Step:
 
     def run(self):
         """One step. The first runs launch by launch, which loads the kernels, and is then captured for all others."""
-        if self.graph is not None:
-            self.graph.launch()
+        if self.again is not None:
+            self.again()
             return
         self.program.run(*SECTIONS)
         self.stream.begin_capture()
         self.program.run(*SECTIONS)
-        self.graph = self.stream.end_capture()
+        graph = self.stream.end_capture()
+        self.again = with_priorities(graph, self.stream) if self.program.variant.priorities else graph.launch
+
+
+def check(finite, left_out, most, half, epoch, lr):
+    """NotFinite after an epoch that no training can go on from. left_out, most: SKIPPED and MOST of sgd.cu."""
+    again = "begin again with a smaller --lr" + ", or go on by --resume FOLDER --kernels float" * half
+    if not finite or (left_out and not half):
+        raise NotFinite(f"the loss is no longer finite in epoch {epoch + 1} (learning rate {lr}): {again}")
+    if most >= ENOUGH:
+        raise NotFinite(f"the gradients of {most} steps in a row did not fit into 16 bits, until epoch {epoch + 1}: {again}")
 
 
 # ---- what is launched beside the network -------------------------------------------------------------------------------
@@ -106,16 +123,16 @@ def gather(step, recipe):
 
 def objective(step, recipe):
     """dlogits, the sums of the epoch, and the predictions."""
-    network, (B, C) = step.network, step.log_s.shape
+    network, scale, (B, C) = step.network, step.network.parameters.scale, step.log_s.shape
     step.program.launch("objective.cu", "objective", (1,), THREADS, (
-        network.logits, step.Y, step.p, step.settings, step.state, step.order, step.log_s, network.dlogits, step.ring, step.sums,
-        np.float32(network.scale), *integers(B, C)), 4 * (2 * C + 3 * THREADS))
+        network.logits, step.Y, step.p, step.settings, step.state, step.order, scale, step.log_s, network.dlogits,
+        step.ring, step.sums, *integers(B, C)), 4 * (2 * C + 3 * THREADS))
 
 
 def update(step, recipe):
-    """theta, the weights of the next step, the running statistics, and the number of the step."""
+    """theta, the weights of the next step, the running statistics, the number of the step, and the loss scale."""
     network, parameters, size = step.network, step.network.parameters, len(step.network.running)
     parameters.update(step.velocity, step.settings, recipe.momentum, recipe.decay)
     step.program.launch("sgd.cu", "advance", (-(-size // 256),), 256, (
-        network.running, network.moments, np.float32(RATE), *integers(size), step.state, parameters.bad,
-        *integers(len(parameters.bad)), step.not_finite), 4 * 256)
+        network.running, network.moments, np.float32(RATE), *integers(size), step.state, parameters.scale,
+        np.float32(parameters.full_scale), parameters.fate))

@@ -50,8 +50,6 @@ def write(path, page, limit=3000, megabytes=24):
 
 def render(page, limit=3000, megabytes=24):
     """The text of the HTML file."""
-    from markupsafe import Markup
-
     suspicious = np.flatnonzero(page.suggested != page.given)
     score = page.probs[suspicious, page.given[suspicious]]
     ranked = suspicious[np.argsort(score, kind="stable")]

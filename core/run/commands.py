@@ -66,6 +66,7 @@ def resume_options(p):
                    help="continue on CUDA device N (default: 0). The last bits of the result may change")
     p.add_argument("--ranks", type=int, metavar="N",
                    help="continue in N processes on the CPU, whatever the run began with. The last bits may change")
+    p.add_argument("--kernels", choices=("half", "float"), help=argparse.SUPPRESS)
 
 
 def sweep_options(p):

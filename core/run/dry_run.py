@@ -57,9 +57,10 @@ def trial(config, data, given):
 
     def steps(comm):
         task, notes = as_task(small, config.seed, xp), []
-        net, theta_epoch = functions_for(arch, xp, comm, config.kernels, notes.append)
+        net, theta_epoch, prepare = functions_for(arch, xp, comm, config.kernels, notes.append)
         model = fresh_model(net, arch, np.random.default_rng(config.seed), xp, comm)
         labels = SoftLabels(one_hot(backend.to_device(given[rows], xp), len(data.classes)), 1)
+        prepare(arch, task.train, len(labels.Y), recipe)
         *_, last = train.joint_optimization(model, task, labels, recipe, theta_epoch=theta_epoch)
         for _ in range(2):                                   # a GPU compiles what it has not met yet
             start = time.perf_counter()

@@ -84,7 +84,7 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
     if first:
         say("\n".join([description(config, data, given, comm.size), *notes]))
     arch = architecture(config.net, len(data.classes))
-    net, theta_epoch = functions_for(arch, xp, comm, config.kernels, say)
+    net, theta_epoch, prepare = functions_for(arch, xp, comm, config.kernels, say)
     task = as_task(data, config.seed, xp)
 
     def training(algorithm, task, labels, step, epochs, *args, fold=None):
@@ -92,6 +92,7 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
         model = fresh_model(net, arch, np.random.default_rng([config.seed, *key.encode()]), xp, comm)
         progress.restore(key, model, labels)
         if labels.epochs < epochs:
+            prepare(arch, task.train, len(labels.Y), recipe)
             records = algorithm(model, task, labels, *args, done=labels.epochs, theta_epoch=theta_epoch)
             records = (record._replace(fold=fold) for record in records)
             for record in watch(records, epochs, step, fold) if first else records:

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from core.kernels.convolution import BLOCKS, batch, conv, given, gradient, plain, wgrad, wgrad_parts
+from core.kernels.convolution import BLOCKS, SINGLE, batch, conv, given, gradient, plain, wgrad, wgrad_parts
 from core.kernels.program import NULL, Program
+from core.kernels.variant import variant
 from core.layers import BATCHNORM_EPS, conv_backward, conv_forward
 from tests.lib.emulator import Emulator, devices, filled, in_every_order, poisoned
 
@@ -42,16 +43,18 @@ LAYERS = {
 class Trial:
     """One layer with random arrays; its launches are written down in the program."""
 
-    def __init__(self, xp, layer, kernels):
+    def __init__(self, xp, layer, kernels, letters="rpc", parts=3):
+        """parts: slots of the sums that are given."""
         number, R, C, K, stride, N, H, W, extras = layer
         h, v = -(-H // stride), -(-W // stride)
-        self.layer, self.rng, self.program = layer, np.random.default_rng(R * C + K + H), Program(xp, number, kernels)
+        self.layer, self.rng = layer, np.random.default_rng(R * C + K + H)
+        self.program = Program(xp, number, kernels, variant(letters))
         self.arrays = {"x": self.draw(N, H, W, C), "dy": self.draw(N, h, v, K), "residual": self.draw(N, h, v, K),
                        "more": self.draw(N, H, W, C), "w": self.draw(R, R, C, K, scale=1 / np.sqrt(R * R * C)),
                        "y": self.draw(N, h, v, K), "affine": self.rng.standard_normal((2, C)).astype(np.float32),
                        "norm": self.rng.standard_normal((4, K)).astype(np.float32)}
-        self.arrays["sums"] = slots(self.arrays["x"], self.arrays["x"])
-        self.arrays["dy_sums"] = slots(self.arrays["dy"], self.arrays["y"])
+        self.arrays["sums"] = slots(self.arrays["x"], self.arrays["x"], parts)
+        self.arrays["dy_sums"] = slots(self.arrays["dy"], self.arrays["y"], parts)
         x, dy, residual, more, w, y, affine, norm, sums, dy_sums = (filled(xp, a) for a in self.arrays.values())
         self.out, self.out_given, self.dx, self.kept = (poisoned(xp, a.shape, x.dtype) for a in (dy, dy, x, dy))
         self.norm, self.moments, self.daffine = (poisoned(xp, shape, np.float32) for shape in ((4, C), (2, C), (2, K)))
@@ -99,10 +102,10 @@ class Trial:
         return y + residual, np.where(z > 0, dx + more, 0), conv_backward(dy, saved)[1]
 
 
-def slots(y, other):
-    """(3, 2, C): the sums of y and of y * other over the pixels, in three parts."""
+def slots(y, other, parts):
+    """(parts, 2, C): the sums of y and of y * other over the pixels."""
     terms = np.stack([y.astype(float), y.astype(float) * other], axis=3).reshape(-1, 2, y.shape[-1])
-    return np.array([part.sum(axis=0) for part in np.array_split(terms, 3)], np.float32)
+    return np.array([part.sum(axis=0) for part in np.array_split(terms, parts)], np.float32)
 
 
 def rounded(a, number):
@@ -128,9 +131,10 @@ def trials(xp):
 def assert_stored(found, exact, number):
     """Every number is the exact one, rounded to what it is stored as; the sums of products in float32.
 
-    The tensor cores of an A100 cut off what lies behind the last bit of the largest of five numbers added: up to 2.4e-6 here.
+    Tensor cores cut off what lies behind the last bit of the largest of the numbers added. An accumulator that is cut after every
+    mma leaves 1.8e-6 (half) and 2.0e-6 (TF32) of these layers, 4.0e-6 of 128 channels in TF32: the bound is twice the last.
     """
-    tolerance = 5e-6 * np.abs(exact).max() + (2**-11 * np.abs(exact) if number == "half" else 0)
+    tolerance = 8e-6 * np.abs(exact).max() + (2**-11 * np.abs(exact) if number == "half" else 0)
     assert (np.abs(found - exact) <= tolerance).all()
 
 
@@ -188,7 +192,7 @@ def test_gradient_with_respect_to_w(xp, name):
     trial.program.run("forward")
     slots, = in_every_order(xp, lambda: trial.program.run("wgrad"), [trial.slots])
     dw = trial.exact(xp.asnumpy(trial.norm), trial.arrays["dy"])[2]
-    assert np.abs(slots.astype(float).sum(axis=0) - dw).max() <= 5e-6 * np.abs(dw).max()
+    assert np.abs(slots.astype(float).sum(axis=0) - dw).max() <= 8e-6 * np.abs(dw).max()
 
 
 @on_every_device
@@ -204,7 +208,7 @@ def test_sizes_at_random(xp, name, seed):
     y, g, dw = trial.exact(xp.asnumpy(trial.norm), xp.asnumpy(trial.kept))
     assert_stored(found[0], y, trial.layer.number)
     assert_stored(found[1], g, trial.layer.number)
-    assert np.abs(found[2].astype(float).sum(axis=0) - dw).max() <= 5e-6 * np.abs(dw).max()
+    assert np.abs(found[2].astype(float).sum(axis=0) - dw).max() <= 8e-6 * np.abs(dw).max()
 
 
 @on_every_device
@@ -228,3 +232,42 @@ def test_the_layers_of_a_launch_together_fill_a_large_gpu_and_not_more(width, si
     parts = wgrad_parts(Program(Emulator(), "half", {}), 3, width, width, 1, 128, size, size, layers)
     blocks = parts * layers * (width // 32)**2
     assert 0.7 * BLOCKS <= blocks <= BLOCKS
+
+
+@pytest.mark.parametrize("C, K, stride, size", [(32, 32, 1, 32), (32, 64, 2, 16), (64, 128, 2, 8)])
+def test_of_the_blocks_of_a_1x1_filter_which_are_one_warp_a_multiprocessor_gets_four(C, K, stride, size):
+    parts = wgrad_parts(Program(Emulator(), "half", {}), 1, C, K, stride, 128, size, size)
+    assert 0.9 * SINGLE * BLOCKS <= parts * (C // 32) * (K // 32) <= SINGLE * BLOCKS
+
+
+# ---- the sums of the batch, added up by clusters of blocks -------------------------------------------------------------
+
+CLUSTERED = {                          # (layer, blocks of a cluster, slots)
+    "eight blocks": (Layer("half", 3, 16, 32, 1, 2, 17, 33, True), 8, 21),
+    "fewer slots than blocks": (Layer("half", 3, 32, 16, 1, 8, 5, 8, True), 4, 3),
+    "half of the channels each": (Layer("half", 3, 64, 128, 1, 4, 8, 8, True), 2, 100),
+    "TF32": (Layer("float", 3, 32, 64, 1, 8, 16, 13, True), 8, 50),
+}
+
+
+@pytest.mark.parametrize("xp", devices(capability=90))
+@pytest.mark.parametrize("name", CLUSTERED)
+def test_with_clusters_sums_and_results_are_the_same(xp, name):
+    layer, cluster, parts = CLUSTERED[name]
+    trial = Trial(xp, layer, {}, "rpcs", parts)
+    assert trial.program.sections["forward"][0].name.endswith(f", {cluster}>" if trial.program.clusters else ">")
+    trial.program.compile()
+    out, sums, norm, _ = in_every_order(xp, lambda: trial.program.run("forward"), [trial.out, trial.sums, trial.norm, trial.moments])
+    g, kept, daffine = in_every_order(xp, lambda: trial.program.run("dgrad"), [trial.dx, trial.kept, trial.daffine])
+    y, exact_g, _ = trial.exact(norm, kept)
+    assert_stored(out, y, layer.number)
+    assert_sums(sums, out.astype(float), out)
+    assert_near(norm, trial.exact_norm()[0], 1e-5)
+    assert_stored(g, exact_g, layer.number)
+    assert_stored(kept, trial.exact_gradient()[0], layer.number)
+    assert_near(daffine, trial.exact_gradient()[1], 1e-5)
+
+
+def test_clusters_are_for_gpus_that_have_them():
+    old, new = (Program(Emulator(capability=capability), "half", {}, variant("s")) for capability in (80, 90))
+    assert (old.clusters, old.options) == (False, ()) and (new.clusters, new.options) == (True, ("-DCLUSTERS",))

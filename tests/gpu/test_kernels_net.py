@@ -6,6 +6,7 @@ import pytest
 
 from core.errors import InputError
 from core.kernels import convolution
+from core.kernels.variant import variant
 from core.layers import conv_backward, conv_forward
 from nets import preact_resnet as plain
 from nets.preact_resnet import Architecture
@@ -59,6 +60,17 @@ def test_the_very_kernels_of_the_paper_s_network_equal_it_too(monkeypatch, share
     xp.check_guards()
     left = {launch.name for launch in launches("float", shared)} - net.kernels.keys()
     assert left == {"gather<float>", "objective", "sgd<float>", "advance"}               # those of tests/gpu/test_kernels_step.py
+
+
+@emulated
+@pytest.mark.parametrize("letters", ["-", "b", "rpcs", "sh"])
+def test_in_every_variant_it_equals_the_readable_network(letters):
+    arch, xp = Architecture(classes=3, widths=(16, 32), blocks=(2, 1)), Emulator(exact=True, capability=90)
+    given, net = problem(arch, 8, 9, 10), GpuNet(xp, "float", variant(letters))
+    found = on_kernels(xp, net, arch, given)
+    assert max(errors(found, everything(plain, arch, *given)).values()) < 5e-6
+    assert any(name.endswith(", 4, 1, 8>") for name in net.kernels) == ("s" in letters)
+    xp.check_guards()
 
 
 @emulated

@@ -2,9 +2,11 @@
 import numpy as np
 import pytest
 
-from core.kernels import program
+from core.errors import InputError
+from core.kernels import convolution, graph, program
 from core.kernels.program import Program
-from tests.lib.emulated_streams import CaptureError
+from core.kernels.variant import LETTERS, Variant, variant
+from tests.lib.emulated_streams import CaptureError, Driver, Graph
 from tests.lib.emulator import COMPILER, Emulator, devices, filled
 
 emulated = pytest.mark.skipif(COMPILER is None, reason="no g++ that could compile the kernels")
@@ -29,8 +31,8 @@ class Trial:
     join: "join", "end" of the section, or None, which is wrong; reused: z takes the place of y, which is wrong, too.
     """
 
-    def __init__(self, xp, join, reused=False):
-        self.xp, self.program = xp, Program(xp, "float", {})
+    def __init__(self, xp, join, reused=False, chosen=Variant()):
+        self.xp, self.program = xp, Program(xp, "float", {}, chosen)
         x = filled(xp, np.ones(N, np.float32))
         self.arrays = y, z, w, u, v, self.out = [self.program.array(N, np.float32) for _ in range(6)]
         z = y if reused else z
@@ -65,15 +67,20 @@ class Trial:
         """The result one by one, from the default stream."""
         return self.result(lambda: self.program.run("first", "second"))
 
-    def replayed(self):
-        """The results of the graph, in every order."""
-        with self.xp.cuda.Stream(non_blocking=True) as stream:
+    def captured(self):
+        """(the stream, the graph)"""
+        with self.xp.cuda.Stream(non_blocking=True, priority=-1) as stream:
             stream.begin_capture()
             self.program.run("first", "second")
-            graph = stream.end_capture()
-            found = []
+            return stream, stream.end_capture()
+
+    def replayed(self, made=lambda graph, stream: graph.launch):
+        """The results of the graph, in every order."""
+        stream, graph = self.captured()
+        launch, found = made(graph, stream), []
+        with stream:
             for self.xp.order in range(4):
-                found.append(self.result(graph.launch))
+                found.append(self.result(launch))
             self.xp.order = 0
         return found
 
@@ -105,3 +112,81 @@ def test_what_cuda_would_not_capture_is_an_error(kernels):
     side.launch(lambda: None)
     with pytest.raises(CaptureError, match="not been joined"):
         main.end_capture()
+
+
+# ---- what a device has to decide ---------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("xp", devices())
+@pytest.mark.parametrize("letters", ["-", *LETTERS, "rpcsh"])
+def test_every_variant_gives_the_same_result(xp, letters, kernels):
+    trial = Trial(xp, "join", chosen=variant(letters))
+    assert [trial.launched(), *trial.replayed(graph.with_priorities)] == [16] * 5
+
+
+def test_letters_choose_and_others_are_refused():
+    assert variant("-") == Variant(*[False] * 6) and variant("rpc") == Variant()
+    assert [letter for letter in LETTERS if getattr(variant("sb"), LETTERS[letter])] == ["b", "s"]
+    for letters in ("", "rx", "-r"):
+        with pytest.raises(InputError, match="give letters among r, p, c, b, s, h, or - for none"):
+            variant(letters)
+
+
+@emulated
+def test_one_branch_is_one_stream_with_twice_the_blocks(kernels):
+    one, two = (Trial(Emulator(), "join", chosen=variant(letters)).program for letters in "b-")
+    assert {launch.branch for launch in one.sections["first"]} == {0} and {launch.branch for launch in two.sections["first"]} == {0, 1}
+    parts = [convolution.wgrad_parts(p, 3, 32, 32, 1, 128, 32, 32, 6) for p in (one, two)]
+    assert parts == [44, 22]
+
+
+@emulated
+def test_carveouts_are_equal_and_the_compiler_is_told_of_the_registers(kernels):
+    options, xp = [], Emulator()
+    made, xp.RawModule = xp.RawModule, lambda **given: options.append(given["options"]) or made(**given)
+    for letters in ("-", "rc"):
+        found = Trial(xp, "join", chosen=variant(letters)).program.kernels.values()
+        assert [getattr(kernel, "preferred_shared_memory_carveout", None) for kernel in found] == [100 if letters == "rc" else None]
+    assert options == [("--std=c++17",), ("--std=c++17", "-DCONV_REGISTERS=112")]
+
+
+@emulated
+@pytest.mark.parametrize("told", [True, False])
+def test_in_the_graph_the_main_branch_comes_first_where_the_driver_is_told_so(told, kernels, monkeypatch):
+    trial, orders = Trial(Emulator(), "join"), []
+    stream, captured = trial.captured()
+    driver = Driver(captured)
+    monkeypatch.setattr(graph, "driver", lambda: driver if told else None)
+    monkeypatch.setattr(Graph, "graph", 55)
+    launch = graph.with_priorities(captured, stream)
+    for i, node in enumerate(captured.nodes):
+        captured.nodes[i] = node._replace(run=lambda i=i, run=node.run: orders[-1].append(i) or run())
+    for trial.xp.order in range(4):
+        orders.append([])
+        assert trial.result(launch) == 16
+    main_first = [i for i, node in enumerate(captured.nodes) if not node.aside][:-1]
+    assert all(order[:len(main_first)] == main_first for order in orders) == told
+    assert driver.calls == [("instantiate", 55, 8), *[("launch", 77, 1)] * 4] * told
+    del launch
+    assert driver.calls[-1:] == [("destroy", 77)] * told
+
+
+@emulated
+def test_a_driver_that_refuses_leaves_the_graph_as_it_is_and_an_error_of_a_launch_is_one(kernels, monkeypatch):
+    trial = Trial(Emulator(), "join")
+    stream, captured = trial.captured()
+    monkeypatch.setattr(graph, "driver", lambda: Driver(captured, refuses=True))
+    assert trial.result(graph.with_priorities(captured, stream)) == 16 and not captured.heeds
+    monkeypatch.setattr(graph, "driver", lambda: Driver(captured))
+    stream.ptr = 0
+    with pytest.raises(RuntimeError, match="cuGraphLaunch: CUDA error 400"):
+        graph.with_priorities(captured, stream)()
+
+
+def test_a_library_without_the_function_is_none(monkeypatch):
+    for library in (object(), OSError("not found")):
+        def loaded(name, library=library):
+            if isinstance(library, OSError):
+                raise library
+            return library
+        monkeypatch.setattr(graph.ctypes, "CDLL", loaded)
+        assert graph.driver.__wrapped__() is None

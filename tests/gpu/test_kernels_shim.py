@@ -87,6 +87,12 @@ WRONG = {                              # message: (argument list, body)
     "behind the end of shared memory": ("float* x", "DYNAMIC_SHARED(m); m[64] = 0;"),
     "no multiple of 16": ("float* x", "DYNAMIC_SHARED(m); cp_async(m + 8, x);"),
     "before its asynchronous copies": ("float* x", "DYNAMIC_SHARED(m); cp_async(m, x); cp_async_commit();"),
+    "not made of whole clusters": ("float* x", "in_clusters_of(2);"),
+    "twice at the barrier of a cluster": ("float* x", "cluster_arrive(); cluster_arrive();"),
+    "before the thread arrived": ("float* x", "cluster_wait();"),
+    "while its cluster may read": ("float* x", "cluster_arrive();"),
+    "outside of the cluster's memory": ("float* x", "DYNAMIC_SHARED(m); x[0] = cluster_load(reinterpret_cast<double*>(m) + 8, 0);"),
+    "barrier of a cluster that not all": ("float* x", "if (threadIdx.x) cluster_arrive(), cluster_wait(); else __syncthreads();"),
     "number of arguments": ("float* x, int n", ""),
     "wrong size": ("int n", ""),
 }
@@ -125,22 +131,58 @@ def test_a_write_beside_an_array_is_noticed():
         xp.check_guards()
 
 
+SHIFTED = """
+// y of a block = x of the block `by` before it in the cluster of four, through the shared memory of that
+__global__ void shifted(const double* x, double* y, int by, int ends) {
+    in_clusters_of(4);
+    DYNAMIC_SHARED(memory);
+    double* const mine = reinterpret_cast<double*>(memory);
+    mine[threadIdx.x] = x[blockIdx.x * blockDim.x + threadIdx.x];
+    if (ends) {
+        if (blockIdx.x % 4) y[blockIdx.x * blockDim.x + threadIdx.x] = cluster_load(mine + threadIdx.x, 0);
+        return;
+    }
+    cluster_arrive();
+    cluster_wait();
+    y[blockIdx.x * blockDim.x + threadIdx.x] = cluster_load(mine + threadIdx.x, (blockIdx.x + 4 - by) % 4);
+    cluster_arrive();
+    __syncthreads();
+    cluster_wait();
+}
+"""
+
+
+@pytest.mark.parametrize("by", [1, 3])
+def test_the_blocks_of_a_cluster_read_each_other_s_shared_memory(by):
+    xp = Emulator(capability=90)
+    x, y = filled(xp, np.random.default_rng(0).standard_normal((2, 4, 64))), poisoned(xp, (2, 4, 64), np.float64)
+    shift = function(xp, SHIFTED, "shifted")
+    found, = in_every_order(xp, lambda: shift((8,), (64,), (x, y, np.int32(by), np.int32(0)), shared_mem=512), [y])
+    assert np.array_equal(found, np.roll(x, by, axis=1))
+    for xp.order in range(4):                                # a block that has ended, or has not written yet
+        with pytest.raises((KernelError, AssertionError), match="a block that has ended|^assert"):
+            y[...] = 0
+            shift((8,), (64,), (x, y, np.int32(by), np.int32(1)), shared_mem=512)
+            assert np.array_equal(y[:, 1:], np.repeat(x[:, :1], 3, axis=1))
+
+
 # ---- every barrier and every wait of the convolutions is needed, and would be missed -----------------------------------
 
 FENCED = (*((file, "forward") for file in ("conv.cu", "conv_in.cuh", "conv_out.cuh", "norm.cuh")), ("wgrad.cu", "wgrad"))
-FENCES = [(file, section, place.start()) for file, section in FENCED
-          for place in re.finditer(r"__syncthreads\(\);|cp_async_wait<0>\(\);", (program.FOLDER / file).read_text(encoding="utf-8"))]
+BARRIERS, OF_CLUSTERS = r"__syncthreads\(\);|cp_async_wait<0>\(\);", r"cluster_arrive\(\);\s+cluster_wait\(\);|cluster_\w+\(\);"
+FENCES = [(file, section, *place.span(), letters) for letters, fence, fenced in (
+              ("rpc", BARRIERS, FENCED), ("rpcs", OF_CLUSTERS, [("norm.cuh", "forward"), ("conv.cu", "forward")]))
+          for file, section in fenced for place in re.finditer(fence, (program.FOLDER / file).read_text(encoding="utf-8"))]
 
 
-@pytest.mark.parametrize("file, section, place", FENCES)
-def test_a_kernel_without_one_of_its_fences_gives_itself_away(file, section, place, tmp_path, monkeypatch):
+@pytest.mark.parametrize("file, section, begin, end, letters", FENCES)
+def test_a_kernel_without_one_of_its_fences_gives_itself_away(file, section, begin, end, letters, tmp_path, monkeypatch):
     texts = {path.name: path.read_text(encoding="utf-8") for path in program.FOLDER.glob("*.cu*")}
-    end = texts[file].index(";", place)
-    for name, text in (texts | {file: texts[file][:place] + texts[file][end:]}).items():
+    for name, text in (texts | {file: f"{texts[file][:begin]};{texts[file][end:]}"}).items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.setattr(program, "FOLDER", tmp_path)
-    xp = Emulator()
-    trial = Trial(xp, LAYERS["one tile and its halo"]._replace(H=20), {})
+    xp = Emulator(capability=90)
+    trial = Trial(xp, LAYERS["one tile and its halo"]._replace(H=20), {}, letters)
     trial.program.sections = {section: trial.program.sections[section]}
     trial.program.compile()
     results = [trial.out, trial.sums] if section == "forward" else [trial.slots]

@@ -2,14 +2,18 @@
 import numpy as np
 import pytest
 
+from core import run as run_module
 from core import train
 from core.backend import to_host
 from core.batches import augmented, batches
 from core.errors import NotFinite
+from core.kernels import step as step_module
 from core.kernels.step import SECTIONS, Step
+from core.kernels.variant import variant
 from core.labels import SoftLabels, one_hot
 from core.model import fresh_model
 from core.objective import Objective, objective_backward, objective_forward, softmax
+from core.run import Config
 from nets import preact_resnet as plain
 from nets.preact_resnet import Architecture
 from nets.preact_resnet_gpu import GpuNet
@@ -63,6 +67,15 @@ def test_the_graph_gives_the_bits_of_its_launches_in_every_order_that_it_allows(
             results.append([*state(model), to_host(labels.ring)])
     xp.order = 0
     assert all(same(results[0], other) for other in results[1:])
+
+
+@emulated
+@pytest.mark.parametrize("letters", ["-", "p"])
+def test_the_graph_heeds_priorities_if_asked_to(letters, monkeypatch):
+    net, made = GpuNet(Emulator(), "half", variant(letters)), []
+    monkeypatch.setattr(step_module, "with_priorities", lambda graph, stream: made.append(stream) or graph.launch)
+    epochs(net, *small(net), [0])
+    assert made == [net.step[1].stream] * (letters == "p")
 
 
 @emulated
@@ -134,7 +147,7 @@ def test_objective_gradient_and_predictions(step, size):
         L, saved = objective_forward(z.astype(float), step_.Y[i].astype(float), step_.p.astype(float), 1.2, 0.8)
         accuracy = (z.argmax(axis=1) == step_.Y[i].argmax(axis=1)).mean()
         labels.remember(i, softmax(z), n)
-        scale = step_.network.scale
+        scale = step_.network.parameters.scale.item()
         np.testing.assert_allclose(dz, scale * objective_backward(1, saved), atol=1e-6 * scale, rtol=1e-4)
         np.testing.assert_allclose(step_.ring, labels.ring[0], atol=1e-6)
         np.testing.assert_allclose(step_.sums / 4, [*L, accuracy], rtol=2e-5, atol=2e-6)
@@ -163,13 +176,103 @@ def test_a_training_that_leaves_the_numbers_ends_in_one_sentence(xp, number, mes
         epochs(net, *small(net, xp), [0], lr=1e30, xp=xp)
 
 
+def too_large(step, numbers):
+    """Multiplies the loss scale so that in the steps of these numbers, from 0, a gradient leaves the numbers; forward all is well."""
+    run, count = step.run, iter(range(10**6))
+
+    def changed():
+        k, scale = next(count), step.network.parameters.scale
+        if k in numbers:
+            scale *= 2**100
+        run()
+        if k in numbers:
+            scale *= 2.**-100
+    return changed
+
+
 @pytest.mark.parametrize("xp", devices())
-def test_gradients_that_do_not_fit_are_counted(xp):
-    net = GpuNet(xp, "half")
-    with using(xp), np.errstate(all="ignore"), pytest.raises(NotFinite, match="numbers of the gradients in epoch 1 did not fit"):
-        model, task, labels = small(net, xp)
-        model.theta.views["linear.w"][...] *= 1e9
-        epochs(net, model, task, labels, [0], xp=xp)
+def test_a_step_whose_gradients_do_not_fit_is_left_out_and_halves_the_loss_scale(xp, monkeypatch):
+    said, results = [], []
+    for numbers in (), (0,), (1,):
+        net = GpuNet(xp, "half", say=said.append)
+        with using(xp), np.errstate(all="ignore"):
+            model, task, labels = small(net, xp)
+            step = net.step_for(ARCH, task.train, len(labels.Y), RECIPE)
+            monkeypatch.setattr(step, "run", too_large(step, numbers))
+            before = model.theta.buffer.copy()
+            epochs(net, model, task, labels, [0], xp=xp)
+            theta, velocity, running = model.theta.buffer, model.velocity, model.running.buffer
+            left = theta - before, velocity, running, step.network.parameters.scale, step.state[:1]
+            results.append([to_host(a).copy() for a in left])
+            epochs(net, model, task, labels, [1], xp=xp)                          # of this one there is nothing to be said
+    (all_steps, *_), (without_first, *_), (without_second, *_) = results
+    assert len({float(abs(moved).sum()) for moved in (all_steps, without_first, without_second)}) == 3
+    full = step.network.parameters.full_scale
+    assert [scale.item() for *_, scale, _ in results] == [full, full / 2, full / 2] and all(n.item() == 3 for *_, n in results)
+    assert all(np.isfinite(a).all() for result in results for a in result)
+    assert [line.partition(",")[0] for line in said] == ["note     epoch 1: 1 of 3 steps left out"] * 2
+    assert said[0].endswith(f"loss scale {full / 2:g} from now on")
+
+
+@emulated
+def test_what_is_left_out_leaves_parameters_and_velocity_as_they_are():
+    net = GpuNet(Emulator(), "half")
+    model, task, labels = small(net)
+    epochs(net, model, task, labels, [0])
+    step_, _ = begun((net.step[1], model, task, labels), 1)
+    moving = step_.network.parameters.theta, step_.velocity, step_.network.parameters.all_weights
+    before, running = [a.copy() for a in moving], step_.network.running.copy()
+    with np.errstate(all="ignore"):
+        too_large(step_, {0})()
+    assert same(before, moving) and not np.array_equal(running, step_.network.running)
+    assert step_.network.parameters.fate.tolist() == [0, 1, 0, 1, 1] and step_.state[0] == 1
+    step_.run()
+    assert not any(np.array_equal(a, b) for a, b in zip(before, moving, strict=True))
+    assert step_.network.parameters.fate.tolist() == [0, 1, 1, 0, 1]
+
+
+@emulated
+def test_in_32_bits_a_gradient_that_is_not_finite_ends_the_training_at_once(monkeypatch):
+    net = GpuNet(Emulator(), "float")
+    model, task, labels = small(net)
+    step = net.step_for(ARCH, task.train, len(labels.Y), RECIPE)
+    run, fate = step.run, step.network.parameters.fate
+
+    def counted():
+        fate[0] += step.state[0] == 1                                             # as if a gradient of the second step were not
+        run()
+    monkeypatch.setattr(step, "run", counted)
+    with pytest.raises(NotFinite, match=r"no longer finite in epoch 1 \(learning rate 0.05\): begin again with a smaller --lr$"):
+        epochs(net, model, task, labels, [0])
+
+
+@emulated
+def test_the_loss_scale_grows_again_up_to_where_it_began(step):
+    step_, _ = begun(step, 0)
+    fate, scale, full = step_.network.parameters.fate, step_.network.parameters.scale, step_.network.parameters.full_scale
+    found = []
+    for left_out, good in (full / 4, 1998), (full / 4, 1999), (full, 1999):
+        scale[...], fate[2] = left_out, good
+        step_.run()
+        found.append((scale.item(), fate[2].item()))
+    step_.trained = None                                                          # the next training begins anew
+    assert found == [(full / 4, 1999), (full / 2, 0), (full, 0)]
+
+
+@emulated
+def test_twenty_steps_left_out_in_a_row_end_the_training_and_another_one_begins_anew(monkeypatch):
+    net = GpuNet(Emulator(), "half")
+    model, task, labels = small(net)
+    step = net.step_for(ARCH, task.train, len(labels.Y), RECIPE)
+    monkeypatch.setattr(step, "run", too_large(step, set(range(10**4))))
+    message = "gradients of 2. steps in a row did not fit into 16 bits, until.* --resume FOLDER --kernels float"
+    with np.errstate(all="ignore"), pytest.raises(NotFinite, match=message):
+        epochs(net, model, task, labels, range(30))
+    assert 20 <= step.network.parameters.fate[4] < 23 and step.network.parameters.scale < step.network.parameters.full_scale / 2**19
+    monkeypatch.undo()
+    epochs(net, *small(net)[:1], task, labels, [0])
+    parameters = step.network.parameters
+    assert net.step[1] is step and parameters.scale == parameters.full_scale and not parameters.fate[[1, 3, 4]].any()
 
 
 @emulated
@@ -193,3 +296,32 @@ def test_labels_that_are_one_hot_leave_the_entropy_of_y_out(step):
     step_.network.logits[...], step_.sums[...] = 0, 0
     step_.program.run("objective")
     np.testing.assert_allclose(step_.sums[1], np.log(3), rtol=1e-6)
+
+
+# ---- compiled before the clock starts ----------------------------------------------------------------------------------
+
+@emulated
+def test_what_is_prepared_is_all_that_a_training_and_its_predictions_launch():
+    said = []
+    net = GpuNet(Emulator(), "half", say=said.append)
+    model, task, labels = small(net)
+    for _ in range(2):
+        net.prepare(ARCH, task.train, len(labels.Y), RECIPE)
+    kernels, step = set(net.kernels), net.step[1]
+    epochs(net, model, task, labels, [0])
+    train.predictions(model, task.train, batch=7)
+    assert set(net.kernels) == kernels and net.step[1] is step
+    assert said == ["kernels  are compiled, if they are new to this machine: about half a minute"]
+
+
+@emulated
+def test_a_run_says_so_and_compiles_before_its_first_epoch_begins(monkeypatch):
+    met, xp = [], Emulator()
+    made, xp.RawModule = xp.RawModule, lambda **given: met.append("compiled") or made(**given)
+    monkeypatch.setitem(run_module.NETS, "tiny", {"widths": (16,), "blocks": (1,)})
+    monkeypatch.setattr(run_module.backend, "use_gpu", lambda *_: xp)
+    recipe = RECIPE._replace(batch=4, epochs=1, begin=1, K=1, epochs2=1)
+    run_module.run(Config(recipe, net="tiny", gpu=0, kernels="half", digits=(8, 4, 4)), say=lambda text: met.append(text[:7]),
+                   watch=lambda records, epochs, step: met.append(step) or records)
+    assert met[:2] == ["data   ", "kernels"] and met.index("joint") == len(met) - 2 and met[2:-2] == ["compiled"] * len(met[2:-2])
+    assert met[-1] == "retrain" and len(met) > 8

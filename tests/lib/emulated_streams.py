@@ -5,7 +5,8 @@ the launches in an order that a GPU might take, by emulator.order:
 
     0 as written        1 the second branch as late as possible        2 as early as possible        3 shuffled
 
-So a join that is missing, or an array that is overwritten while the other branch needs it, shows as other bits.
+So a join that is missing, or an array that is overwritten while the other branch needs it, shows as other bits. Priorities count
+only in a graph that was made by a Driver that was told so, as on a GPU.
 """
 import random
 from typing import NamedTuple
@@ -20,10 +21,13 @@ class Node(NamedTuple):
     run: object
     before: frozenset                  # the launches that it waits for: their numbers
     aside: bool                        # whether it came by another stream than the one that is captured
+    priority: int                      # of its stream: the lower, the earlier
 
 
 class Graph:
     """What is launched from begin_capture to end_capture of one stream."""
+    graph = 0                          # its handle: a null pointer, which a real driver refuses
+    heeds = False                      # whether priorities count
 
     def __init__(self, emulator, stream):
         self.emulator, self.streams, self.nodes = emulator, [stream], []
@@ -36,7 +40,8 @@ class Graph:
                 lambda i: shuffled[i])[self.emulator.order]
         left = set(numbers)
         while left:
-            chosen = min((i for i in left if not self.nodes[i].before & left), key=rank)
+            chosen = min((i for i in left if not self.nodes[i].before & left),
+                         key=lambda i: (self.heeds and self.nodes[i].priority, rank(i)))
             left.remove(chosen)
             self.nodes[chosen].run()
 
@@ -56,10 +61,10 @@ class Event:
 
 class Stream:
     """graph: what it is captured into, or None; ends: the launches that the next one has to wait for."""
-    graph, ends = None, frozenset()
+    graph, ends, ptr = None, frozenset(), 1
 
-    def __init__(self, emulator):
-        self.emulator = emulator
+    def __init__(self, emulator, priority=0):
+        self.emulator, self.priority = emulator, priority
 
     def __enter__(self):
         self.emulator.current.append(self)
@@ -77,7 +82,7 @@ class Stream:
             run()
             return
         nodes = self.graph.nodes
-        nodes.append(Node(run, self.ends, self is not self.graph.streams[0]))
+        nodes.append(Node(run, self.ends, self is not self.graph.streams[0], self.priority))
         self.ends = frozenset([len(nodes) - 1])
 
     def record(self, event):
@@ -105,3 +110,25 @@ class Stream:
         if len(joined) < len(graph.nodes):
             raise CaptureError("a branch has not been joined")
         return graph
+
+
+class Driver:
+    """Of the CUDA driver what core/kernels/graph.py asks for, for one emulated Graph; calls: what it was asked, in order."""
+
+    def __init__(self, graph, refuses=False):
+        self.graph, self.refuses, self.calls = graph, refuses, []
+
+    def cuGraphInstantiateWithFlags(self, made, graph, flags):
+        self.calls.append(("instantiate", graph.value, flags.value))
+        if self.refuses:
+            return 1                   # CUDA_ERROR_INVALID_VALUE
+        made._obj.value, self.graph.heeds = 77, flags.value == 8
+        return 0
+
+    def cuGraphLaunch(self, made, stream):
+        self.calls.append(("launch", made.value, stream.value))
+        self.graph.launch()
+        return 0 if stream.value else 400
+
+    def cuGraphExecDestroy(self, made):
+        self.calls.append(("destroy", made.value))

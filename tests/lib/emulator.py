@@ -87,18 +87,18 @@ class KernelError(Exception):
 class Emulator(types.ModuleType):
     """NumPy's functions, and of CuPy's what the program uses beside them."""
 
-    def __init__(self, exact=False, shared=SMALLEST):
-        """shared: bytes of shared memory that a block may ask for."""
+    def __init__(self, exact=False, shared=SMALLEST, capability=80):
+        """shared: bytes of shared memory that a block may ask for; capability: 90 has clusters of blocks."""
         super().__init__("emulator")
         self.exact, self.order, self.guarded = exact, 0, []
         self.current = [Stream(self)]                        # the default stream, and what `with` has put above it
-        device = types.SimpleNamespace(id=0, compute_capability="80", synchronize=lambda: None)
-        runtime = types.SimpleNamespace(cudaDevAttrMaxSharedMemoryPerBlockOptin=97,
-                                        deviceGetAttribute=lambda attribute, device: shared)
-        self.cuda = types.SimpleNamespace(Stream=lambda non_blocking, priority=0: Stream(self),
+        self.cuda = types.SimpleNamespace(Stream=lambda non_blocking, priority=0: Stream(self, priority),
                                           get_current_stream=lambda: self.current[-1],
                                           Event=lambda disable_timing: Event(),
-                                          runtime=runtime, Device=lambda: device)
+                                          runtime=types.SimpleNamespace(cudaDevAttrMaxSharedMemoryPerBlockOptin=97,
+                                                                        deviceGetAttribute=lambda attribute, device: shared),
+                                          Device=lambda: types.SimpleNamespace(id=0, compute_capability=str(capability),
+                                                                               synchronize=lambda: None))
 
     def __getattr__(self, name):
         return getattr(np, name)

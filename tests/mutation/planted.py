@@ -26,6 +26,11 @@ TESTS = {                               # by which tests the mutants of a file a
     "core/fast/units.py": ["cpu/preact_resnet_fast"],
     "nets/preact_resnet_fast.py": ["cpu/preact_resnet_fast"],
     "core/parallel/ranks.py": ["parallel/ranks", "cpu/preact_resnet_fast"],
+    "core/kernels/sgd.cu": ["gpu/kernels_parameters", "gpu/kernels_step"],
+    "core/kernels/step.py": ["gpu/kernels_step"],
+    "core/kernels/norm.cuh": ["gpu/kernels_conv"],
+    "core/kernels/graph.py": ["gpu/kernels_program"],
+    "core/kernels/convolution.py": ["gpu/kernels_conv"],
 }
 
 PLANTED = {
@@ -661,6 +666,47 @@ PLANTED = {
         ("parts that overlap", "N * (comm.rank + 1) // comm.size)", "N * (comm.rank + 1) // comm.size + 1)"),
         ("gathered parts not added up", "    comm.allreduce(whole)\n", ""),
         ("gathered parts at the beginning", "whole[before:before + len(part)] = part", "whole[:len(part)] = part"),
+    ],
+    "core/kernels/sgd.cu": [
+        ("a step out of range moves the parameters", "    if (fate[BAD]) return;\n", ""),
+        ("nan is taken for a number", "if (!(fabsf(value) <= 3.4028234e38f))", "if (fabsf(value) > 3.4028234e38f)"),
+        ("infinity is taken for a number", "if (!(fabsf(value) <= 3.4028234e38f))", "if (value != value)"),
+        ("the loss scale stays after a step left out", "        *S /= 2;\n", ""),
+        ("the loss scale doubled after a step left out", "*S /= 2;", "*S *= 2;"),
+        ("the loss scale never grows again", "*S = min(*S * 2, start), ", ""),
+        ("the loss scale grows beyond where it began", "*S = min(*S * 2, start)", "*S = *S * 2"),
+        ("the loss scale grows with every step", "if (fate[GOOD] == PATIENCE)", "if (fate[GOOD] >= 1)"),
+        ("steps counted as in a row whatever lies between", "fate[IN_A_ROW] = 0, fate[GOOD] += 1;", "fate[GOOD] += 1;"),
+        ("one step left out, and all after it", "    fate[BAD] = 0;\n", ""),
+        ("the longest row forgotten", "max(fate[MOST], fate[IN_A_ROW])", "fate[IN_A_ROW] > 5"),
+        ("sums of the first part only", "sum += partial[p * run.count + threadIdx.x];", "sum += p ? 0 : partial[threadIdx.x];"),
+        ("parts added up before they are there", "    __syncthreads();\n    if (part) return;", "    if (part) return;"),
+        ("the loss scale divided away twice", "const float inverse = 1 / *S;", "const float inverse = 1 / (*S * *S);"),
+    ],
+    "core/kernels/step.py": [
+        ("the loss scale of the training before",
+         "parameters.scale[...], parameters.fate[...] = model.theta.buffer, parameters.full_scale, 0",
+         "parameters.fate[...] = model.theta.buffer, 0"),
+        ("steps of the epoch before counted again", "        parameters.fate[:2] = 0 ", "        parameters.fate[:1] = 0 "),
+        ("thirty steps in a row have to be left out", "ENOUGH = 20 ", "ENOUGH = 30 "),
+        ("a step left out in float32 is no error", " or (left_out and not half)", ""),
+        ("priorities whatever was asked for", "if self.program.variant.priorities else graph.launch", ""),
+    ],
+    "core/kernels/norm.cuh": [
+        ("every block of a cluster adds up the same slots", "s = row * CLUSTER + mine", "s = row * CLUSTER"),
+        ("the sum of this block's share of the slots", "cluster_load(shares + c, r), second",
+         "cluster_load(shares + c, mine), second"),
+        ("slots of a cluster counted again by each block", "s += rows * CLUSTER", "s += rows"),
+    ],
+    "core/kernels/graph.py": [
+        ("flags of another meaning", "USE_NODE_PRIORITY = 8", "USE_NODE_PRIORITY = 2"),
+        ("an error of the driver passes", "        if error:\n", "        if False:\n"),
+        ("the graph is never freed", "    weakref.finalize(launch, cuda.cuGraphExecDestroy, made).atexit = False", "    pass"),
+    ],
+    "core/kernels/convolution.py": [
+        ("one warp for each multiprocessor", "(SINGLE if R == 1 else 1)", "1"),
+        ("clusters that do not divide the grid", "gcd(tiles, CLUSTER)", "CLUSTER"),
+        ("no room for what a cluster shares", "(28 if program.clusters else 12) * C", "12 * C"),
     ],
 }
 

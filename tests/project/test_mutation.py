@@ -17,10 +17,11 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("file", PLANTED)
 def test_every_fragment_occurs_once_and_every_mutant_is_another_program(file):
-    original = ast.unparse(ast.parse(source_of(file)))
+    def program(source):
+        return ast.unparse(ast.parse(source)) if file.endswith(".py") else source
     assert len(list(planted(file))) == len(PLANTED[file]) == len({mutant.source for mutant in planted(file)})
-    for mutant in all_mutants([file]):                                # ValueError for fragments and lines that are gone
-        assert ast.unparse(ast.parse(mutant.source)) != original, mutant.change
+    for mutant in all_mutants([file]):                                      # ValueError for fragments and lines that are gone
+        assert program(mutant.source) != program(source_of(file)), mutant.change
 
 
 def test_a_fragment_or_an_equivalent_line_that_is_gone_is_an_error(monkeypatch):

@@ -201,6 +201,10 @@ def test_a_run_on_the_kernels_goes_on_on_another_gpu_with_them_and_on_processors
     rewrite(tmp_path / "config.json", lambda content: content["settings"].update(gpu=0, kernels="half"))
     on_gpu = demo.resumed(parse(["resume", str(tmp_path), "--gpu", "1"]))
     assert (on_gpu.gpu, on_gpu.kernels) == (1, "half")
+    wider = demo.resumed(parse(["resume", str(tmp_path), "--kernels", "float"]))
+    assert (wider.gpu, wider.kernels) == (0, "float") and state.identity(wider) == state.identity(on_gpu)
+    assert demo.main(["resume", str(tmp_path), "--ranks", "1", "--kernels", "float"]) == 2
+    assert "--kernels is for --gpu" in capsys.readouterr().err
     assert demo.main(["resume", str(tmp_path), "--ranks", "1"]) == 0
     assert "note     not as when the run began: --kernels; the last bits may differ" in capsys.readouterr().out
 

@@ -5,6 +5,7 @@
 // gives the same bits in every order. Shared memory holds NaN at the start of each block, and must not be left. A warp's
 // operation (ldmatrix, mma, shuffle) exchanges its lanes' arguments, then each lane computes its own part of the result after the
 // fragment layouts of the PTX manual. A copy by cp.async arrives as late as the kernel's waits allow, or at once: both are tried.
+// The blocks of a cluster run together, their threads taken in one order; a kernel says how many they are before all else.
 // Whatever CUDA leaves undefined and is noticed here ends the launch with a message.
 //
 // Not modelled: the hardware's memory model within a warp, bank conflicts, the order and the rounding of the sums in an mma.
@@ -28,22 +29,31 @@
 #define __device__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
-#define DYNAMIC_SHARED(name) unsigned char* name = emulator::shared
+#define __maxnreg__(...)
+#define DYNAMIC_SHARED(name) unsigned char* name = emulator::current->block->shared
 
 struct alignas(16) uint4 { unsigned x, y, z, w; };
 struct Index { unsigned x, y, z; };
-static Index blockIdx, gridDim, blockDim;
+static Index gridDim, blockDim;
 
 namespace emulator {
 
-enum State { READY, AT_WARP, AT_BLOCK, DONE };
+enum State { READY, AT_WARP, AT_BLOCK, AT_CLUSTER, DONE };
 
 struct Copy { unsigned char* to; const unsigned char* from; };
+
+struct Block {
+    Index index;
+    unsigned char* shared;
+    unsigned running;                           // threads that have not ended
+};
 
 struct Fiber {
     State state;
     bool begun;
     Index thread;
+    Block* block;
+    unsigned arrived, waited;                   // how often at the barrier of its cluster
     ucontext_t start;
     jmp_buf here;
     std::unique_ptr<char[]> stack;
@@ -59,15 +69,18 @@ static std::vector<Mail> mail;
 static Fiber* current;
 static jmp_buf scheduler, failure;
 static char message[256];
-static unsigned char* shared;
+static jmp_buf again;
+static unsigned cluster;                        // blocks that run together
+static std::vector<Block> blocks;               // those of the cluster
+static size_t shared_bytes;
 static bool late = true;                        // when asynchronous copies arrive
 static bool exact = false;                      // no rounding of operands: what is left is the logic of the kernels
 static void (*body)(void*);
 static void* argument;
 
 [[noreturn]] static void fail(const char* text) {
-    snprintf(message, sizeof message, "%s (block %u %u %u, thread %u)", text, blockIdx.x, blockIdx.y, blockIdx.z,
-             current ? current->thread.x : 0);
+    const Index none = {0, 0, 0}, block = current ? current->block->index : none;
+    snprintf(message, sizeof message, "%s (block %u %u %u, thread %u)", text, block.x, block.y, block.z, current ? current->thread.x : 0);
     _longjmp(failure, 1);
 }
 
@@ -80,7 +93,8 @@ static void fiber_main() {
     body(argument);
     for (auto& group : current->groups)
         if (!group.empty()) fail("a thread ended before its asynchronous copies");
-    current->state = DONE;
+    if (current->arrived != current->waited) fail("a thread ended while its cluster may read what it has shared");
+    current->state = DONE, current->block->running--;
     _longjmp(scheduler, 1);
 }
 
@@ -103,7 +117,7 @@ static std::vector<unsigned> order_of(unsigned n, unsigned order, unsigned salt)
 static void run_warp(unsigned first, unsigned last, unsigned order, unsigned salt) {     // to the next barrier of the block
     auto lanes = order_of(last - first, order, salt);
     for (;;) {
-        unsigned at[4] = {0, 0, 0, 0};
+        unsigned at[5] = {};
         for (unsigned lane : lanes)
             if (fibers[first + lane].state == READY) resume(fibers[first + lane]);
         for (unsigned lane : lanes) at[fibers[first + lane].state]++;
@@ -113,43 +127,69 @@ static void run_warp(unsigned first, unsigned last, unsigned order, unsigned sal
     }
 }
 
-static void run_block(unsigned threads, size_t bytes, unsigned order) {
-    std::memset(shared, 0xFF, bytes + GUARD);
-    for (unsigned t = 0; t < threads; t++) {
-        Fiber& f = fibers[t];
-        f.state = READY, f.begun = false, f.turn = 0, f.thread = {t, 0, 0};
-        f.groups.assign(1, {});
-        if (!f.stack) f.stack.reset(new char[STACK]);
-        getcontext(&f.start);
-        f.start.uc_stack.ss_sp = f.stack.get(), f.start.uc_stack.ss_size = STACK, f.start.uc_link = nullptr;
-        makecontext(&f.start, fiber_main, 0);
+static void begin(Fiber& f, unsigned thread, Block& block) {
+    f.state = READY, f.begun = false, f.turn = 0, f.thread = {thread, 0, 0}, f.block = &block, f.arrived = f.waited = 0;
+    f.groups.assign(1, {});
+    if (!f.stack) f.stack.reset(new char[STACK]);
+    getcontext(&f.start);
+    f.start.uc_stack.ss_sp = f.stack.get(), f.start.uc_stack.ss_size = STACK, f.start.uc_link = nullptr;
+    makecontext(&f.start, fiber_main, 0);
+}
+
+static unsigned released(unsigned first, unsigned last) {        // whose barrier is complete: threads of a block, and of the cluster
+    unsigned count = 0, waiting = 0, ended = 0, least = ~0u;
+    for (unsigned t = first; t < last; t++) waiting += fibers[t].state == AT_BLOCK, ended += fibers[t].state == DONE;
+    if (waiting && ended) fail("a barrier that not all threads came to");
+    for (unsigned t = first; t < last && waiting == last - first; t++) fibers[t].state = READY, count++;
+    for (unsigned t = 0; t < cluster * blockDim.x; t++)
+        if (fibers[t].state != DONE) least = std::min(least, fibers[t].arrived);
+    for (unsigned t = first; t < last; t++)
+        if (fibers[t].state == AT_CLUSTER && fibers[t].waited <= least) fibers[t].state = READY, count++;
+    return count;
+}
+
+static void run_cluster(unsigned threads, size_t bytes, unsigned order) {
+    for (unsigned b = 0; b < cluster; b++) {
+        std::memset(blocks[b].shared, 0xFF, bytes + GUARD), blocks[b].running = threads;
+        for (unsigned t = 0; t < threads; t++) begin(fibers[b * threads + t], t, blocks[b]);
     }
     const unsigned warps = (threads + 31) / 32;
-    for (unsigned phase = 0;; phase++) {
-        for (unsigned warp : order_of(warps, order, phase)) run_warp(32 * warp, std::min(threads, 32 * warp + 32), order, phase);
-        unsigned waiting = 0;
-        for (unsigned t = 0; t < threads; t++) waiting += fibers[t].state == AT_BLOCK;
-        if (!waiting) break;
-        if (waiting != threads) fail("a barrier that not all threads came to");
-        for (unsigned t = 0; t < threads; t++) fibers[t].state = READY;
+    for (unsigned phase = 0, left = 1; left; phase++) {
+        for (unsigned warp : order_of(cluster * warps, order, phase)) {
+            const unsigned first = warp / warps * threads, from = warp % warps * 32;
+            run_warp(first + from, first + std::min(threads, from + 32), order, phase);
+        }
+        unsigned count = left = 0;
+        for (unsigned b = 0; b < cluster; b++) count += released(b * threads, b * threads + threads), left += blocks[b].running;
+        if (left && !count) fail("a barrier of a cluster that not all threads came to");
     }
-    for (size_t i = bytes; i < bytes + GUARD; i++)
-        if (shared[i] != 0xFF) fail("a write behind the end of shared memory");
+    for (unsigned b = 0; b < cluster; b++)
+        for (size_t i = bytes; i < bytes + GUARD; i++)
+            if (blocks[b].shared[i] != 0xFF) fail("a write behind the end of shared memory");
 }
 
 static const char* launch(const unsigned* grid, unsigned threads, size_t bytes, unsigned order) {
     static std::vector<unsigned char> memory;
-    memory.assign(bytes + GUARD + 16, 0);
-    shared = memory.data() + (16 - reinterpret_cast<uintptr_t>(memory.data()) % 16) % 16;
-    if (fibers.size() < threads) fibers.resize(threads), mail.resize(threads);
+    cluster = 1;
+    _setjmp(again);                             // from here once more when a kernel has said that it runs in clusters
+    const size_t each = bytes + GUARD + 16 - bytes % 16;
+    memory.assign(cluster * each + 16, 0);
+    blocks.resize(cluster), shared_bytes = bytes;
+    for (unsigned b = 0; b < cluster; b++)
+        blocks[b].shared = memory.data() + (16 - reinterpret_cast<uintptr_t>(memory.data()) % 16) % 16 + b * each;
+    if (fibers.size() < cluster * threads) fibers.resize(cluster * threads), mail.resize(cluster * threads);
     current = nullptr;
     if (_setjmp(failure)) return message;
     gridDim = {grid[0], grid[1], grid[2]}, blockDim = {threads, 1, 1};
-    const unsigned blocks = grid[0] * grid[1] * grid[2];
-    if (threads > 1024 || !threads || !blocks || std::max(grid[1], grid[2]) > 65535) fail("a grid or a block that CUDA refuses");
-    for (unsigned block : order_of(blocks, order, 1)) {
-        blockIdx = {block % grid[0], block / grid[0] % grid[1], block / grid[0] / grid[1]};
-        run_block(threads, bytes, order);
+    const unsigned all = grid[0] * grid[1] * grid[2];
+    if (threads > 1024 || !threads || !all || std::max(grid[1], grid[2]) > 65535) fail("a grid or a block that CUDA refuses");
+    if (grid[0] % cluster || (cluster > 1 && threads % 32)) fail("a grid that is not made of whole clusters");
+    for (unsigned number : order_of(all / cluster, order, 1)) {
+        for (unsigned b = 0; b < cluster; b++) {
+            const unsigned block = number * cluster + b;
+            blocks[b].index = {block % grid[0], block / grid[0] % grid[1], block / grid[0] / grid[1]};
+        }
+        run_cluster(threads, bytes, order);
     }
     return nullptr;
 }
@@ -184,9 +224,9 @@ struct Exchange {
     unsigned turn;
     explicit Exchange(const M& mine) {
         static_assert(sizeof(M) <= 64);
-        const unsigned thread = current->thread.x;
+        const unsigned thread = unsigned(current - fibers.data()), lane = current->thread.x % 32;
         turn = current->turn++ % 2;
-        warp = &mail[thread / 32 * 32];
+        warp = &mail[thread - lane];
         std::memcpy(mail[thread].box[turn], &mine, sizeof(M));
         wait(AT_WARP);
     }
@@ -212,11 +252,13 @@ static To bits(From from) {
 }  // namespace emulator
 
 #define threadIdx (emulator::current->thread)
+#define blockIdx (emulator::current->block->index)
 
 static inline void __syncthreads() { emulator::wait(emulator::AT_BLOCK); }
 static inline float __shfl_xor_sync(unsigned, float mine, int mask) {
     return emulator::Exchange<float>(mine).look(threadIdx.x % 32 ^ mask);
 }
+static inline int atomicAdd(int* at, int more) { return std::exchange(*at, *at + more); }      // one thread runs at a time
 using std::max;
 using std::min;
 
@@ -297,6 +339,27 @@ static inline void mma_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, 
             d[j] += upper * b, d[2 + j] += lower * b;
         }
     }
+}
+
+// ---- clusters of blocks ----------------------------------------------------------------------------------------------------------
+
+static inline void in_clusters_of(unsigned blocks) {
+    if (emulator::cluster != blocks) emulator::cluster = blocks, _longjmp(emulator::again, 1);
+}
+static inline void cluster_arrive() {
+    if (emulator::current->arrived++ != emulator::current->waited) emulator::fail("twice at the barrier of a cluster without waiting");
+}
+static inline void cluster_wait() {
+    if (++emulator::current->waited != emulator::current->arrived) emulator::fail("a wait for a cluster before the thread arrived");
+    emulator::wait(emulator::AT_CLUSTER);
+}
+static inline double cluster_load(const double* p, unsigned rank) {
+    const size_t at = reinterpret_cast<const unsigned char*>(p) - emulator::current->block->shared;
+    if (rank >= emulator::cluster || at + sizeof *p > emulator::shared_bytes) emulator::fail("a read outside of the cluster's memory");
+    if (!emulator::blocks[rank].running) emulator::fail("a read of a block that has ended");
+    double found;
+    std::memcpy(&found, emulator::blocks[rank].shared + at, sizeof found);
+    return found;
 }
 
 static inline uint4 load_global(const void* p) {
