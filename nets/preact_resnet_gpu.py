@@ -11,7 +11,6 @@ the 10-bit mantissa of TF32, and sums are float32. Parameters, statistics and lo
 A cache is the Network of that shape of batch, not a copy: it is good until the next forward of that shape, and so are the arrays
 of gradients and moments.
 """
-import numpy as np
 
 from core.errors import InputError
 from core.kernels.parameters import PADDED
