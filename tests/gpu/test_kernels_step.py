@@ -2,8 +2,7 @@
 import numpy as np
 import pytest
 
-from core import run as run_module
-from core import train
+from core import backend, train
 from core.backend import to_host
 from core.batches import augmented, batches
 from core.errors import NotFinite
@@ -13,7 +12,8 @@ from core.kernels.variant import variant
 from core.labels import SoftLabels, one_hot
 from core.model import fresh_model
 from core.objective import Objective, objective_backward, objective_forward, softmax
-from core.run import Config
+from core.run import Config, run
+from nets import families
 from nets import preact_resnet as plain
 from nets.preact_resnet import Architecture
 from nets.preact_resnet_gpu import GpuNet
@@ -318,10 +318,10 @@ def test_what_is_prepared_is_all_that_a_training_and_its_predictions_launch():
 def test_a_run_says_so_and_compiles_before_its_first_epoch_begins(monkeypatch):
     met, xp = [], Emulator()
     made, xp.RawModule = xp.RawModule, lambda **given: met.append("compiled") or made(**given)
-    monkeypatch.setitem(run_module.NETS, "tiny", {"widths": (16,), "blocks": (1,)})
-    monkeypatch.setattr(run_module.backend, "use_gpu", lambda *_: xp)
+    monkeypatch.setitem(families.NETS, "tiny", {"widths": (16,), "blocks": (1,)})
+    monkeypatch.setattr(backend, "use_gpu", lambda *_: xp)
     recipe = RECIPE._replace(batch=4, epochs=1, begin=1, K=1, epochs2=1)
-    run_module.run(Config(recipe, net="tiny", gpu=0, kernels="half", digits=(8, 4, 4)), say=lambda text: met.append(text[:7]),
-                   watch=lambda records, epochs, step: met.append(step) or records)
+    run(Config(recipe, net="tiny", gpu=0, kernels="half", digits=(8, 4, 4)), say=lambda text: met.append(text[:7]),
+                   watch=lambda records, epochs, step, fold: met.append(step) or records)
     assert met[:2] == ["data   ", "kernels"] and met.index("joint") == len(met) - 2 and met[2:-2] == ["compiled"] * len(met[2:-2])
     assert met[-1] == "retrain" and len(met) > 8
