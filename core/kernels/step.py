@@ -105,7 +105,7 @@ class Step:
 
 def check(finite, left_out, most, half, epoch, lr):
     """NotFinite after an epoch that no training can go on from. left_out, most: SKIPPED and MOST of sgd.cu."""
-    again = "begin again with a smaller --lr" + ", or go on by --resume FOLDER --kernels float" * half
+    again = "begin again with a smaller --lr" + ", or resume the run with --kernels float" * half
     if not finite or (left_out and not half):
         raise NotFinite(f"the loss is no longer finite in epoch {epoch + 1} (learning rate {lr}): {again}")
     if most >= ENOUGH:

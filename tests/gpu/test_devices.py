@@ -14,6 +14,7 @@ from core.labels import one_hot
 from core.model import fresh_model
 from core.noise import symmetric
 from core.objective import Objective
+from core.optim import Flat
 from nets import preact_resnet as net
 from nets.preact_resnet import Architecture
 from tests.lib.arrays import distance, using
@@ -29,8 +30,8 @@ def after_steps(xp, steps=1, dtype=np.float32):
     with using(xp):
         _, task, labels = begin(xp)
         model = fresh_model(net, ARCH, np.random.default_rng(1), xp)
-        model = model._replace(theta=train.Flat({name: a.astype(dtype) for name, a in model.theta.views.items()}),
-                               running=train.Flat({name: a.astype(dtype) for name, a in model.running.views.items()}),
+        model = model._replace(theta=Flat({name: a.astype(dtype) for name, a in model.theta.views.items()}),
+                               running=Flat({name: a.astype(dtype) for name, a in model.running.views.items()}),
                                velocity=model.velocity.astype(dtype))
         if dtype == np.float64:
             task, labels = as_double(task), labels_as_double(labels)

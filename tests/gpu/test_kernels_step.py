@@ -58,8 +58,8 @@ def test_an_epoch_of_graphs_is_an_epoch_of_the_readable_training(xp):
 @pytest.mark.parametrize("xp", devices())
 def test_the_graph_gives_the_bits_of_its_launches_in_every_order_that_it_allows(xp, monkeypatch):
     net, results = GpuNet(xp, "half"), []
-    for order, run in [*((order, Step.run) for order in range(4)), (0, lambda step: step.program.run(*SECTIONS))]:
-        monkeypatch.setattr(Step, "run", run)
+    for order, one_step in [*((order, Step.run) for order in range(4)), (0, lambda step: step.program.run(*SECTIONS))]:
+        monkeypatch.setattr(Step, "run", one_step)
         xp.order = order                                                          # a GPU has an order of its own
         with using(xp):
             model, task, labels = small(net, xp)
@@ -265,7 +265,7 @@ def test_twenty_steps_left_out_in_a_row_end_the_training_and_another_one_begins_
     model, task, labels = small(net)
     step = net.step_for(ARCH, task.train, len(labels.Y), RECIPE)
     monkeypatch.setattr(step, "run", too_large(step, set(range(10**4))))
-    message = "gradients of 2. steps in a row did not fit into 16 bits, until.* --resume FOLDER --kernels float"
+    message = "gradients of 2. steps in a row did not fit into 16 bits, until.*or resume the run with --kernels float"
     with np.errstate(all="ignore"), pytest.raises(NotFinite, match=message):
         epochs(net, model, task, labels, range(30))
     assert 20 <= step.network.parameters.fate[4] < 23 and step.network.parameters.scale < step.network.parameters.full_scale / 2**19
@@ -283,7 +283,7 @@ def test_parameters_that_only_the_last_step_made_infinite_are_noticed(step):
     step_.run = lambda: None
     try:
         with pytest.raises(NotFinite, match="no longer finite in epoch 3"):
-            step_.train_epoch(model, task, labels, np.full(3, 1 / 3, np.float32), 1.2, 0.8, 0.1, 2)
+            step_.theta_epoch(model, task, labels, Objective(np.full(3, 1 / 3, np.float32), 1.2, 0.8), 0.1, 2)
     finally:
         del step_.run
         for buffer, array in zip(model.buffers(), saved, strict=True):

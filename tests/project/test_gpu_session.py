@@ -188,12 +188,14 @@ def test_the_programs_take_the_commands_of_the_plan(part, monkeypatch):
     words = part.command[part.command.index(sys.executable) + 1:]
     module, arguments = (words[1], words[2:]) if words[0] == "-m" else (words[0].removesuffix(".py"), words[1:])
     main = importlib.import_module("tests.__main__" if module == "tests" else module).main
-    parse = argparse.ArgumentParser.parse_args
+    parse = argparse.ArgumentParser.parse_known_args
 
     def parse_alone(parser, given=None, namespace=None):
-        raise Parsed(parse(parser, given, namespace))
+        _, unknown = parse(parser, given, namespace)
+        assert unknown == []
+        raise Parsed
 
-    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_alone)
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_known_args", parse_alone)
     monkeypatch.setattr(sys, "argv", [module, *arguments])
     with pytest.raises(Parsed):
         main()
@@ -214,10 +216,10 @@ def test_what_runs_on_a_gpu_is_marked():
 
     def item(words, **params):
         callspec = SimpleNamespace(id=words, params=params)
-        return SimpleNamespace(callspec=callspec, add_marker=lambda marker: marked.update({words: marker}))
+        return SimpleNamespace(nodeid=words, callspec=callspec, add_marker=lambda marker: marked.update({words: marker}))
 
     pytest_collection_modifyitems([item("half-gpu", number="half", xp=cupy), item("cupy-3", xp=cupy, n=3),
-                                   item("emulator", xp=None), item("cupy", library="cupy"), SimpleNamespace()])
+                                   item("emulator", xp=None), item("cupy", library="cupy"), SimpleNamespace(nodeid="")])
     assert marked == {"half-gpu": "gpu", "cupy-3": "cupy"}
 
 
