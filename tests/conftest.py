@@ -9,7 +9,8 @@ settings.register_profile("proofs", derandomize=True, deadline=None, max_example
 settings.load_profile("proofs")
 
 SLOWEST = ("gpu/test_kernels_compile", "gpu/test_kernels_convergence", "gpu/test_kernels_net", "run/test_kill",
-           "run/test_interrupt", "project/test_examples", "run/test_demo", "gpu/test_kernels_conv", "paper/test_reference")
+           "run/test_interrupt", "project/test_examples", "run/test_demo", "gpu/test_kernels_conv",
+           "paper/test_reference")
 
 
 def pytest_collection_modifyitems(items):
@@ -18,4 +19,4 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(place)))
 
 
-threadpool_limits(1, "blas")    # the arrays are small: on a busy machine two threads took the full net from 5 s to 31 s
+threadpool_limits(1, "blas")           # small arrays: on a busy machine two threads took the full net from 5 s to 31 s
