@@ -16,7 +16,8 @@ threadpool_limits(1, "blas")           # the arrays are small: on a busy machine
 
 
 SLOWEST = ("gpu/test_kernels_compile", "gpu/test_kernels_convergence", "gpu/test_kernels_net", "run/test_kill",
-           "run/test_interrupt", "project/test_examples", "run/test_demo", "gpu/test_kernels_conv", "paper/test_reference")
+           "run/test_interrupt", "project/test_examples", "run/test_demo", "gpu/test_kernels_conv",
+           "paper/test_reference")
 
 
 @pytest.hookimpl(tryfirst=True)        # before -m chooses
