@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.cpu import RESULTS, header
 from benchmarks.peers import BATCH, NETS
 from benchmarks.turns import Foreign
-from core import train
+from core import model, train
 from core.batches import Images
 from core.fast import norm, units, winograd
 from core.labels import SoftLabels, one_hot
@@ -43,10 +43,10 @@ CLOCKS = {                                                             # operati
     "first convolution": [(fast, "stem_forward"), (fast, "stem_backward")],
     "head": [(fast, "head_forward"), (fast, "head_backward"), (fast, "through")],
     "objective": [(train, "objective_forward"), (train, "objective_backward"), (train, "softmax")],
-    "SGD, gathering, running statistics": [(train, "sgd_step"), (train, "update_running"), (Flat, "gather"),
+    "SGD, gathering, running statistics": [(train, "sgd_step"), (model, "update_running"), (Flat, "gather"),
                                            (fast.FastNet, "moments")],
     READ: [(train, "augmented"), (train, "batches")],
-    LABELS: [(SoftLabels, "record")],
+    LABELS: [(SoftLabels, "remember")],
 }
 REST, WAIT = "all else", "all-reduces and waiting"
 

@@ -52,12 +52,12 @@ def run(config, watch=lambda records, epochs, step, fold: records, say=lambda te
     said before. Files go to config.out; resume: from the state of the run that is there; source: of config.data, if it has been
     opened. Raises InputError for whatever the caller has to mend.
     """
-    source = source or open_source(config.data)
-    check(config, source.kind)
-    xp = np if config.gpu is None else backend.use_gpu(config.gpu, config.precision)
     folder = None if config.out is None else Path(config.out)
     if folder and not resume:
         run_folder.check_free(folder, config)
+    source = source or open_source(config.data)
+    check(config, source.kind)
+    xp = np if config.gpu is None else backend.use_gpu(config.gpu, config.precision)
     reading = read_data(config, source)
     data, given = reading.data, given_labels(config, reading.data)
 

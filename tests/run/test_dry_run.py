@@ -135,7 +135,7 @@ def test_with_kernels_the_network_that_is_measured_is_the_one_on_the_kernels_or_
     config = Config(RECIPE._replace(batch=4), net="tiny", gpu=0, kernels="float", digits=(8, 4, 4))
     data = digits.load(0, 8, 4, 4)
     lines, possible = dry_run.report(config, data, data.train.labels)
-    assert possible and met == ["float"] * 2 * used
+    assert possible and met == ["float"] * 3 * used       # prepared, then two epochs
     assert any(line.startswith("kernels  not used: ") for line in lines) != used
     assert any(line.startswith("time     about") and "an epoch on GPU 0" in line for line in lines)
 
