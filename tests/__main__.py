@@ -1,7 +1,7 @@
 """The evidence: runs the proofs and prints what they measured, equation by equation.
 
     python -m tests                      the table in the terminal; exit status 0 if everything passes
-    python -m tests --markdown docs/evidence.md  also as Markdown: between the two marks of the file, or as the whole file
+    python -m tests --markdown docs/evidence.md  also as Markdown: between the marks of the file, or as the whole file
 
 Every row gives, for one equation or layer and one method, the largest error of all the cases measured,
 as a part of its bound.

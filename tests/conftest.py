@@ -12,7 +12,7 @@ settings.register_profile("proofs", derandomize=True, deadline=None, max_example
                           suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("proofs")
 
-threadpool_limits(1, "blas")           # the arrays are small: on a busy machine two threads took the full net from 5 s to 31 s
+threadpool_limits(1, "blas")           # small arrays: on a busy machine two threads took the full net from 5 s to 31 s
 
 
 SLOWEST = ("gpu/test_kernels_compile", "gpu/test_kernels_convergence", "gpu/test_kernels_net", "run/test_kill",

@@ -41,7 +41,8 @@ def peak_of_a_step(arch, N, size=32):
     images, Y = Images(pixels, mean_image(pixels), 4, True), np.full((2 * N, 10), 0.1, np.float32)
     task, labels = Task(images, None, None, None, 0), SoftLabels(Y, 1)
     model = fresh_model(net, arch, rng, np)
-    steps = train.theta_iterations(model, task, labels, Objective(Y[0], 1.2, 0.8), 0.01, Recipe(0.01, 1.2, 0.8, batch=N), 0)
+    steps = train.theta_iterations(model, task, labels, Objective(Y[0], 1.2, 0.8), 0.01,
+                                   Recipe(0.01, 1.2, 0.8, batch=N), 0)
     next(steps)
     tracemalloc.start()
     try:

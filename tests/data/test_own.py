@@ -156,7 +156,8 @@ def test_what_is_cifar_10(root, tmp_path):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "b" / "data_batch_3").write_bytes(b"")
     assert all(is_cifar(tmp_path / name) for name in ("cifar-10-batches-py", "a", "b"))
-    assert [open_source(path)[:2] for path in ("digits", tmp_path / "b")] == [("digits", "digits"), ("cifar10", tmp_path / "b")]
+    assert [open_source(path)[:2] for path in ("digits", tmp_path / "b")] == [
+        ("digits", "digits"), ("cifar10", tmp_path / "b")]
 
 
 def test_own_images_are_listed_when_the_source_is_opened_and_not_again(root, monkeypatch):

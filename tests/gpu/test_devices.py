@@ -35,7 +35,8 @@ def after_steps(xp, steps=1, dtype=np.float32):
                                velocity=model.velocity.astype(dtype))
         if dtype == np.float64:
             task, labels = as_double(task), labels_as_double(labels)
-        trained = train.theta_iterations(model, task, labels, Objective(xp.full(3, 1 / 3, dtype), 1.2, 0.8), 0.1, RECIPE, 0)
+        trained = train.theta_iterations(model, task, labels, Objective(xp.full(3, 1 / 3, dtype), 1.2, 0.8), 0.1,
+                                         RECIPE, 0)
         terms = [to_host(next(trained)) for _ in range(steps)]
         return [*state(model), to_host(labels.Y), to_host(labels.ring), sum(terms)]
 

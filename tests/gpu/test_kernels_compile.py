@@ -33,7 +33,7 @@ FILES = ("conv.cu", "ends.cu", "norm.cu", "objective.cu", "sgd.cu", "wgrad.cu")
 NUMBERS = ("half", "float")
 SHARED = SMALLEST, LARGEST
 OPTIONS = "-std=c++17", "-ftz=true"    # the second is CuPy's own: float32 below 1e-38 become zero
-QUARTER, OF_ALL = 16384, {80: 164 * 1024, 90: 228 * 1024}        # registers of a quarter of a multiprocessor; its shared memory
+QUARTER, OF_ALL = 16384, {80: 164 * 1024, 90: 228 * 1024}   # registers of a quarter multiprocessor; its shared memory
 SPILLS = {                             # bytes of stack and of spills, by NVRTC 13.5; all others have none
     "conv<float, GRADIENT, 3, 64, 64, 1, 1, true, 1, 16, 16, 64, 8, 1>": 16,
 }
@@ -53,10 +53,11 @@ class Unfilled(Emulator):
 
 @cache
 def launches(number, shared=SMALLEST, letters="rpc"):
-    """All launches of the paper's network at batch 128: training and prediction; shared: bytes that a block may ask for."""
+    """All launches of the paper's network at batch 128: training, prediction; shared: bytes a block may ask for."""
     xp = Unfilled(shared=shared, capability=90 if shared == LARGEST else 80)
     pixels, mean = xp.empty((9, 32, 32, 3), np.uint8), xp.empty((32, 32, 3), np.float32)
-    networks = [Network(xp, number, {}, Architecture(), (128, 32, 32, 3), inference, variant(letters)) for inference in (False, True)]
+    networks = [Network(xp, number, {}, Architecture(), (128, 32, 32, 3), inference, variant(letters))
+                for inference in (False, True)]
     networks[0].program.compile = lambda: None                          # nothing to be run
     step = Step(networks[0], Images(pixels, mean, 4, True), 1000, RECIPES["sn-70"])
     programs = step.program, networks[1].program
@@ -82,7 +83,7 @@ def nvrtc_library():
 
 
 def words_of_nvcc(text, options):
-    """(what ptxas says of this program, its PTX), kept in the temporary folder by the hash of all that they depend on."""
+    """(what ptxas says of this program, its PTX), kept in the temporary folder by the hash of what they depend on."""
     version = subprocess.run([NVCC, "--version"], capture_output=True, text=True, check=True).stdout
     key = hashlib.sha256("\0".join([version, *options, text]).encode()).hexdigest()[:24]
     kept = Path(tempfile.gettempdir()) / f"nvcc-{os.getuid()}" / key
@@ -90,7 +91,8 @@ def words_of_nvcc(text, options):
         kept.parent.mkdir(exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
             (Path(folder) / "kernels.cu").write_text(text, encoding="utf-8")
-            command = [NVCC, *options, "-Xptxas", "-v", "--keep", "--keep-dir", ".", "-cubin", "-o", "kernels.cubin", "kernels.cu"]
+            command = [NVCC, *options, "-Xptxas", "-v", "--keep", "--keep-dir", ".", "-cubin", "-o", "kernels.cubin",
+                       "kernels.cu"]
             run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
             assert run.returncode == 0, run.stderr
             ptx, = Path(folder).glob("*.ptx")
@@ -107,7 +109,8 @@ def compiled_by_nvcc(text, names, options, capability):
     words, ptx = words_of_nvcc(f"{text}\nvoid* table[] = {{{table}}};\n", [*OPTIONS, *options, "-gencode", target])
     report = re.findall(r"Function properties for (\w+)\s+(\d+) bytes stack frame, (\d+) bytes spill stores, "
                         r"(\d+) bytes spill loads\s+ptxas info\s+: Used (\d+) registers", words)
-    return [(name_of(mangled, names), int(registers), sum(map(int, sizes))) for mangled, *sizes, registers in report], ptx
+    return [(name_of(mangled, names), int(registers), sum(map(int, sizes)))
+            for mangled, *sizes, registers in report], ptx
 
 
 def name_of(mangled, names):
@@ -132,7 +135,8 @@ def compiled_by_nvrtc(library, text, names, capability):
     library.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernels.cu", 0, None, None)
     for name in names:
         library.nvrtcAddNameExpression(program, name.encode())
-    options = *OPTIONS, *variant("rpc").options(90)[0], f"-arch={capability}", "--device-as-default-execution-space"      # as CuPy
+    options = (*OPTIONS, *variant("rpc").options(90)[0], f"-arch={capability}",
+               "--device-as-default-execution-space")                   # as CuPy
     options = [option.encode() for option in options]
     failed = library.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
     library.nvrtcGetProgramLog(program, log)
@@ -175,12 +179,14 @@ def test_with_clusters_kernels_compile_for_the_gpus_that_have_them_and_demand_th
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_block_of_the_second_branch_fits_beside_one_of_the_first(number, shared):
     found = launches(number, shared)
-    convs = [launch for launch in found if launch.file == "conv.cu" and ", true, " in launch.name]                 # backward
+    convs = [launch for launch in found if launch.file == "conv.cu" and ", true, " in launch.name]          # backward
     wgrads = [launch for launch in found if launch.file == "wgrad.cu"]
     for conv, wgrad in product(convs, wgrads):
-        assert sum(of_quarter(launch.block, limit_of(launch.name)) for launch in (conv, wgrad)) <= QUARTER, (conv.name, wgrad.name)
+        assert sum(of_quarter(launch.block, limit_of(launch.name)) for launch in (conv, wgrad)) <= QUARTER, (
+            conv.name, wgrad.name)
         fits = conv.shared + wgrad.shared + 2048 <= OF_ALL[90 if shared == LARGEST else 80]
-        assert fits or (number == "float" and (conv.name.startswith(LARGE) or wgrad.name.startswith(LARGE))), (conv.name, wgrad.name)
+        assert fits or (number == "float" and (conv.name.startswith(LARGE) or wgrad.name.startswith(LARGE))), (
+            conv.name, wgrad.name)
 
 
 @pytest.mark.parametrize("shared", SHARED)
@@ -188,4 +194,5 @@ def test_a_block_of_the_second_branch_fits_beside_one_of_the_first(number, share
 def test_every_launch_is_one_that_a_gpu_accepts(number, shared):
     for launch in launches(number, shared):
         assert launch.block <= 1024 and launch.block % 32 == 0 and launch.shared <= shared, launch.name
-        assert all(1 <= n <= limit for n, limit in zip(launch.grid, (2**31 - 1, 65535, 65535), strict=False)), launch.name
+        assert all(1 <= n <= limit
+                   for n, limit in zip(launch.grid, (2**31 - 1, 65535, 65535), strict=False)), launch.name

@@ -58,7 +58,7 @@ class Trial:
         x, dy, residual, more, w, y, affine, norm, sums, dy_sums = (filled(xp, a) for a in self.arrays.values())
         self.out, self.out_given, self.dx, self.kept = (poisoned(xp, a.shape, x.dtype) for a in (dy, dy, x, dy))
         self.norm, self.moments, self.daffine = (poisoned(xp, shape, np.float32) for shape in ((4, C), (2, C), (2, K)))
-        parts = -(-wgrad_parts(self.program, R, C, K, stride, N, h, v) // 2)                # so that a block has two chunks
+        parts = -(-wgrad_parts(self.program, R, C, K, stride, N, h, v) // 2)            # so that a block has two chunks
         self.slots = poisoned(xp, (parts, R, R, C, K), np.float32)
         with self.program.section("forward"):
             source = batch(x, sums, affine, self.norm, self.moments) if extras else plain(x)
@@ -67,7 +67,8 @@ class Trial:
             conv(self.program, given(x, self.norm), w, self.out_given, stride, added=residual, sums=False)
         with self.program.section("dgrad"):
             source = gradient(dy, dy_sums, y, norm, residual, self.kept, self.daffine) if extras else plain(dy)
-            self.dsums = conv(self.program, source, w, self.dx, 1, stride, True, *([more, x, self.norm] if extras else []))
+            self.dsums = conv(self.program, source, w, self.dx, 1, stride, True,
+                              *([more, x, self.norm] if extras else []))
         with self.program.section("wgrad"):
             wgrad(self.program, [(x, self.norm if extras else NULL, dy, self.slots)], stride)
 
@@ -85,13 +86,14 @@ class Trial:
 
     def exact_gradient(self):
         """(dx, (dgamma, dbeta)) in float64 of the normalisation behind which dy is, dx with what came round."""
-        g, y, round, (a, _, mean, inv_std) = (self.arrays[name].astype(float) for name in ("dy", "y", "residual", "norm"))
+        g, y, round, (a, _, mean, inv_std) = (
+            self.arrays[name].astype(float) for name in ("dy", "y", "residual", "norm"))
         y_hat = (y - mean) * inv_std
         dgamma, dbeta, M = (g * y_hat).sum(axis=(0, 1, 2)), g.sum(axis=(0, 1, 2)), g.size // g.shape[-1]
         return a * (g - (dbeta + y_hat * dgamma) / M) + round, np.array([dgamma, dbeta])
 
     def exact(self, norm, kept):
-        """(y, g, dw) in float64 from the same numbers, norm and kept among them; operands rounded as the tensor cores need it."""
+        """(y, g, dw) in float64 from the same numbers, with norm and kept; operands rounded as for the tensor cores."""
         x, dy, residual, more, w, *_ = (a.astype(float) for a in self.arrays.values())
         if not self.layer.extras:
             y, saved = conv_forward(x, w, self.layer.stride)
@@ -131,8 +133,9 @@ def trials(xp):
 def assert_stored(found, exact, number):
     """Every number is the exact one, rounded to what it is stored as; the sums of products in float32.
 
-    Tensor cores cut off what lies behind the last bit of the largest of the numbers added. An accumulator that is cut after every
-    mma leaves 1.8e-6 (half) and 2.0e-6 (TF32) of these layers, 4.0e-6 of 128 channels in TF32: the bound is twice the last.
+    Tensor cores cut off what lies behind the last bit of the largest of the numbers added. An accumulator that is cut
+    after every mma leaves 1.8e-6 (half) and 2.0e-6 (TF32) of these layers, 4.0e-6 of 128 channels in TF32: the bound
+    is twice the last.
     """
     tolerance = 8e-6 * np.abs(exact).max() + (2**-11 * np.abs(exact) if number == "half" else 0)
     assert (np.abs(found - exact) <= tolerance).all()
@@ -200,7 +203,7 @@ def test_gradient_with_respect_to_w(xp, name):
 @pytest.mark.parametrize("name", ["one tile and its halo", "TF32"])
 def test_sizes_at_random(xp, name, seed):
     rng, known = np.random.default_rng(seed), trials(xp)[name]
-    size = dict(N=int(rng.integers(1, 5)), H=int(rng.integers(1, 20)), W=int(rng.integers(1, 12)))   # of the same kernels
+    size = dict(N=int(rng.integers(1, 5)), H=int(rng.integers(1, 20)), W=int(rng.integers(1, 12)))   # the same kernels
     trial = Trial(xp, known.layer._replace(**size), known.program.kernels)
     trial.program.compile()
     trial.program.run("forward", "dgrad", "wgrad")
@@ -227,7 +230,8 @@ def test_layers_of_one_launch_have_the_bits_of_a_launch_of_their_own(xp):
     assert np.array_equal(a, own_a) and np.array_equal(b, own_b) and not np.array_equal(a, b)
 
 
-@pytest.mark.parametrize("width, size, layers", [(32, 32, 6), (32, 32, 4), (64, 16, 6), (64, 16, 3), (128, 8, 6), (128, 8, 3)])
+@pytest.mark.parametrize("width, size, layers", [
+    (32, 32, 6), (32, 32, 4), (64, 16, 6), (64, 16, 3), (128, 8, 6), (128, 8, 3)])
 def test_the_layers_of_a_launch_together_fill_a_large_gpu_and_not_more(width, size, layers):
     parts = wgrad_parts(Program(Emulator(), "half", {}), 3, width, width, 1, 128, size, size, layers)
     blocks = parts * layers * (width // 32)**2
@@ -240,7 +244,7 @@ def test_of_the_blocks_of_a_1x1_filter_which_are_one_warp_a_multiprocessor_gets_
     assert 0.9 * SINGLE * BLOCKS <= parts * (C // 32) * (K // 32) <= SINGLE * BLOCKS
 
 
-# ---- the sums of the batch, added up by clusters of blocks -------------------------------------------------------------
+# ---- the sums of the batch, added up by clusters of blocks -----------------------------------------------------------
 
 CLUSTERED = {                          # (layer, blocks of a cluster, slots)
     "eight blocks": (Layer("half", 3, 16, 32, 1, 2, 17, 33, True), 8, 21),
@@ -257,7 +261,8 @@ def test_with_clusters_sums_and_results_are_the_same(xp, name):
     trial = Trial(xp, layer, {}, "rpcs", parts)
     assert trial.program.sections["forward"][0].name.endswith(f", {cluster}>" if trial.program.clusters else ">")
     trial.program.compile()
-    out, sums, norm, _ = in_every_order(xp, lambda: trial.program.run("forward"), [trial.out, trial.sums, trial.norm, trial.moments])
+    out, sums, norm, _ = in_every_order(xp, lambda: trial.program.run("forward"),
+                                        [trial.out, trial.sums, trial.norm, trial.moments])
     g, kept, daffine = in_every_order(xp, lambda: trial.program.run("dgrad"), [trial.dx, trial.kept, trial.daffine])
     y, exact_g, _ = trial.exact(norm, kept)
     assert_stored(out, y, layer.number)

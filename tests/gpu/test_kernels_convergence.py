@@ -1,4 +1,4 @@
-"""A training on the kernels ends where the readable one of the same seed ends: labels recovered, images known, losses equal.
+"""A training on the kernels ends where the readable one of its seed ends: labels recovered, images known, losses equal.
 
 How near, is measured by other seeds: sd is the standard deviation over seeds of the readable training.
 """
@@ -64,12 +64,13 @@ def test_a_small_training_learns_and_ends_within_a_fifth_of_the_spread_of_seeds(
 @pytest.mark.parametrize("path", ["kernels, half", "kernels, float"])
 def test_digits_with_wrong_labels_are_learned_as_by_the_readable_path(path):
     with using(usable_cupy()) as xp:
-        ends = [[list(measured(trained(SMALL, xp, one, seed)).values()) for seed in range(SEEDS)] for one in ("readable", path)]
+        ends = [[list(measured(trained(SMALL, xp, one, seed)).values()) for seed in range(SEEDS)]
+                for one in ("readable", path)]
     check_ends(*map(np.array, ends))
 
 
 def check_ends(readable, kernels):
-    """(seeds, values) each: the labels are learned, and the means are equal within four standard errors of their difference."""
-    assert kernels[:, 1:].min() > 75                            # percent of the labels and of the test images; 67.5 were given
+    """(seeds, values) each: labels are learned; the means are equal within four standard errors of their difference."""
+    assert kernels[:, 1:].min() > 75                    # percent of the labels and of the test images; 67.5 were given
     error = np.sqrt((readable.var(axis=0, ddof=1) + kernels.var(axis=0, ddof=1)) / SEEDS)
     assert (np.abs(kernels.mean(axis=0) - readable.mean(axis=0)) < 4 * error).all()

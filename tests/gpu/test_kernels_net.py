@@ -1,4 +1,4 @@
-"""The network on the kernels is the readable one: exactly in its logic, within the rounding of its numbers in its results."""
+"""The network on the kernels is the readable one: exactly in its logic, within rounding in its results."""
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,12 +28,14 @@ emulated = pytest.mark.skipif(COMPILER is None, reason="no g++ that could compil
 
 def as_float32(arrays):
     """Everything of a problem in float32."""
-    return [{name: a.astype(np.float32) for name, a in x.items()} if isinstance(x, dict) else x.astype(np.float32) for x in arrays]
+    return [{name: a.astype(np.float32) for name, a in x.items()} if isinstance(x, dict) else x.astype(np.float32)
+            for x in arrays]
 
 
 def on_kernels(xp, net, arch, given):
     """`everything` on the device xp, as float64 on the host."""
-    moved = [{name: xp.asarray(a) for name, a in x.items()} if isinstance(x, dict) else xp.asarray(x) for x in as_float32(given)]
+    moved = [{name: xp.asarray(a) for name, a in x.items()} if isinstance(x, dict) else xp.asarray(x)
+             for x in as_float32(given)]
     with using(xp):
         return {name: xp.asnumpy(a).astype(float) for name, a in everything(net, arch, *moved).items()}
 
@@ -52,14 +54,14 @@ def test_without_rounding_of_operands_it_equals_the_readable_network(case):
 @pytest.mark.parametrize("shared", SHARED)
 def test_the_very_kernels_of_the_paper_s_network_equal_it_too(monkeypatch, shared):
     monkeypatch.setattr(convolution, "ADDED_UP", 1024)      # as few as for a large batch
-    arch = Architecture(blocks=(1, 1, 1))                   # further blocks and more images are more of the same launches
+    arch = Architecture(blocks=(1, 1, 1))                   # more blocks and images are more of the same launches
     given, xp = problem(arch, 2, 32, 32), Emulator(exact=True, shared=shared)
     net = GpuNet(xp, "float")
     found = on_kernels(xp, net, arch, given)
     assert max(errors(found, everything(plain, arch, *given)).values()) < 5e-6
     xp.check_guards()
     left = {launch.name for launch in launches("float", shared)} - net.kernels.keys()
-    assert left == {"gather<float>", "objective", "sgd<float>", "advance"}               # those of tests/gpu/test_kernels_step.py
+    assert left == {"gather<float>", "objective", "sgd<float>", "advance"}    # those of tests/gpu/test_kernels_step.py
 
 
 @emulated
@@ -106,7 +108,7 @@ def test_in_tf32_it_is_the_readable_network_with_rounded_operands(xp, case, roun
     arch, *shape = CASES[case]
     given = problem(arch, *shape)
     found = on_kernels(xp, GpuNet(xp, "float"), arch, given)
-    assert norm_error(found, everything(plain, arch, *given)) < 2e-3         # some numbers on an edge are rounded the other way
+    assert norm_error(found, everything(plain, arch, *given)) < 2e-3    # some numbers on an edge round the other way
 
 
 @pytest.mark.parametrize("xp", devices())
@@ -119,10 +121,11 @@ def test_stored_in_16_bits_it_stays_near_the_readable_network(xp, case):
         assert np.linalg.norm(found[name] - expected[name]) < 3e-3 * np.linalg.norm(expected[name])
     names = [name for name in expected if name.startswith("d ")]
     g, exact = (np.concatenate([arrays[name].ravel() for name in names]) for arrays in (found, expected))
-    assert np.linalg.norm(g - exact) < 0.2 * np.linalg.norm(exact)           # where a ReLU's argument is near 0, its gradient jumps
+    # where a ReLU's argument is near 0, its gradient jumps
+    assert np.linalg.norm(g - exact) < 0.2 * np.linalg.norm(exact)
 
 
-@pytest.mark.parametrize("xp", devices())                                   # on a GPU single instructions keep NaN, or do not
+@pytest.mark.parametrize("xp", devices())                            # on a GPU single instructions keep NaN, or do not
 @pytest.mark.parametrize("number", ["half", "float"])
 def test_what_is_not_finite_does_not_vanish(xp, number):
     arch, *shape = CASES["one image, one channel"]
@@ -144,7 +147,8 @@ def test_predictions_need_only_the_memory_of_a_few_blocks():
 
 def test_other_networks_are_left_to_the_readable_one(monkeypatch):
     said = []
-    for arch in (Architecture(widths=(16, 24)), Architecture(channels=17), Architecture(widths=(128, 128), blocks=(1, 1))):
+    for arch in (Architecture(widths=(16, 24)), Architecture(channels=17),
+                 Architecture(widths=(128, 128), blocks=(1, 1))):
         assert net_for(Emulator(), arch, said.append) is None
         with pytest.raises(InputError, match="they are made for widths"):
             GpuNet(Emulator()).network(arch, (1, 8, 8, arch.channels), inference=False)

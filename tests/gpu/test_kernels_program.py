@@ -114,7 +114,7 @@ def test_what_cuda_would_not_capture_is_an_error(kernels):
         main.end_capture()
 
 
-# ---- what a device has to decide ---------------------------------------------------------------------------------------
+# ---- what a device has to decide -------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("xp", devices())
 @pytest.mark.parametrize("letters", ["-", *LETTERS, "rpcsh"])
@@ -134,7 +134,8 @@ def test_letters_choose_and_others_are_refused():
 @emulated
 def test_one_branch_is_one_stream_with_twice_the_blocks(kernels):
     one, two = (Trial(Emulator(), "join", chosen=variant(letters)).program for letters in "b-")
-    assert {launch.branch for launch in one.sections["first"]} == {0} and {launch.branch for launch in two.sections["first"]} == {0, 1}
+    assert ({launch.branch for launch in one.sections["first"]} == {0}
+            and {launch.branch for launch in two.sections["first"]} == {0, 1})
     parts = [convolution.wgrad_parts(p, 3, 32, 32, 1, 128, 32, 32, 6) for p in (one, two)]
     assert parts == [44, 22]
 
@@ -145,7 +146,8 @@ def test_carveouts_are_equal_and_the_compiler_is_told_of_the_registers(kernels):
     made, xp.RawModule = xp.RawModule, lambda **given: options.append(given["options"]) or made(**given)
     for letters in ("-", "rc"):
         found = Trial(xp, "join", chosen=variant(letters)).program.kernels.values()
-        assert [getattr(kernel, "preferred_shared_memory_carveout", None) for kernel in found] == [100 if letters == "rc" else None]
+        assert [getattr(kernel, "preferred_shared_memory_carveout", None) for kernel in found] == [
+            100 if letters == "rc" else None]
     assert options == [("--std=c++17",), ("--std=c++17", "-DCONV_REGISTERS=112")]
 
 

@@ -25,7 +25,8 @@ __global__ void product(const T* a, const T* b, float* d) {
     if (ALONG) {
         a_along(fa, sa + a_row(lane) * Num::KSTEP, lane), b_along(fb, sb + b_row(lane) * Num::KSTEP, lane);
     } else {
-        Num::a_down(fa, [&](int k) { return sa + k * 16; }, 0, lane), Num::b_down(fb, [&](int k) { return sb + k * 16; }, 0, lane);
+        Num::a_down(fa, [&](int k) { return sa + k * 16; }, 0, lane),
+            Num::b_down(fb, [&](int k) { return sb + k * 16; }, 0, lane);
     }
     for (int n = 0; n < 2; n++) {
         float sum[4] = {};
@@ -53,7 +54,8 @@ def test_fragments_and_mma_are_a_product_of_matrices(xp, number, along):
     assert np.array_equal(found, a.astype(float) @ b.astype(float).T)
 
 
-EDGES = np.array([1, -2.5, 65504, 6e-8, 2**-25, 1 + 2**-11, 1 + 3 * 2**-11, 65520, np.inf, -np.inf, np.nan, -0.1], np.float32)
+EDGES = np.array([1, -2.5, 65504, 6e-8, 2**-25, 1 + 2**-11, 1 + 3 * 2**-11, 65520, np.inf, -np.inf, np.nan, -0.1],
+                 np.float32)
 RELU = """
 __global__ void relu(const float* x, NUMBER* y) {
     float in[Number<NUMBER>::VEC];
@@ -65,7 +67,8 @@ __global__ void relu(const float* x, NUMBER* y) {
 
 @pytest.mark.parametrize("xp", devices())
 def test_halves_are_rounded_as_numpy_rounds_them(xp):
-    text = "__global__ void convert(const float* x, half* y, int n) { for (int i = 0; i < n; i++) y[i] = Number<half>::put(x[i]); }"
+    text = ("__global__ void convert(const float* x, half* y, int n) "
+            "{ for (int i = 0; i < n; i++) y[i] = Number<half>::put(x[i]); }")
     y = poisoned(xp, len(EDGES), np.float16)
     function(xp, text, "convert")((1,), (1,), (filled(xp, EDGES), y, np.int32(len(EDGES))))
     with np.errstate(over="ignore"):
@@ -75,7 +78,8 @@ def test_halves_are_rounded_as_numpy_rounds_them(xp):
 @pytest.mark.parametrize("xp", devices())
 @pytest.mark.parametrize("number", program.NUMBERS)
 def test_the_relu_of_what_is_not_finite(xp, number):
-    x = np.array([np.nan, np.inf, -np.inf, -1, 0.5, -np.nan, 65504, -1e-8], np.float32)[:16 // program.NUMBERS[number]().itemsize]
+    x = np.array([np.nan, np.inf, -np.inf, -1, 0.5, -np.nan, 65504, -1e-8],
+                 np.float32)[:16 // program.NUMBERS[number]().itemsize]
     y = poisoned(xp, len(x), program.NUMBERS[number])
     function(xp, RELU.replace("NUMBER", number), "relu")((1,), (1,), (filled(xp, x), y))
     assert np.array_equal(xp.asnumpy(y), np.maximum(x, 0), equal_nan=True)
@@ -91,8 +95,10 @@ WRONG = {                              # message: (argument list, body)
     "twice at the barrier of a cluster": ("float* x", "cluster_arrive(); cluster_arrive();"),
     "before the thread arrived": ("float* x", "cluster_wait();"),
     "while its cluster may read": ("float* x", "cluster_arrive();"),
-    "outside of the cluster's memory": ("float* x", "DYNAMIC_SHARED(m); x[0] = cluster_load(reinterpret_cast<double*>(m) + 8, 0);"),
-    "barrier of a cluster that not all": ("float* x", "if (threadIdx.x) cluster_arrive(), cluster_wait(); else __syncthreads();"),
+    "outside of the cluster's memory": (
+        "float* x", "DYNAMIC_SHARED(m); x[0] = cluster_load(reinterpret_cast<double*>(m) + 8, 0);"),
+    "barrier of a cluster that not all": (
+        "float* x", "if (threadIdx.x) cluster_arrive(), cluster_wait(); else __syncthreads();"),
     "number of arguments": ("float* x, int n", ""),
     "wrong size": ("int n", ""),
 }
@@ -102,7 +108,8 @@ KERNELS = "".join(f"__global__ void f{i}({given}) {{ {body} }}\n" for i, (given,
 @pytest.mark.parametrize("message", WRONG)
 def test_what_cuda_leaves_undefined_ends_the_launch(message):
     xp = Emulator()
-    f = xp.RawModule(code=COMMON + KERNELS, options=(), name_expressions=[f"f{i}" for i in range(len(WRONG))]).get_function(
+    f = xp.RawModule(code=COMMON + KERNELS, options=(),
+                     name_expressions=[f"f{i}" for i in range(len(WRONG))]).get_function(
         f"f{list(WRONG).index(message)}")
     with pytest.raises(KernelError, match=message):
         f((1,), (64,), (xp.empty(16, np.float32),), shared_mem=64)
@@ -166,17 +173,21 @@ def test_the_blocks_of_a_cluster_read_each_other_s_shared_memory(by):
             assert np.array_equal(y[:, 1:], np.repeat(x[:, :1], 3, axis=1))
 
 
-# ---- every barrier and every wait of the convolutions is needed, and would be missed -----------------------------------
+# ---- every barrier and every wait of the convolutions is needed, and would be missed ---------------------------------
 
-FENCED = (*((file, "forward") for file in ("conv.cu", "conv_in.cuh", "conv_out.cuh", "norm.cuh")), ("wgrad.cu", "wgrad"))
-BARRIERS, OF_CLUSTERS = r"__syncthreads\(\);|cp_async_wait<0>\(\);", r"cluster_arrive\(\);\s+cluster_wait\(\);|cluster_\w+\(\);"
+FENCED = (*((file, "forward") for file in ("conv.cu", "conv_in.cuh", "conv_out.cuh", "norm.cuh")),
+          ("wgrad.cu", "wgrad"))
+BARRIERS, OF_CLUSTERS = (r"__syncthreads\(\);|cp_async_wait<0>\(\);",
+                         r"cluster_arrive\(\);\s+cluster_wait\(\);|cluster_\w+\(\);")
 FENCES = [(file, section, *place.span(), letters) for letters, fence, fenced in (
               ("rpc", BARRIERS, FENCED), ("rpcs", OF_CLUSTERS, [("norm.cuh", "forward"), ("conv.cu", "forward")]))
-          for file, section in fenced for place in re.finditer(fence, (program.FOLDER / file).read_text(encoding="utf-8"))]
+          for file, section in fenced
+          for place in re.finditer(fence, (program.FOLDER / file).read_text(encoding="utf-8"))]
 
 
 @pytest.mark.parametrize("file, section, begin, end, letters", FENCES)
-def test_a_kernel_without_one_of_its_fences_gives_itself_away(file, section, begin, end, letters, tmp_path, monkeypatch):
+def test_a_kernel_without_one_of_its_fences_gives_itself_away(file, section, begin, end, letters, tmp_path,
+                                                              monkeypatch):
     texts = {path.name: path.read_text(encoding="utf-8") for path in program.FOLDER.glob("*.cu*")}
     for name, text in (texts | {file: f"{texts[file][:begin]};{texts[file][end:]}"}).items():
         (tmp_path / name).write_text(text, encoding="utf-8")

@@ -35,7 +35,8 @@ def epochs(net, model, task, labels, numbers, recipe=RECIPE, lr=0.05, alpha=1.2,
     """The means of these epochs."""
     p, found = xp.asarray([0.2, 0.3, 0.5], np.float32), []
     for epoch in numbers:
-        found.append(getattr(net, "theta_epoch", train.theta_epoch)(model, task, labels, Objective(p, alpha, beta), lr, recipe, epoch))
+        found.append(getattr(net, "theta_epoch", train.theta_epoch)(
+            model, task, labels, Objective(p, alpha, beta), lr, recipe, epoch))
         labels.end_epoch()
     return np.array(found)
 
@@ -46,7 +47,8 @@ def test_an_epoch_of_graphs_is_an_epoch_of_the_readable_training(xp):
     for chosen, library in (plain, np), (net, xp):
         with using(library):
             model, task, labels = small(chosen, library)
-            means = epochs(chosen, model, task, labels, [0, 1], lr=0.01, xp=library)     # 20 samples in batches of 8: 3 steps, then 2
+            # 20 samples in batches of 8: 3 steps, then 2
+            means = epochs(chosen, model, task, labels, [0, 1], lr=0.01, xp=library)
             results.append([means, *state(model), to_host(labels.ring)])
     exact = isinstance(xp, Emulator)                                             # a GPU rounds operands to TF32
     for expected, found in zip(*results, strict=True):
@@ -85,7 +87,7 @@ def test_two_trainings_have_the_same_bits_and_a_resumed_one_too():
         model, task, labels = small(net)
         epochs(net, model, task, labels, parts[0])
         if len(parts[0]) == 1:
-            net = GpuNet(net.xp, "half")                                          # nothing of the first epoch's graph is left
+            net = GpuNet(net.xp, "half")                                    # nothing of the first epoch's graph is left
             model = model._replace(net=net)
             epochs(net, model, task, labels, parts[1])
         results.append([*state(model), labels.ring])
@@ -142,7 +144,8 @@ def test_objective_gradient_and_predictions(step, size):
         step_.network.logits[...], step_.sums[...] = z, 0
         step_.state[0] = k
         step_.ring[...] = 0
-        dz, _ = in_every_order(step_.program.xp, lambda: step_.program.run("objective"), [step_.network.dlogits, step_.log_s])
+        dz, _ = in_every_order(step_.program.xp, lambda: step_.program.run("objective"),
+                               [step_.network.dlogits, step_.log_s])
         labels = SoftLabels(step_.Y, 1)
         L, saved = objective_forward(z.astype(float), step_.Y[i].astype(float), step_.p.astype(float), 1.2, 0.8)
         accuracy = (z.argmax(axis=1) == step_.Y[i].argmax(axis=1)).mean()
@@ -156,7 +159,7 @@ def test_objective_gradient_and_predictions(step, size):
 def test_of_a_sample_that_is_twice_in_a_batch_the_later_prediction_counts(step):
     step_, _ = begun(step, 0)
     B = RECIPE.batch
-    step_.state[...] = [0, 1, 5, 0]                                               # one step, 5 samples of the running pass
+    step_.state[...] = [0, 1, 5, 0]                                            # one step, 5 samples of the running pass
     step_.order[:B] = [3, 9, 1, 4, 6, 9, 2, 3]
     step_.network.logits[...] = np.random.default_rng(0).standard_normal((B, 3))
     for step_.program.xp.order in range(4):
@@ -177,7 +180,7 @@ def test_a_training_that_leaves_the_numbers_ends_in_one_sentence(xp, number, mes
 
 
 def too_large(step, numbers):
-    """Multiplies the loss scale so that in the steps of these numbers, from 0, a gradient leaves the numbers; forward all is well."""
+    """Multiplies the loss scale so that a gradient of these steps, from 0, leaves the numbers; forward all is well."""
     run, count = step.run, iter(range(10**6))
 
     def changed():
@@ -204,11 +207,12 @@ def test_a_step_whose_gradients_do_not_fit_is_left_out_and_halves_the_loss_scale
             theta, velocity, running = model.theta.buffer, model.velocity, model.running.buffer
             left = theta - before, velocity, running, step.network.parameters.scale, step.state[:1]
             results.append([to_host(a).copy() for a in left])
-            epochs(net, model, task, labels, [1], xp=xp)                          # of this one there is nothing to be said
+            epochs(net, model, task, labels, [1], xp=xp)                       # of this one there is nothing to be said
     (all_steps, *_), (without_first, *_), (without_second, *_) = results
     assert len({float(abs(moved).sum()) for moved in (all_steps, without_first, without_second)}) == 3
     full = step.network.parameters.full_scale
-    assert [scale.item() for *_, scale, _ in results] == [full, full / 2, full / 2] and all(n.item() == 3 for *_, n in results)
+    assert ([scale.item() for *_, scale, _ in results] == [full, full / 2, full / 2]
+            and all(n.item() == 3 for *_, n in results))
     assert all(np.isfinite(a).all() for result in results for a in result)
     assert [line.partition(",")[0] for line in said] == ["note     epoch 1: 1 of 3 steps left out"] * 2
     assert said[0].endswith(f"loss scale {full / 2:g} from now on")
@@ -239,17 +243,19 @@ def test_in_32_bits_a_gradient_that_is_not_finite_ends_the_training_at_once(monk
     run, fate = step.run, step.network.parameters.fate
 
     def counted():
-        fate[0] += step.state[0] == 1                                             # as if a gradient of the second step were not
+        fate[0] += step.state[0] == 1                                   # as if a gradient of the second step were not
         run()
     monkeypatch.setattr(step, "run", counted)
-    with pytest.raises(NotFinite, match=r"no longer finite in epoch 1 \(learning rate 0.05\): begin again with a smaller --lr$"):
+    with pytest.raises(NotFinite, match=r"no longer finite in epoch 1 \(learning rate 0.05\): "
+                                        r"begin again with a smaller --lr$"):
         epochs(net, model, task, labels, [0])
 
 
 @emulated
 def test_the_loss_scale_grows_again_up_to_where_it_began(step):
     step_, _ = begun(step, 0)
-    fate, scale, full = step_.network.parameters.fate, step_.network.parameters.scale, step_.network.parameters.full_scale
+    fate, scale, full = (step_.network.parameters.fate, step_.network.parameters.scale,
+                         step_.network.parameters.full_scale)
     found = []
     for left_out, good in (full / 4, 1998), (full / 4, 1999), (full, 1999):
         scale[...], fate[2] = left_out, good
@@ -268,7 +274,8 @@ def test_twenty_steps_left_out_in_a_row_end_the_training_and_another_one_begins_
     message = "gradients of 2. steps in a row did not fit into 16 bits, until.*or resume the run with --kernels float"
     with np.errstate(all="ignore"), pytest.raises(NotFinite, match=message):
         epochs(net, model, task, labels, range(30))
-    assert 20 <= step.network.parameters.fate[4] < 23 and step.network.parameters.scale < step.network.parameters.full_scale / 2**19
+    assert (20 <= step.network.parameters.fate[4] < 23
+            and step.network.parameters.scale < step.network.parameters.full_scale / 2**19)
     monkeypatch.undo()
     epochs(net, *small(net)[:1], task, labels, [0])
     parameters = step.network.parameters
@@ -279,7 +286,7 @@ def test_twenty_steps_left_out_in_a_row_end_the_training_and_another_one_begins_
 def test_parameters_that_only_the_last_step_made_infinite_are_noticed(step):
     step_, model, task, labels = step
     saved = [buffer.copy() for buffer in model.buffers()]
-    model.velocity[0] = np.inf                           # as if the step had: the gradients and the loss are finite with lr 0
+    model.velocity[0] = np.inf                     # as if the step had: the gradients and the loss are finite with lr 0
     step_.run = lambda: None
     try:
         with pytest.raises(NotFinite, match="no longer finite in epoch 3"):
@@ -298,7 +305,7 @@ def test_labels_that_are_one_hot_leave_the_entropy_of_y_out(step):
     np.testing.assert_allclose(step_.sums[1], np.log(3), rtol=1e-6)
 
 
-# ---- compiled before the clock starts ----------------------------------------------------------------------------------
+# ---- compiled before the clock starts --------------------------------------------------------------------------------
 
 @emulated
 def test_what_is_prepared_is_all_that_a_training_and_its_predictions_launch():
@@ -323,5 +330,6 @@ def test_a_run_says_so_and_compiles_before_its_first_epoch_begins(monkeypatch):
     recipe = RECIPE._replace(batch=4, epochs=1, begin=1, K=1, epochs2=1)
     run(Config(recipe, net="tiny", gpu=0, kernels="half", digits=(8, 4, 4)), say=lambda text: met.append(text[:7]),
                    watch=lambda records, epochs, step, fold: met.append(step) or records)
-    assert met[:2] == ["data   ", "kernels"] and met.index("joint") == len(met) - 2 and met[2:-2] == ["compiled"] * len(met[2:-2])
+    assert (met[:2] == ["data   ", "kernels"] and met.index("joint") == len(met) - 2
+            and met[2:-2] == ["compiled"] * len(met[2:-2]))
     assert met[-1] == "retrain" and len(met) > 8

@@ -54,7 +54,8 @@ def test_the_steps_of_an_epoch_send_nothing_and_wait_for_nothing(device):
         model, task, labels = begin(strict)
         recipe = RECIPE._replace(batch=size)
         with counted() as traffic:
-            steps = list(train.theta_iterations(model, task, labels, Objective(strict.full(3, 1 / 3), 1.2, 0.8), 0.1, recipe, 0))
+            steps = list(train.theta_iterations(model, task, labels, Objective(strict.full(3, 1 / 3), 1.2, 0.8), 0.1,
+                                                recipe, 0))
         assert len(steps) == sum(1 for _ in batches(20, size, 0, 0))
         assert traffic["to device"] == 1 and traffic["to host"] == 0
 
@@ -64,5 +65,6 @@ def test_launches_of_a_step_of_the_papers_network(device):
     model, task, labels = begin(strict)
     model = fresh_model(model.net, Architecture(classes=3, widths=(4, 4, 4)), np.random.default_rng(0), strict)
     with counted() as traffic:
-        list(train.theta_iterations(model, task, labels, Objective(strict.full(3, 1 / 3), 1.2, 0.8), 0.1, RECIPE._replace(batch=20), 0))
+        list(train.theta_iterations(model, task, labels, Objective(strict.full(3, 1 / 3), 1.2, 0.8), 0.1,
+                                    RECIPE._replace(batch=20), 0))
     assert 0.9 * LAUNCHES < traffic["launches"] <= LAUNCHES

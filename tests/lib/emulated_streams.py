@@ -5,8 +5,8 @@ the launches in an order that a GPU might take, by emulator.order:
 
     0 as written        1 the second branch as late as possible        2 as early as possible        3 shuffled
 
-So a join that is missing, or an array that is overwritten while the other branch needs it, shows as other bits. Priorities count
-only in a graph that was made by a Driver that was told so, as on a GPU.
+So a join that is missing, or an array that is overwritten while the other branch needs it, shows as other bits.
+Priorities count only in a graph that was made by a Driver that was told so, as on a GPU.
 """
 import random
 from typing import NamedTuple
@@ -113,7 +113,7 @@ class Stream:
 
 
 class Driver:
-    """Of the CUDA driver what core/kernels/graph.py asks for, for one emulated Graph; calls: what it was asked, in order."""
+    """What core/kernels/graph.py asks of the CUDA driver, for one emulated Graph; calls: what was asked, in order."""
 
     def __init__(self, graph, refuses=False):
         self.graph, self.refuses, self.calls = graph, refuses, []

@@ -95,8 +95,9 @@ class Emulator(types.ModuleType):
         self.cuda = types.SimpleNamespace(Stream=lambda non_blocking, priority=0: Stream(self, priority),
                                           get_current_stream=lambda: self.current[-1],
                                           Event=lambda disable_timing: Event(),
-                                          runtime=types.SimpleNamespace(cudaDevAttrMaxSharedMemoryPerBlockOptin=97,
-                                                                        deviceGetAttribute=lambda attribute, device: shared),
+                                          runtime=types.SimpleNamespace(
+                                              cudaDevAttrMaxSharedMemoryPerBlockOptin=97,
+                                              deviceGetAttribute=lambda attribute, device: shared),
                                           Device=lambda: types.SimpleNamespace(id=0, compute_capability=str(capability),
                                                                                synchronize=lambda: None))
 

@@ -26,7 +26,8 @@ def page_of(N=200, classes=NASTY, seed=0, size=8, wrong=0.3, paths=True, truth=T
 
 def records(epochs=10):
     """A log as training leaves it."""
-    return [SimpleNamespace(step=step, fold=None, epoch=e, loss=1., L_c=2 / e, L_p=.1, L_e=1 / e, accuracy=e / (epochs + 1),
+    return [SimpleNamespace(step=step, fold=None, epoch=e, loss=1., L_c=2 / e, L_p=.1, L_e=1 / e,
+                            accuracy=e / (epochs + 1),
                             validation=float("nan"), test=e / (epochs + 2), recovery=.5 + .04 * e)
             for step in ("joint", "retrain") for e in range(1, epochs + 1)]
 

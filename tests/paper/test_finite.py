@@ -49,7 +49,8 @@ def test_what_is_finite_the_second_time_was_no_result_of_the_arithmetic(monkeypa
             theta[5] = np.nan
 
     monkeypatch.setattr(train, "sgd_step", once)
-    with np.errstate(all="ignore"), pytest.raises(InputError, match="it is when the epoch is computed again: .* resume the run"):
+    with np.errstate(all="ignore"), pytest.raises(
+            InputError, match="it is when the epoch is computed again: .* resume the run"):
         next(train.joint_optimization(model, task, labels, RECIPE))
 
 

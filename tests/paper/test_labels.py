@@ -164,7 +164,7 @@ def test_sample_shown_early_by_a_wrapped_batch_keeps_that_prediction_for_its_own
     labels = SoftLabels(xp.full((2, 2), 0.5), K=2)
     a, b, c = ([0.9, 0.1], [0.6, 0.4], [0.2, 0.8])
     labels.remember(xp.asarray([0]), xp.asarray([[0.5, 0.5]]), 1)
-    labels.remember(xp.asarray([1, 1]), xp.asarray([a, b]), 1)            # sample 1 of this pass and, early, of the next
+    labels.remember(xp.asarray([1, 1]), xp.asarray([a, b]), 1)          # sample 1 of this pass and, early, of the next
     labels.end_epoch()
     labels.remember(xp.asarray([0]), xp.asarray([c]), 1)                  # sample 1 does not come again in this epoch
     assert np.allclose(closed(labels), [[0.35, 0.65], b], rtol=0, atol=1e-15)

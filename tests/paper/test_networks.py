@@ -9,7 +9,7 @@ from nets.preact_resnet_gpu import GpuNet
 from tests.lib.emulator import COMPILER, Emulator
 
 RESNET = Architecture(classes=3, widths=(16, 32), blocks=(1, 1))
-FAMILIES = {                           # name: (the network, its architecture, the shape of an image); called in the test: it may need g++
+FAMILIES = {                           # name: (network, architecture, shape of an image); called in tests: may need g++
     "readable": lambda: (preact_resnet, RESNET, (8, 8, 3)),
     "fast": lambda: (FastNet(), RESNET, (8, 8, 3)),
     "kernels": lambda: (GpuNet(Emulator(), "float"), RESNET, (8, 8, 3)),
@@ -27,7 +27,8 @@ def drawn(family, N=6):
     net, arch, shape = family
     rng = np.random.default_rng(0)
     theta, running = net.init(arch, rng)
-    return theta, running, rng.standard_normal((N, *shape)).astype(np.float32), rng.standard_normal((N, 3)).astype(np.float32)
+    return (theta, running, rng.standard_normal((N, *shape)).astype(np.float32),
+            rng.standard_normal((N, 3)).astype(np.float32))
 
 
 def frozen(*values):

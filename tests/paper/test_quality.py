@@ -207,9 +207,11 @@ def test_the_verdict_suggests_by_the_soft_labels_corrects_by_their_predictions_a
     assert verdict.suggested.tolist() == suggested and verdict.corrected.tolist() == final != suggested
     J = quality.confident_joint(P, given)
     assert np.array_equal(verdict.joint, J) and (verdict.errors, verdict.rate) == quality.estimated_errors(J)
-    assert verdict.initial == np.mean(given[5:] == truth[5:]) and verdict.recovery == np.mean(np.array(final)[5:] == truth[5:])
+    assert (verdict.initial == np.mean(given[5:] == truth[5:])
+            and verdict.recovery == np.mean(np.array(final)[5:] == truth[5:]))
     wrong, flagged = given[5:] != truth[5:], np.array(suggested)[5:] != given[5:]
-    assert verdict.detection.precision == np.mean(wrong[flagged]) and verdict.detection.recall == np.mean(flagged[wrong])
+    assert (verdict.detection.precision == np.mean(wrong[flagged])
+            and verdict.detection.recall == np.mean(flagged[wrong]))
     assert verdict.detection.auroc == quality.auroc(wrong, P[np.arange(5, 40), given[5:]])
 
 
@@ -222,4 +224,5 @@ def test_a_verdict_without_a_truth_knows_what_needs_none():
 
 def test_labels_are_correct_where_the_truth_is_known():
     assert quality.correct(np.array([0, 1, 2]), np.array([0, -1, 1])) == 0.5
-    assert math.isnan(quality.correct(np.array([0]), None)) and math.isnan(quality.correct(np.array([0]), np.array([-1])))
+    assert (math.isnan(quality.correct(np.array([0]), None))
+            and math.isnan(quality.correct(np.array([0]), np.array([-1]))))

@@ -71,7 +71,8 @@ def run(found, step, algorithm, case, theta, task, labels, xp):
     velocity.buffer[:] = model.velocity
     found |= named(f"{step}.theta", theta.views) | named(f"{step}.velocity", velocity.views)
     found |= named(f"{step}.running", model.running.views)
-    found[f"{step}.inference"] = net.predict(theta.views, model.running.views, unaugmented(task.train, slice(None)), case.arch)
+    found[f"{step}.inference"] = net.predict(theta.views, model.running.views, unaugmented(task.train, slice(None)),
+                                             case.arch)
 
 
 def compare(found, reference, scale, method, xp):

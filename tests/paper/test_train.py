@@ -22,7 +22,8 @@ from nets.preact_resnet import Architecture
 
 RECIPE = Recipe(lr=0.1, alpha=1.2, beta=0.8, epochs=4, begin=2, K=2, lr2=0.1, epochs2=5, drops2=(2, 4), batch=8)
 
-UPDATES = {"soft": lambda Y, s: soft_update(s), "hard": lambda Y, s: hard_update(s), "hard-3": partial(hard_update_top, k=3)}
+UPDATES = {"soft": lambda Y, s: soft_update(s), "hard": lambda Y, s: hard_update(s),
+           "hard-3": partial(hard_update_top, k=3)}
 
 
 def coloured(rng, n, classes=3, size=8):
@@ -138,7 +139,8 @@ def test_predictions_do_not_depend_on_how_the_images_are_cut(xp):
 def test_every_batch_is_augmented_as_of_its_epoch_and_recorded_with_its_share_of_the_pass(xp, monkeypatch, algorithm):
     model, task, labels = begin(xp, seed=5)
     seen = []
-    spied(monkeypatch, "augmented", lambda images, i, *seed_and_epoch: seen.append((to_host(i).tolist(), *seed_and_epoch)))
+    spied(monkeypatch, "augmented",
+          lambda images, i, *seed_and_epoch: seen.append((to_host(i).tolist(), *seed_and_epoch)))
     remember = labels.remember
     labels.remember = lambda i, s, own: (seen.append((to_host(i).tolist(), own)), remember(i, s, own))
     assert len(list(algorithm(model, task, labels, RECIPE._replace(epochs2=4)))) == 4
@@ -167,7 +169,8 @@ def test_both_steps_train_by_the_epoch_that_they_are_given():
         return 1, 2, 3, 4, 5
 
     records = list(train.joint_optimization(model, task, labels, RECIPE, theta_epoch=own))
-    assert [(*objective[1:], *rest) for objective, *rest in asked] == [(1.2, 0.8, 0.1, RECIPE, epoch) for epoch in range(4)]
+    assert [(*objective[1:], *rest) for objective, *rest in asked] == [
+        (1.2, 0.8, 0.1, RECIPE, epoch) for epoch in range(4)]
     records += train.retrain(model, task, labels, RECIPE, theta_epoch=own)
     assert [(*objective[1:], *rest) for objective, *rest in asked[4:]] == [
         (0, 0, step_schedule(0.1, (2, 4), epoch + 1), RECIPE, epoch) for epoch in range(5)]
@@ -235,7 +238,8 @@ def test_record_says_what_can_be_counted_again(xp, monkeypatch):
         right = [y.argmax() == c for y, c in zip(to_host(labels.Y), to_host(task.truth))]
         assert math.isclose(r.recovery, sum(right) / 20)
         assert (r.step, r.epoch, r.lr) == ("joint", number, 0.1) and r.seconds > 0
-        assert r.fold is None and all(type(value) in (str, int, float) for value in r if value is not None)     # on the host
+        # no value is left on the device
+        assert r.fold is None and all(type(value) in (str, int, float) for value in r if value is not None)
         seen.clear()
 
 
@@ -282,6 +286,7 @@ def test_loss_that_is_no_longer_finite_is_the_users_to_mend(algorithm):
 
 def test_names_of_the_updates():
     Y, s = np.eye(2), np.array([[0.4, 0.6], [0.3, 0.7]])
-    assert np.array_equal(label_update("soft")(Y, s), s) and np.array_equal(label_update("hard")(Y, s), [[0, 1], [0, 1]])
+    assert (np.array_equal(label_update("soft")(Y, s), s)
+            and np.array_equal(label_update("hard")(Y, s), [[0, 1], [0, 1]]))
     top = label_update("hard-50")
     assert top.func is hard_update_top and top.keywords == {"k": 50}

@@ -34,7 +34,8 @@ def trained(case, comm, dtype=np.float64):
     model, task, labels = begin(np, n=21)
     few = Images(task.test[0].pixels[:2], *task.test[0][1:])                # fewer test images than ranks
     task = task._replace(test=(few, task.test[1][:2]))
-    theta, running = (Flat({name: a.astype(dtype) for name, a in flat.views.items()}) for flat in (model.theta, model.running))
+    theta, running = (Flat({name: a.astype(dtype) for name, a in flat.views.items()})
+                      for flat in (model.theta, model.running))
     model = Model(FastNet(comm), model.arch, theta, running, np.zeros_like(theta.buffer), comm)
     labels = SoftLabels(labels.Y.astype(dtype), RECIPE.K)                   # float64: what is left is no rounding
     records = [r._replace(step=0, seconds=0) for r in algorithm(model, task, labels, RECIPE._replace(**changes))]

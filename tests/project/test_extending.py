@@ -21,7 +21,8 @@ from tests.project.test_docs import ROOT, section
 
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 KNOWN = dict(math=math, np=np, NamedTuple=NamedTuple, xp_of=xp_of, softmax=softmax, worst_error=worst_error,
-             complex_step=complex_step, linear_forward=linear_forward, linear_backward=linear_backward, __name__="extending")
+             complex_step=complex_step, linear_forward=linear_forward, linear_backward=linear_backward,
+             __name__="extending")
 
 
 def names_of(title):
@@ -59,10 +60,12 @@ def test_the_new_network_keeps_the_contract_and_learns_by_both_steps():
     assert net.backward(dlogits, cache).keys() == theta.keys() and net.moments(cache).keys() == running.keys() == set()
 
     pixels, truth = coloured(np.random.default_rng(0), 60)
-    images, recipe = Images(pixels, mean_image(pixels), 0, False), Recipe(0.01, 1.2, 0.8, epochs=10, begin=5, K=2, lr2=0.01, epochs2=30, batch=20)
+    images, recipe = Images(pixels, mean_image(pixels), 0, False), Recipe(
+        0.01, 1.2, 0.8, epochs=10, begin=5, K=2, lr2=0.01, epochs2=30, batch=20)
     task, labels = Task(images, (images, truth), (images, truth), truth, 0), SoftLabels(one_hot(truth, 3), recipe.K)
     model = fresh_model(net, family[1], np.random.default_rng(0), np)
     before, *_, after = train.joint_optimization(model, task, labels, recipe)
     assert after.L_c < before.L_c and after.test > 0.8
-    *_, last = train.retrain(fresh_model(net, family[1], np.random.default_rng(1), np), task, SoftLabels(labels.Y, 1), recipe)
+    *_, last = train.retrain(fresh_model(net, family[1], np.random.default_rng(1), np), task,
+                             SoftLabels(labels.Y, 1), recipe)
     assert last.test > 0.8

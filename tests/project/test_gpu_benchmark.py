@@ -1,4 +1,4 @@
-"""benchmarks/gpu.py on a small problem: what it counts, that its PyTorch is the same training, and that it survives its peers."""
+"""benchmarks/gpu.py on a small problem: what it counts; its PyTorch is the same training; it survives its peers."""
 import time
 
 import numpy as np
@@ -108,7 +108,8 @@ class Recorder:
 
 
 @pytest.mark.parametrize("together, expected", [
-    (True, "begin a, begin b, wait a, wait b"), (False, "begin a, wait a, begin b, wait b")], ids=["together", "in turn"])
+    (True, "begin a, begin b, wait a, wait b"),
+    (False, "begin a, wait a, begin b, wait b")], ids=["together", "in turn"])
 def test_peers_begin_together_before_anyone_waits_for_one(together, expected):
     asked = []
     gpu.begin_all([Recorder("a", asked), Recorder("b", asked)], None, lambda: 1, together)
@@ -123,7 +124,8 @@ def endless_ceilings(on_gpu):
     time.sleep(600)
 
 
-@pytest.mark.parametrize("measure, told", [(broken_ceilings, "RuntimeError: no such rate"), (endless_ceilings, "TimeoutError")])
+@pytest.mark.parametrize("measure, told", [
+    (broken_ceilings, "RuntimeError: no such rate"), (endless_ceilings, "TimeoutError")])
 def test_ceilings_that_fail_or_hang_are_told_and_the_page_does_without(monkeypatch, capsys, measure, told):
     monkeypatch.setattr(gpu, "ceilings", measure)
     assert gpu.measured_ceilings(False, 1 if measure is endless_ceilings else 60) == {}

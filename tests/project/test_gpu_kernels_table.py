@@ -85,9 +85,11 @@ def test_bytes_and_time_of_a_convolution_with_a_residual_are_those_counted_by_ha
 def test_bytes_of_what_takes_its_batch_alone_or_many_layers_or_reads_what_it_writes_are_those_counted_by_hand():
     (_, gather), (_, objective), (launch, sgd) = one("gather"), one("objective"), one("sgd")
     theta = sum(w.size for w in init(Architecture(), np.random.default_rng(0))[0].values())
-    assert gather.read == 128 * 32 * 32 * 3 + 32 * 32 * 3 * 4 + 128 * 4 + 4 * 4 and gather.written == 128 * 32 * 32 * 16 * 2
+    assert (gather.read == 128 * 32 * 32 * 3 + 32 * 32 * 3 * 4 + 128 * 4 + 4 * 4
+            and gather.written == 128 * 32 * 32 * 16 * 2)
     assert objective.read == 2 * 128 * 10 * 4 + 10 * 4 + 3 * 4 + 4 * 4 + 128 * 4 + 4
-    assert sgd.read == 3 * 4 * theta + 3 * 4 + 5 * 4 + launch.grid[0] * 6 * 4      # theta, velocity, gradient; settings; fate; table
+    # theta, velocity, gradient; settings; fate; table
+    assert sgd.read == 3 * 4 * theta + 3 * 4 + 5 * 4 + launch.grid[0] * 6 * 4
     (launch, six), x = one("wgrad<half, 3, 128, 128, 1, ", layers=6), 128 * 8 * 8 * 128 * 2
     assert six.flop == 6 * 2 * 9 * 128 * (x // 2) and six.read == 6 * (2 * x + 4 * 128 * 4)
     assert six.written == 6 * launch.grid[1] * 9 * 128 * 128 * 4        # a slot for each part
@@ -95,8 +97,10 @@ def test_bytes_of_what_takes_its_batch_alone_or_many_layers_or_reads_what_it_wri
     assert projection.read == 2 * X // 4 + 4 * 32 * 4 + 2 * X // 2 and projection.flop == 2 * 64 * X // 4
     assert launch.grid[0] == 4 * 4 and six.again == 6 * 2 * 3 * x      # 32 by 32 channels: each is read four times
     added = [(launch, row.work) for row in rows("half") for launch in row.launches if launch.name == "add_slots"]
-    slots, unread = added[0][0].arguments[1], one("wgrad<half, 3, 16, 32, ")[0].grid[1] * 9 * 13 * 32 * 4   # of the images' zeros
-    assert sum(work.read - launch.grid[0] * 6 * 4 - 4 for launch, work in added) == slots.nbytes - unread          # 4: the scale
+    slots, unread = (added[0][0].arguments[1],
+                     one("wgrad<half, 3, 16, 32, ")[0].grid[1] * 9 * 13 * 32 * 4)       # of the images' zeros
+    # 4: the scale
+    assert sum(work.read - launch.grid[0] * 6 * 4 - 4 for launch, work in added) == slots.nbytes - unread
     assert sum(work.written - 5 * 4 for launch, work in added) == 4 * theta
 
 
@@ -108,7 +112,7 @@ def test_nothing_is_predicted_to_be_faster_than_its_bound(number):
 
 def test_the_gpu_is_the_one_whose_copy_is_nearest_and_a_quarter_gives_registers_to_whole_warps():
     assert [nearest(rate * 1e12) for rate in (1.5, 2.9, 3.5, 3.8, 4.4)] == ["H100"] * 3 + ["H200"] * 2
-    assert of_quarter(256, 112) == 2 * 3584 and of_quarter(288, 96) == 3 * 3072        # together 16,384: a quarter has no more
+    assert of_quarter(256, 112) == 2 * 3584 and of_quarter(288, 96) == 3 * 3072      # together 16,384, all of a quarter
     assert of_quarter(32, 120) == 3840 and of_quarter(256, 113) == 2 * 3840            # in units of 256
 
 
@@ -140,14 +144,16 @@ def test_each_row_is_measured_by_its_own_launches_and_the_step_by_all(pretended)
     whole = sum(len(row.launches) for row in found)
     assert step == 1e-3 * whole
     assert begun[1 + 2 * whole:-2 * whole] == [row.launches[0].name for row in found for _ in range(2 * 3)]
-    assert (peer.step.network.parameters.theta == other.step.network.parameters.theta).all()    # as after the two steps before
+    # as after the two steps before
+    assert (peer.step.network.parameters.theta == other.step.network.parameters.theta).all()
     text = page("command", SMALL, {"float": (timed, step)}, (4, 2.9e12, "H100"))
     assert "of the prediction" in text and "moves 2.90 TB/s here, so the predictions are those for an H100" in text
     assert "predicted, µs, H100" in text and "predicted, µs, H200" not in text
 
 
 @pytest.mark.skipif(emulator.COMPILER is None, reason="no g++ that could compile the kernels")
-def test_a_variant_is_timed_alone_and_has_the_gradient_of_the_others_but_for_two_branches(pretended, tmp_path, monkeypatch):
+def test_a_variant_is_timed_alone_and_has_the_gradient_of_the_others_but_for_two_branches(pretended, tmp_path,
+                                                                                          monkeypatch):
     launches, digests = sum(len(row.launches) for row in rows_of(Kernels(SMALL).step.program, "half", 16)), {}
 
     def alone(*arguments):
@@ -156,14 +162,16 @@ def test_a_variant_is_timed_alone_and_has_the_gradient_of_the_others_but_for_two
         return median_seconds(*arguments)
     monkeypatch.setattr(gpu_kernels, "median_seconds", alone)
     for letters in ("-", "r", "rpc", "b", "rb"):
-        seconds, digests[letters] = of_variant(Kernels(SMALL, variant=variant(letters)), tmp_path / "lock", steps=1, turns=1)
+        seconds, digests[letters] = of_variant(Kernels(SMALL, variant=variant(letters)), tmp_path / "lock",
+                                               steps=1, turns=1)
         assert seconds == 1e-3 * launches
     assert digests["-"] == digests["r"] == digests["rpc"] and digests["b"] == digests["rb"]
 
 
 def test_a_copy_is_timed_and_names_its_gpu():
     xp = SimpleNamespace(zeros=np.zeros, empty_like=np.empty_like, cuda=SimpleNamespace(
-        Event=lambda: SimpleNamespace(record=lambda: None, synchronize=lambda: None), get_elapsed_time=lambda *_: 0.5))     # ms
+        Event=lambda: SimpleNamespace(record=lambda: None, synchronize=lambda: None),
+        get_elapsed_time=lambda *_: 0.5))                               # ms
     gigabytes, rate, gpu = copied(xp, 1e-3, 3)
     assert (gigabytes, gpu) == (1e-3, "H100") and rate == pytest.approx(2e6 / 0.5e-3)
 

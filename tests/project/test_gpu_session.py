@@ -216,7 +216,8 @@ def test_what_runs_on_a_gpu_is_marked():
 
     def item(words, **params):
         callspec = SimpleNamespace(id=words, params=params)
-        return SimpleNamespace(nodeid=words, callspec=callspec, add_marker=lambda marker: marked.update({words: marker}))
+        return SimpleNamespace(nodeid=words, callspec=callspec,
+                               add_marker=lambda marker: marked.update({words: marker}))
 
     pytest_collection_modifyitems([item("half-gpu", number="half", xp=cupy), item("cupy-3", xp=cupy, n=3),
                                    item("emulator", xp=None), item("cupy", library="cupy"), SimpleNamespace(nodeid="")])

@@ -20,7 +20,7 @@ def test_every_fragment_occurs_once_and_every_mutant_is_another_program(file):
     def program(source):
         return ast.unparse(ast.parse(source)) if file.endswith(".py") else source
     assert len(list(planted(file))) == len(PLANTED[file]) == len({mutant.source for mutant in planted(file)})
-    for mutant in all_mutants([file]):                                      # ValueError for fragments and lines that are gone
+    for mutant in all_mutants([file]):                                # ValueError for fragments and lines that are gone
         assert program(mutant.source) != program(source_of(file)), mutant.change
 
 

@@ -23,7 +23,8 @@ from tests.project.test_docs import ROOT, section
 
 PAGE = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
 MODULES = ("demo.py", "nets/safetensors_file.py", *(f"core/{name}.py" for name in (
-    "files", "train", "data/folder", "data/images", "data/label_files", "data/own", "data/source", "data/table", "data/truth",
+    "files", "train", "data/folder", "data/images", "data/label_files", "data/own", "data/source", "data/table",
+    "data/truth",
     "parallel/launch", "report/config", "report/manifest", "run/commands", "run/config", "run/folder", "run/folds",
     "run/inputs", "run/options", "run/resume", "run/state", "use/apply", "use/predict")))
 FEWEST = 12                            # letters of a text without its gaps that is taken for a message or a part of one
@@ -138,7 +139,8 @@ MISTAKES = {
     "--data=": "--data: the value is empty; give one, or check the shell variable that it comes from",
     "predict a.jpg --from a --ranks 0": "--ranks 0: choose 1 or more",
     "sweep runs.txt --jobs 0": "--jobs 0: choose 1 or more",
-    "sweep nested.txt": "--out, --force and --ranks are not for the lines of a sweep: every run has a folder and a process of its own",
+    "sweep nested.txt": "--out, --force and --ranks are not for the lines of a sweep: "
+                        "every run has a folder and a process of its own",
     "sweep commands.txt": "a line of a sweep is a run: write the options of one, without 'check'",
     "--recipe unknown": "--recipe unknown is for your own images: name them with --data",
     "--test photos": "--size, --test, --truth, --held-out and --cache are for your own images (--data PATH)",
@@ -161,7 +163,8 @@ def is_told(message):
 def test_mistakes_on_the_command_line_are_answered_as_the_page_says(arguments, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_folder(tmp_path / "photos")
-    files = {"runs.txt": "--quick\n", "nested.txt": "--out a\n", "commands.txt": "check\n", "truth.csv": "index,label\n0,cat\n"}
+    files = {"runs.txt": "--quick\n", "nested.txt": "--out a\n", "commands.txt": "check\n",
+             "truth.csv": "index,label\n0,cat\n"}
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     assert demo.main(arguments.split()) == 2

@@ -26,7 +26,7 @@ FAILS = {
 @pytest.mark.parametrize("category", [UserWarning, RuntimeWarning])
 def test_what_changes_no_number_is_shown(name, category):
     with warnings.catch_warnings(record=True) as shown:
-        warnings.warn(SHOWN[name], category)
+        warnings.warn(SHOWN[name], category, stacklevel=1)
     assert [str(warning.message) for warning in shown] == [SHOWN[name]]
 
 

@@ -193,12 +193,14 @@ def test_without_a_truth_only_the_estimate_is_told(finished):
     _, result = finished
     verdict = quality.judge(result.given, result.soft, result.pred_probs, result.pred_probs)
     outcome = results.summary(verdict, result.given, [])
-    assert "detection" not in outcome and 0 <= outcome["estimated_rate"] <= 1 and outcome["initial"] is outcome["recovery"] is None
+    assert ("detection" not in outcome and 0 <= outcome["estimated_rate"] <= 1
+            and outcome["initial"] is outcome["recovery"] is None)
     table = console.table(result._replace(truth=None, verdict=verdict, summary=outcome))
     assert "estimated label noise: " in table and "AUROC" not in table
 
 
 def test_without_a_truth_the_table_tells_what_is_doubted_and_what_was_corrected():
-    result = SimpleNamespace(given=np.array([0, 0, 1, 1]), suggested=np.array([1, 0, 0, 0]), corrected=np.array([1, 0, 1, 1]),
+    result = SimpleNamespace(given=np.array([0, 0, 1, 1]), suggested=np.array([1, 0, 0, 0]),
+                             corrected=np.array([1, 0, 1, 1]),
                              recovery=float("nan"))
     assert console.label_line(result) == "labels: 3 of 4 are suspicious, 1 were corrected (the true labels are unknown)"

@@ -69,7 +69,8 @@ def failed(capsys, *arguments):
 def test_the_last_table_has_no_column_of_dashes(photos, tmp_path, monkeypatch, capsys):
     """There is no validation split and no test set; with a test set its column is there."""
     monkeypatch.setattr(results.pictures, "draw_all", lambda *args: None)
-    for k, (more, columns) in enumerate([([], ["seconds"]), (["--test", str(photos)], ["test, last epoch", "seconds"])]):
+    for k, (more, columns) in enumerate([
+            ([], ["seconds"]), (["--test", str(photos)], ["test, last epoch", "seconds"])]):
         assert demo.main(["--data", str(photos), "--out", str(tmp_path / str(k)), *SMALL, *more]) == 0
         head, rule, *rows = capsys.readouterr().out.split("\n\n")[-2].splitlines()
         assert re.split(r"  +", head.strip()) == columns and set(rule) == {"-"}
@@ -180,7 +181,8 @@ def test_of_the_processes_of_mpirun_the_first_alone_writes_tables_and_says_what_
                                         ("digits", "2000 training, 200 validation")])
 def test_a_check_reads_and_measures_and_writes_nothing(photos, tmp_path, monkeypatch, capsys, data, said):
     monkeypatch.chdir(tmp_path)
-    assert demo.main(["check", *(["--quick", "--ranks", "1"] if data == "digits" else ["--data", str(photos), *SMALL])]) == 0
+    assert demo.main(["check", *(["--quick", "--ranks", "1"] if data == "digits"
+                                 else ["--data", str(photos), *SMALL])]) == 0
     out, err = capsys.readouterr()
     assert f"{data}: {said}" in out and "\ntime     about" in out and "\nmemory   about" in out and err == ""
     assert os.listdir(tmp_path) == []

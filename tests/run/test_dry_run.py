@@ -75,8 +75,9 @@ def test_the_memory_of_folds_is_counted_as_a_run_takes_it(tmp_path, monkeypatch)
     for name in ("save_labels", "save_probabilities", "finish"):                 # files that are not what is measured
         monkeypatch.setattr(experiment.results, name, lambda *args: None)
     monkeypatch.setattr(folds, "predictions", lambda model, images: np.ones((len(images.pixels), 600), np.float32))
-    data = digits.load(0, 600, 10, 10)._replace(classes=tuple(map(str, range(600))))      # labels larger than the network
-    config = Config(RECIPE._replace(epochs=2, epochs2=1, begin=1, K=2, batch=64), net="tiny", ranks=1, noise="none", rate=None)
+    data = digits.load(0, 600, 10, 10)._replace(classes=tuple(map(str, range(600))))    # labels larger than the network
+    config = Config(RECIPE._replace(epochs=2, epochs2=1, begin=1, K=2, batch=64), net="tiny", ranks=1, noise="none",
+                    rate=None)
     monkeypatch.setattr(experiment, "read_data", lambda config, source=None: Reading(data))
     without, found = peak(config, tmp_path / "0"), peak(config._replace(folds=4), tmp_path / "4")
     assert sum(dry_run.fold_memory(data.train, 6 * 4 * 600 * 600, 600, 4)) == pytest.approx(found - without, rel=0.1)
@@ -141,9 +142,11 @@ def test_with_kernels_the_network_that_is_measured_is_the_one_on_the_kernels_or_
 
 
 def test_findings_are_told_by_kind_with_a_few_examples():
-    findings = [*(Finding("hidden", f"f{i}") for i in range(7)), Finding("contradiction", "a\nb", "c"), *[Finding("other", "x")] * 5]
+    findings = [*(Finding("hidden", f"f{i}") for i in range(7)), Finding("contradiction", "a\nb", "c"),
+                *[Finding("other", "x")] * 5]
     assert lines_about(findings) == [
-        f"     1  {KINDS['contradiction']}", "          a\\u000ab: c", f"     5  {KINDS['other']}", *["          x"] * 5,
+        f"     1  {KINDS['contradiction']}", "          a\\u000ab: c",
+        f"     5  {KINDS['other']}", *["          x"] * 5,
         f"     7  {KINDS['hidden']}", *[f"          f{i}" for i in range(5)], "          and 2 more"]
     assert lines_about([]) == []
 

@@ -63,7 +63,8 @@ def test_the_network_of_a_fold_is_trained_on_the_images_of_all_others_with_their
         assert len(others.validation.labels) == len(others.test.labels) == 0
         return method(others, given, fold)
 
-    monkeypatch.setattr(folds, "predictions", lambda model, images: asked.append(images) or np.full((len(images.pixels), C), 1 / C))
+    monkeypatch.setattr(folds, "predictions",
+                        lambda model, images: asked.append(images) or np.full((len(images.pixels), C), 1 / C))
     folds.out_of_sample(data, GIVEN, K, 0, learn)
     for fold, rows in enumerate(folds.dealt(GIVEN, K, C, 0), start=1):
         assert learnt[fold] == set(range(N)) - set(rows.tolist())

@@ -102,7 +102,8 @@ def test_a_checkpoint_holds_no_pickle_and_opens_as_an_ordinary_archive(tmp_path)
 def test_checkpoints_are_not_saved_more_often_than_their_share_of_the_time(tmp_path, monkeypatch):
     monkeypatch.setattr(state, "SHARE", 1e-9)
     saved = []
-    monkeypatch.setattr(state, "save_sealed", lambda path, arrays: saved.append(state.about(arrays)["records"][-1][:3:2]))
+    monkeypatch.setattr(state, "save_sealed",
+                        lambda path, arrays: saved.append(state.about(arrays)["records"][-1][:3:2]))
     run(tiny(tmp_path))
     assert saved == [["joint", 1], ["joint", 3], ["retrain", 2], ["cross-entropy", 5]]
 
@@ -162,8 +163,10 @@ def rewrite(path, change):
 
 
 @pytest.mark.parametrize("change, words", [
-    (other_data, "the data or the given labels are not the same"), (other_labels, "the data or the given labels are not"),
-    (other_settings, "config.json is not the same"), (unknown_settings, "another version"), (damaged_settings, "cannot be read"),
+    (other_data, "the data or the given labels are not the same"),
+    (other_labels, "the data or the given labels are not"),
+    (other_settings, "config.json is not the same"), (unknown_settings, "another version"),
+    (damaged_settings, "cannot be read"),
     (no_settings, "no run to resume"), (other_version, "another version"), (other_network, "another network"),
     (both_damaged, "the checkpoints in .* are damaged: delete that folder")])
 def test_what_cannot_go_on_says_why_in_one_sentence_and_loses_nothing(tmp_path, monkeypatch, capsys, change, words):
@@ -225,7 +228,8 @@ def test_what_is_kept_is_said_with_what_to_type(tmp_path):
     assert "as it was at its beginning" in resume_hint(config)
     stopped(stored(folder), 4, resume=True)
     assert "after epoch 1 of step 2" in resume_hint(config) and f"demo.py resume '{folder}'" in resume_hint(config)
-    assert resume_hint(config._replace(seed=1)) == "nothing was written", "the run that is there is another one, to be replaced"
+    assert resume_hint(config._replace(seed=1)) == "nothing was written", (
+        "the run that is there is another one, to be replaced")
 
 
 # ---- sweeps --------------------------------------------------------------------------------------------------------

@@ -91,10 +91,11 @@ def test_options_of_a_run_beside_a_sweep_are_refused(tmp_path, capsys, arguments
     assert stop.value.code == 2 and f"unrecognized arguments: {arguments}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("line, words", [("--out x", "are not for the lines of a sweep"), ("--force", "are not for the lines"),
-                                         ("--ranks 1", "are not for the lines"), ("--check", "a line of a sweep is a run"),
-                                         ("photos --seed 1", "without 'photos'"), ("sweep a.txt", "without 'sweep'"),
-                                         ("--resume a", "without 'resume'"), ("--data \"\"", "--data: the value is empty")])
+@pytest.mark.parametrize("line, words", [
+    ("--out x", "are not for the lines of a sweep"), ("--force", "are not for the lines"),
+    ("--ranks 1", "are not for the lines"), ("--check", "a line of a sweep is a run"),
+    ("photos --seed 1", "without 'photos'"), ("sweep a.txt", "without 'sweep'"),
+    ("--resume a", "without 'resume'"), ("--data \"\"", "--data: the value is empty")])
 def test_a_line_of_a_sweep_does_nothing_but_run(tmp_path, capsys, line, words):
     file = tmp_path / "sweep.txt"
     file.write_text(f"{TINY}\n{TINY} {line}\n" if line.startswith("-") else f"{TINY}\n{line}\n")
@@ -108,7 +109,8 @@ def test_a_line_of_a_sweep_does_nothing_but_run(tmp_path, capsys, line, words):
 def test_every_run_has_one_process_and_the_gpu_none_of_the_cpus(tmp_path, monkeypatch, line, ranks):
     """The settings that a sweep makes pass the check of every run."""
     started = []
-    monkeypatch.setattr(sweep, "run", lambda config, resume: (run_config.check(config, "digits"), started.append(config)))
+    monkeypatch.setattr(sweep, "run", lambda config, resume: (
+        run_config.check(config, "digits"), started.append(config)))
     config = options.configuration(parse(line.split()))
     _, errors = sweep.sweep([(line, config)], tmp_path, jobs=1)
     assert errors == [] and [c.ranks for c in started] == [ranks]
