@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from core.data.source import Source
 from core.errors import InputError
 from core.run import run
 from tests.lib.tiny_run import contents, tiny, tiny_runs  # noqa: F401   the fixture
@@ -61,5 +62,6 @@ def test_what_the_run_is_to_learn_from_is_not_replaced_by_it(old, monkeypatch, s
 
 
 def test_labels_that_a_person_decided_on_are_data_of_the_run_that_replaces_theirs(old):
-    run(tiny(old, force=True)._replace(data=str(old / "cleaned_labels.csv")))
+    config = tiny(old, force=True)._replace(data=str(old / "cleaned_labels.csv"))
+    run(config, source=Source("own", config.data))           # what is read from it is that of all tiny runs
     assert (old / "cleaned_labels.csv").read_text() == "of the old run"
