@@ -1,4 +1,4 @@
-"""core/data/backbone.py: features of arrays and files, the same from any number of processes, kept while they are true."""
+"""core/data/backbone.py: features of arrays and files, the same from one process or more, kept while true."""
 import os
 import sys
 import types
@@ -89,6 +89,31 @@ def test_features_are_computed_once(file, tmp_path, computed):
     first, second = (features(IMAGES, 32, file=file, store=tmp_path / "store") for _ in range(2))
     assert computed == [5] and (first.views == second.views).all() and first.notes == second.notes == []
     assert [path.suffix for path in (tmp_path / "store").iterdir()] == [".npz"]
+
+
+def test_what_is_stored_whole_is_not_written_again(file, tmp_path):
+    features(IMAGES, 32, file=file, store=tmp_path)
+    kept, = tmp_path.iterdir()
+    before = kept.stat()
+    features(IMAGES, 32, file=file, store=tmp_path)
+    assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_sizes_and_views_are_kept_beside_each_other(file, tmp_path, computed):
+    for _ in range(2):
+        for size, views in ((32, 1), (64, 1), (32, 2)):
+            features(IMAGES, size, views, file=file, store=tmp_path)
+    assert computed == [5, 5, 5]
+
+
+def test_the_key_tells_all_that_matters(file):
+    keys = {backbone.key_of(file, *rest) for rest in (("a", 32, 1), ("b", 32, 1), ("a", 64, 1), ("a", 32, 2))}
+    assert len(keys) == 4
+
+
+def test_new_weights_in_the_place_of_old_ones_are_read(tmp_path):
+    found = [features(IMAGES[:1], 32, file=weights_file(tmp_path / "w.pth", seed)).views for seed in (0, 1)]
+    assert distance(*found) > 1e-3
 
 
 def other_pixel(file, root):

@@ -1,7 +1,7 @@
 """Features of images from a pretrained network, on all processors, kept on disk so that they are computed once.
 
     features(images, size)             of an array of images, resized by bicubic interpolation
-    file_features(root, paths, size)   of image files, decoded as in core/data/images.py, resized alike
+    file_features(root, paths, size)   of image files, decoded as core/data/images.py does
 
 The network is EfficientNet-Lite0 with the weights of the package that `weights` names. Features are kept in one file for
 each array of images, and for each folder or table; it says inside what they were computed from. If the weights, the

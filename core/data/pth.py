@@ -36,6 +36,7 @@ class Storage(NamedTuple):
 
     @property
     def bytes(self):
+        """The length of the storage in the file."""
         return self.numbers * (2 if self.dtype == BFLOAT16 else np.dtype(self.dtype).itemsize)
 
 
@@ -74,6 +75,7 @@ class Directory(io.FileIO):
     """A file for zipfile, which reads the directory of an archive at once, however long the archive says it is."""
 
     def read(self, n=-1):
+        """At most n bytes."""
         if n > LIMIT:
             raise zipfile.BadZipFile("a directory for thousands of tensors")
         return super().read(n)
