@@ -106,7 +106,7 @@ def test_tensors_of_another_network_are_one_sentence(change, words):
 
 # ---- the fast network ----------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("H, R, stride", product((4, 7, 8, 9, 14, 16, 25, 32), (3, 5), (1, 2)))
+@pytest.mark.parametrize("H, R, stride", [*product((4, 7, 8, 9, 14, 16, 25, 32), (3, 5), (1, 2))])
 def test_a_depthwise_convolution_by_tiles_is_the_depthwise_convolution(H, R, stride):
     x, w = normal([(2, H, H, 3), (R, R, 3)])
     cut = tiling(H, R, stride)
