@@ -17,6 +17,7 @@ import threading
 import warnings
 from collections import deque
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import numpy as np
 
@@ -37,8 +38,15 @@ def decode(paths, size, jobs):
     processes share the work, and are gone when the generator is. Raises InputError if one of them is killed.
     """
     pieces = [paths[k:k + CHUNK] for k in range(0, len(paths), CHUNK)]
-    if jobs == 1 or len(paths) <= FEW:
-        yield from (decode_piece(piece, size) for piece in pieces)
+    yield from shared_out(partial(decode_piece, size=size), pieces, jobs if len(paths) > FEW else 1)
+
+
+def shared_out(work, pieces, jobs):
+    """Yield work(piece) of all pieces in order. With jobs > 1 that many processes share them, and are gone when the
+    generator is. Raises InputError if one of them is killed.
+    """
+    if jobs == 1:
+        yield from map(work, pieces)
         return
     from concurrent.futures.process import BrokenProcessPool  # imported where needed: demo.py starts sooner
 
@@ -47,9 +55,9 @@ def decode(paths, size, jobs):
     executor, waiting = ProcessPoolExecutor(jobs), deque()
     try:
         with deaf():
-            waiting.append(executor.submit(decode_piece, pieces[0], size))
+            waiting.append(executor.submit(work, pieces[0]))
         for piece in pieces[1:]:
-            waiting.append(executor.submit(decode_piece, piece, size))
+            waiting.append(executor.submit(work, piece))
             if len(waiting) > 4 * jobs:                              # far enough ahead: results take memory
                 yield waiting.popleft().result()
         while waiting:
@@ -76,19 +84,19 @@ def deaf():
         signal.signal(signal.SIGINT, before)
 
 
-def decode_piece(paths, size):
+def decode_piece(paths, size, resample="LANCZOS"):
     """(images, shapes, reasons) of a few paths."""
     images, shapes = np.zeros((len(paths), size, size, 3), np.uint8), np.zeros((len(paths), 2), np.int32)
     reasons = [None] * len(paths)
     for k, path in enumerate(paths):
         try:
-            images[k], shapes[k] = decode_one(path, size)
+            images[k], shapes[k] = decode_one(path, size, resample)
         except Exception as error:     # which one a damaged image raises is left open by Pillow
             reasons[k] = reason(error)
     return images, shapes, reasons
 
 
-def decode_one(path, size):
+def decode_one(path, size, resample="LANCZOS"):
     """(S, S, 3) uint8, and (height, width) as stored. Raises all kinds of exceptions."""
     from PIL import Image, ImageOps
 
@@ -105,7 +113,7 @@ def decode_one(path, size):
         side = min(image.size)
         left, top = ((length - side) // 2 for length in image.size)
         image = rgb(image.crop((left, top, left + side, top + side)))
-        return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS, reducing_gap=GAP)), (H, W)
+        return np.asarray(image.resize((size, size), Image.Resampling[resample], reducing_gap=GAP)), (H, W)
 
 
 def rgb(image):

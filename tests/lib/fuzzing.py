@@ -17,9 +17,10 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import safetensors.numpy
 from PIL import Image
 
-from core.data import cache, cifar10
+from core.data import cache, cifar10, weights
 from core.data.images import decode_piece
 from core.data.label_files import read_labels, read_matrix
 from core.data.own import load
@@ -27,6 +28,7 @@ from core.data.pickles import unpickle
 from core.errors import InputError
 from tests.lib.official_cifar10 import contents, python2, python3
 from tests.lib.own_data import picture, write_image
+from tests.lib.torch_files import described, line_file, zip_file
 
 NUMBERS = [n.to_bytes(size, order, signed=True) for size in (1, 2, 4, 8) for order in ("little", "big")
            for n in (0, 1, -1, (1 << 8 * size - 1) - 1, -(1 << 8 * size - 1))]
@@ -80,6 +82,14 @@ def pickle_files():
             for name in ("data_batch_1", "batches.meta") for protocol in (python2, python3)}
 
 
+def weight_files():
+    """{name: bytes} of the formats of weights."""
+    arrays = {"conv.weight": np.ones((4, 3), np.float32), "half": np.ones(5, np.float16), "batches": np.array(7)}
+    return {"zip.pth": zip_file(*described(arrays)), "line.pth": line_file(*described(arrays, None)),
+            "nested.pt": zip_file({"model": described(arrays)[0], "epoch": 3}, described(arrays)[1]),
+            "w.safetensors": safetensors.numpy.save(arrays)}
+
+
 # ---- damage --------------------------------------------------------------------------------------------------------
 
 def damaged(raw, others, rng):
@@ -120,7 +130,8 @@ class Readers:
         self.kinds = {"folder": (image_files(), self.as_folder), "image": (image_files(), self.as_image),
                       "table": ({name: TEXTS[name].encode() for name in ("table.csv", "quoted.csv")}, self.as_table),
                       "labels": ({name: text.encode() for name, text in TEXTS.items()} | array_files(), self.as_labels),
-                      "pickle": (pickle_files(), self.as_pickle), "store": (self.store(), self.as_store)}
+                      "pickle": (pickle_files(), self.as_pickle), "store": (self.store(), self.as_store),
+                      "weights": (weight_files(), self.as_weights)}
         self.others = [raw for files, _ in self.kinds.values() for raw in files.values()]
 
     def store(self):
@@ -164,6 +175,9 @@ class Readers:
     def as_pickle(self, name, raw):
         read = cifar10.class_names if name.startswith("batches.meta") else cifar10.batch
         return read(unpickle(raw, name), name)
+
+    def as_weights(self, name, raw):
+        return weights.read(self.place(name, raw))
 
     def as_store(self, name, raw):
         (self.folder / "store" / name).write_bytes(raw)

