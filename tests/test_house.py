@@ -24,7 +24,9 @@ ALLOWED = {                            # module: what of the project it may impo
     "core/finite.py": {"core.backend"},
     "core/train.py": {"core.backend", "core.data.batches", "core.errors", "core.finite", "core.labels", "core.objective",
                       "core.optim", "core.ranks"},
+    "core/features.py": {"core.backend", "core.data.batches"},
     "nets/preact_resnet.py": {"core.layers"},
+    "nets/head.py": {"core.backend", "core.features", "core.layers"},
 }
 HOME = {"cupy": ["core/backend.py"], "PIL": ["core/data/"], "matplotlib": ["core/report/", "core/data/digits.py"], "torch": [],
         "jinja2": ["core/report/page.py"]}
