@@ -1,8 +1,9 @@
-"""Feature vectors in the place of images: what a head on a pretrained network (nets/head.py) sees, and its random numbers.
+"""Feature vectors in the place of images: what a head (nets/head.py) sees, and its random numbers.
 
-Features is to a head what Images (core/data/batches.py) is to a network of convolutions, and the functions `plain` and
-`augmented` that training calls with either know both. A feature vector has nothing to crop or to mirror: what varies from
-epoch to epoch is which units of the hidden layer are dropped, and that is decided by a key that comes with each sample.
+Features is to a head what Images (core/data/batches.py) is to a network of convolutions, and the
+functions `plain` and `augmented` that training calls know both. A feature vector has nothing to
+crop or to mirror. What varies from epoch to epoch is which units of the hidden layer are dropped,
+and that is decided by a key that comes with each sample.
 
 N samples, B batch, D features, U hidden units.
 """
@@ -23,7 +24,7 @@ class Features(NamedTuple):
 
     @property
     def pixels(self):
-        """The features, where training counts samples and gives its arrays the name that they have in Images."""
+        """The features, under the name by which training counts the samples of Images."""
         return self.features
 
     def on(self, xp):
@@ -34,8 +35,8 @@ class Features(NamedTuple):
 def mean_and_std(features, dtype=np.float32):
     """Mean and standard deviation (D,) of features (N, D), summed in float64.
 
-    A feature that varies by less than float32 resolves is a constant one: it is given the standard deviation 1, so that it
-    becomes 0 and has no influence, instead of rounding errors of the size of the others.
+    A feature that varies by less than float32 resolves is constant. Its standard deviation is given
+    as 1, so that it becomes 0 and not rounding errors as large as the other features.
     """
     mean = features.mean(axis=0, dtype=np.float64)
     std = features.std(axis=0, dtype=np.float64)
@@ -45,20 +46,21 @@ def mean_and_std(features, dtype=np.float32):
 
 @batches.plain.register(Features)
 def plain(features, rows):
-    """x (B, D) = (features - mean) / std in the dtype of mean and std;  rows: a slice or an index array"""
+    """x (B, D) = (features - mean) / std in the dtype of these two;  rows: a slice or indices"""
     return (features.features[rows].astype(features.mean.dtype) - features.mean) / features.std
 
 
 @batches.augmented.register(Features)
 def augmented(features, i, seed, epoch):
-    """(x (B, D), keys (B,) uint32) of the samples i (B,): the features, and what decides their dropout in this epoch."""
+    """(x (B, D), keys (B,) uint32) of the samples i (B,): with what decides their dropout."""
     return plain(features, i), hashed(i, seed, epoch)
 
 
 def kept(keys, units, rate):
-    """(B, U) bool: which units of which sample dropout keeps, each with probability 1 - rate, 0 <= rate < 1.
+    """(B, U) bool: the units that dropout keeps, each with probability 1 - rate, 0 <= rate < 1.
 
-    A hash of the sample's key and the unit's number in 32-bit integers: the same bits on every device and on every rank.
+    A hash of the sample's key and the unit's number in 32-bit integers: the same bits on every
+    device and on every rank.
     """
     unit = mixed(xp_of(keys).arange(units, dtype=np.uint32))
     return mixed(keys[:, None] ^ unit) >= int(rate * 2 ** 32)

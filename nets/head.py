@@ -1,13 +1,15 @@
-"""A head on the feature vectors of a pretrained network: linear, or with one hidden layer. The contract: nets/preact_resnet.py.
+"""A head on the features of a pretrained network: linear, or with one hidden layer.
 
-    Head(features=D, classes=C)              logits = x w + b                                              D C + C parameters
-    Head(features=D, classes=C, hidden=U)    logits = dropout(ReLU(x v + c)) w + b              D U + U + U C + C parameters
+    Head(features=D, classes=C)              logits = x w + b                     D C + C parameters
+    Head(features=D, classes=C, hidden=U)    logits = dropout(ReLU(x v + c)) w + b
+                                                                       D U + U + U C + C parameters
 
-x (B, D): features, standardised over the training set. In the training pass they come with keys (B,), as core/features.py
-gives them: these decide which hidden units dropout keeps, so that forward is a function of its arguments like any other.
+The functions are those of nets/preact_resnet.py. x (B, D): features, standardised over the training
+set. In the training pass they come with keys (B,), as core/features.py gives them: the keys decide
+which hidden units dropout keeps, so that forward is a function of its arguments like any other.
 
-theta: {"hidden.w": v, "hidden.b": c, "linear.w": w, "linear.b": b}, the first two only with a hidden layer;
-running: a head has no running statistics, only an array without elements.
+theta: {"hidden.w": v, "hidden.b": c, "linear.w": w, "linear.b": b}, the first two only with a
+hidden layer;  running: a head has no running statistics, only an array without elements.
 """
 from typing import NamedTuple
 
@@ -23,38 +25,41 @@ class Head(NamedTuple):
     features: int                      # D
     classes: int = 10
     hidden: int = 0                    # units of the hidden layer; 0: there is none
-    dropout: float = 0.5               # probability that a hidden unit is dropped in the training pass
+    dropout: float = 0.5               # probability that a hidden unit is dropped in training
 
 
 def init(arch, rng, dtype=np.float32):
     """Fresh theta and running, as NumPy arrays.
 
-    Hidden layer: normal with standard deviation sqrt(2 / D) (He), bias 0. Linear layer: 0. It needs no random numbers, since
-    nothing above it has to tell its units apart; from 0 all predictions begin as uniform, so that the first epochs' part in s
-    says nothing at random; and for the linear head, whose L_c is convex in theta, the start decides nothing but the way.
+    Hidden layer: normal with standard deviation sqrt(2 / D) (He), bias 0. Linear layer: 0. It needs
+    no random numbers, as its units differ by their labels. From 0 the predictions begin as uniform,
+    and nothing random enters s. L_c of a linear head is convex: the start does not decide its end.
     """
     theta, width = {}, arch.features
     if arch.hidden:
-        theta["hidden.w"] = (rng.standard_normal((width, arch.hidden)) * np.sqrt(2 / width)).astype(dtype)
+        w = rng.standard_normal((width, arch.hidden)) * np.sqrt(2 / width)
+        theta["hidden.w"] = w.astype(dtype)
         theta["hidden.b"] = np.zeros(arch.hidden, dtype)
         width = arch.hidden
-    theta["linear.w"], theta["linear.b"] = np.zeros((width, arch.classes), dtype), np.zeros(arch.classes, dtype)
+    theta["linear.w"] = np.zeros((width, arch.classes), dtype)
+    theta["linear.b"] = np.zeros(arch.classes, dtype)
     return theta, {"none": np.zeros(0, dtype)}
 
 
 def forward(theta, x, arch):
-    """x = (features (B, D), keys (B,) uint32) -> logits (B, classes), with dropout; returns (logits, cache)."""
+    """x = (features (B, D), keys (B,)) -> logits (B, classes), with dropout; (logits, cache)."""
     (x, keys), caches = x, {}
     if arch.hidden:
         x, caches["hidden"] = linear_forward(x, theta["hidden.w"], theta["hidden.b"])
         x, caches["relu"] = relu_forward(x)
-        x, caches["dropout"] = dropout_forward(x, kept(keys, arch.hidden, arch.dropout), arch.dropout)
+        keep = kept(keys, arch.hidden, arch.dropout)
+        x, caches["dropout"] = dropout_forward(x, keep, arch.dropout)
     logits, caches["linear"] = linear_forward(x, theta["linear.w"], theta["linear.b"])
     return logits, (arch, caches)
 
 
 def backward(dlogits, cache):
-    """The gradient with respect to theta, under the names of theta: the forward pass read upwards."""
+    """The gradient with respect to theta, under its names: the forward pass read upwards."""
     (arch, caches), g = cache, {}
     dx, g["linear.w"], g["linear.b"] = linear_backward(dlogits, caches["linear"])
     if arch.hidden:
@@ -78,10 +83,10 @@ def predict(theta, running, x, arch):
     return linear_forward(x, theta["linear.w"], theta["linear.b"])[0]
 
 
-# ---- dropout -------------------------------------------------------------------------------------------------------
+# ---- dropout -------------------------------------------------------------------------------------
 
 def dropout_forward(x, keep, rate):
-    """out = x / (1 - rate) where keep, else 0: the mean over the masks is x, so that inference takes x as it is."""
+    """out = x / (1 - rate) where keep, else 0: its mean over the masks is x, as in inference"""
     return masked(x, keep, 1 / (1 - rate)), (keep, rate)
 
 

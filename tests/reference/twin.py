@@ -38,7 +38,10 @@ def run_head(case):
 
 
 def steps(found, case, forward, Y, p):
-    """Everything that the two steps give, added to what is given;  forward(w, running, rows, epoch): logits, epoch None in inference."""
+    """Everything that the two steps give, added to what is given.
+
+    forward(w, running, rows, epoch): logits; epoch None: in inference mode
+    """
     rows = case.order[0][0][0]
     found |= first_batch(case, forward, rows, Y[rows], p)
     Y = train(found, "joint", case, case.theta, forward, Y, p)
