@@ -87,6 +87,14 @@ def test_the_temperature_is_the_one_maximum(case, start):
     assert abs(slope) < 1e-5 * (1 + abs(of_tau(q, log_P, tau)))
 
 
+def test_the_temperature_takes_a_few_steps_of_newton_and_no_bisection(case, monkeypatch):
+    log_P, _ = case
+    q, calls = some_q(*log_P.shape), []
+    tau = posterior.best_temperature(q, log_P, 1.0)
+    monkeypatch.setattr(posterior, "log_softmax", lambda z: calls.append(1) or log_softmax(z))
+    assert posterior.best_temperature(q, log_P, 1.1 * tau) == pytest.approx(tau, rel=1e-8) and len(calls) <= 8
+
+
 def test_the_temperature_is_that_of_the_data_and_finite_where_all_agree():
     P, _, truth = drawn(20000, np.eye(4), tau=0.4)
     assert posterior.best_temperature(np.eye(4)[truth], np.log(P), 1.0) == pytest.approx(0.4, rel=0.03)
