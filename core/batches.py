@@ -7,6 +7,7 @@ Everything that touches pixels runs on the device of the pixels.
 
 N images, B batch, H x W pixels.
 """
+from functools import singledispatch
 from typing import NamedTuple
 
 import numpy as np
@@ -53,13 +54,15 @@ def batches(n, size, seed, epoch, xp=np):
         yield batch, min(size, (epoch + 1) * n - k * size)
 
 
-# ---- the pixels ----------------------------------------------------------------------------------
+# ---- the pixels; core/features.py has both functions for feature vectors ------------------------
 
+@singledispatch
 def unaugmented(images, rows):
     """x (B, H, W, 3) float32: pixels / 255 - mean;  rows: a slice or an index array"""
     return images.pixels[rows].astype(np.float32) / 255 - images.mean
 
 
+@singledispatch
 def augmented(images, i, seed, epoch):
     """x (B, H, W, 3) float32: the images i (B,), centred, zero-padded, cropped at random,
     mirrored at random.
@@ -83,15 +86,18 @@ def augmented(images, i, seed, epoch):
 # DEVIATION 8: the official code draws crops and flips from a generator that is not seeded
 # (docs/paper.md)
 def draws(i, seed, epoch, pad):
-    """(down, right, mirrored) of the samples i (B,): shifts in -pad .. pad, and booleans.
+    """(down, right, mirrored) of the samples i (B,): shifts in -pad .. pad, and booleans."""
+    return shift_and_flip(hashed(i, seed, epoch), 2 * pad + 1, pad)
 
-    A hash of (seed, epoch, i) in 32-bit integers: the same bits on every device,
-    whatever the order and the size of the batches.
+
+def hashed(i, seed, epoch):
+    """32 random bits (B,) uint32 for each of the samples i (B,): a hash of (seed, epoch, i).
+
+    Integers only: the same bits on every device, whatever the order and the size of the batches.
     """
     key = mixed(np.full(1, seed & 0xFFFFFFFF, np.uint32))           # of all samples, so on the host
     key = mixed(key ^ np.full(1, epoch, np.uint32))
-    bits = mixed(i.astype(np.uint32) ^ key[0])
-    return shift_and_flip(bits, 2 * pad + 1, pad)
+    return mixed(i.astype(np.uint32) ^ key[0])
 
 
 @fused

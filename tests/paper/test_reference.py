@@ -63,7 +63,8 @@ def first_batch(case, images, xp):
 
 def run(found, step, algorithm, case, theta, task, labels, xp):
     theta = Flat(moved(theta, xp))
-    model = Model(net, case.arch, theta, Flat(moved(case.running, xp)), xp.zeros_like(theta.buffer))
+    running = Flat(moved(case.running, xp), empty=theta.buffer[:0])
+    model = Model(net, case.arch, theta, running, xp.zeros_like(theta.buffer))
     for r in algorithm(model, task, labels, case.recipe):
         found[f"{step}.epoch{r.epoch}.losses"] = np.array([r.loss, r.L_c, r.L_p, r.L_e])
         found[f"{step}.epoch{r.epoch}.Y"] = labels.Y.copy()

@@ -11,6 +11,7 @@ from zlib import crc32
 import numpy as np
 
 from core.recipes import Recipe
+from nets.head import Head
 from nets.preact_resnet import Architecture, init
 
 
@@ -63,7 +64,42 @@ def order(rng, n, size, epochs):
     return found
 
 
-# ---- the two that are stored ---------------------------------------------------------------------------------------
+class HeadCase(NamedTuple):
+    """The same of a head: features in the place of images, and the masks of dropout."""
+    arch: Head
+    features: np.ndarray               # (n, D) float64
+    mean: np.ndarray                   # (D,)
+    std: np.ndarray                    # (D,)
+    truth: np.ndarray                  # (n,)
+    Y: np.ndarray                      # (n, C)
+    theta: dict                        # of step 1
+    theta2: dict                       # of step 2
+    running: dict                      # nothing
+    order: list                        # as in Case
+    recipe: Recipe
+    masks: np.ndarray                  # (epochs, n, U) float64: 1 for a unit that is kept
+
+
+def head_case(seed, arch, n, size):
+    """n feature vectors in batches of `size`: the recipe of `case`."""
+    rng = np.random.RandomState(seed)
+    of_images = case(seed, Architecture(arch.classes, (1,), (1,)), n, 1, 1, size)
+    masks = (rng.uniform(size=(5, n, arch.hidden)) >= arch.dropout).astype(float)
+    theta, theta2 = head_weights(rng, arch), head_weights(rng, arch)
+    return HeadCase(arch, rng.standard_normal((n, arch.features)), rng.standard_normal(arch.features),
+                    rng.uniform(0.5, 1.5, arch.features), of_images.truth, of_images.Y, theta, theta2, {}, of_images.order,
+                    of_images.recipe, masks)
+
+
+def head_weights(rng, arch):
+    """Every parameter at random (float64)."""
+    shapes = {"linear.w": (arch.hidden or arch.features, arch.classes), "linear.b": (arch.classes,)}
+    if arch.hidden:
+        shapes = {"hidden.w": (arch.features, arch.hidden), "hidden.b": (arch.hidden,)} | shapes
+    return {name: rng.standard_normal(shape) / np.sqrt(shape[0]) for name, shape in shapes.items()}
+
+
+# ---- those that are stored --------------------------------------------------------------------------------------------
 
 def small():
     """Every kind of block, an odd width; ten training steps."""
@@ -75,7 +111,12 @@ def full():
     return case(2, Architecture(), n=5, height=32, width=32, size=4, lr=0.01, lr2=0.02)
 
 
-STORED = {"small": small, "full": full}
+def head():
+    """A head with a hidden layer, nine of whose units stay of twelve; ten training steps."""
+    return head_case(3, Head(features=7, classes=4, hidden=12, dropout=0.25), n=10, size=8)
+
+
+STORED = {"small": small, "full": full, "head": head}
 
 
 def fingerprint(results):

@@ -1,6 +1,7 @@
 """Record the reference once:  python -m tests.reference.record   (needs PyTorch; the tests need only what it writes)
 
 small.npz  every tensor of a small net        full.npz  the fingerprint of every tensor of the paper's network
+head.npz   every tensor of a head on features
 """
 from pathlib import Path
 
@@ -13,10 +14,10 @@ HERE = Path(__file__).parent
 
 
 def main():
-    """Write both files beside this one."""
+    """Write the files beside this one."""
     for name, make in cases.STORED.items():
-        results = twin.run(make())
-        results = results if name == "small" else cases.fingerprint(results)
+        results = twin.run_head(make()) if name == "head" else twin.run(make())
+        results = cases.fingerprint(results) if name == "full" else results
         np.savez_compressed(HERE / f"{name}.npz", **results)
         size = (HERE / f"{name}.npz").stat().st_size
         print(f"{name}.npz: {len(results)} tensors, {size / 1e3:.0f} kB, torch {torch.__version__}")

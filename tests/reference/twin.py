@@ -19,16 +19,42 @@ def run(case):
     Y = torch.from_numpy(case.Y)
     p = torch.tensor(case.recipe.prior, dtype=torch.float64)
     p = p / p.sum()
+
+    def forward(w, running, rows, epoch):
+        return network(w, running, x[rows], case.arch, training=epoch is not None)
+
+    return steps(found, case, forward, Y, p)
+
+
+def run_head(case):
+    """The same for a head on features."""
+    torch.set_num_threads(1)
+    found = given(case)
+    x = (torch.from_numpy(case.features) - torch.from_numpy(case.mean)) / torch.from_numpy(case.std)
+    masks, p = torch.from_numpy(case.masks), torch.tensor(case.recipe.prior, dtype=torch.float64)
+
+    def forward(w, running, rows, epoch):
+        return head(w, x[rows], case.arch, None if epoch is None else masks[epoch][rows])
+
+    return steps(found, case, forward, torch.from_numpy(case.Y), p / p.sum())
+
+
+def steps(found, case, forward, Y, p):
+    """Everything that the two steps give, added to what is given.
+
+    forward(w, running, rows, epoch): logits; epoch None: in inference mode
+    """
     rows = case.order[0][0][0]
-    found |= first_batch(case, x[rows], Y[rows], p)
-    Y = train(found, "joint", case, case.theta, x, Y, p)
-    train(found, "retrain", case, case.theta2, x, Y, p)
+    found |= first_batch(case, forward, rows, Y[rows], p)
+    Y = train(found, "joint", case, case.theta, forward, Y, p)
+    train(found, "retrain", case, case.theta2, forward, Y, p)
     return {name: torch.as_tensor(a).detach().double().numpy() for name, a in found.items()}
 
 
 def given(case):
     """The inputs themselves, so that a comparison that fails tells whether they were the same."""
-    return {"input.pixels": case.pixels, "input.mean": case.mean, "input.Y": case.Y,
+    data = ("pixels", "mean", "Y") if hasattr(case, "pixels") else ("features", "mean", "std", "masks", "Y")
+    return {**{f"input.{name}": getattr(case, name) for name in data},
             **{f"input.theta.{name}": a for name, a in case.theta.items()},
             **{f"input.theta2.{name}": a for name, a in case.theta2.items()},
             **{f"input.running.{name}": a for name, a in case.running.items()}}
@@ -67,6 +93,14 @@ def network(w, running, x, arch, training):
     return F.linear(bn_relu(x, "bn").mean(dim=(2, 3)), w["linear.w"], w["linear.b"])
 
 
+def head(w, x, arch, mask):
+    """Logits; mask: 0 for what dropout drops, 1 for what it keeps, or None in inference."""
+    if arch.hidden:
+        x = F.relu(F.linear(x, w["hidden.w"], w["hidden.b"]))
+        x = x if mask is None else x * mask / (1 - arch.dropout)
+    return F.linear(x, w["linear.w"], w["linear.b"])
+
+
 def terms(z, y, p):
     """L_c, L_p, L_e of a batch, and s."""
     s = torch.softmax(z, dim=1)
@@ -79,10 +113,10 @@ def terms(z, y, p):
 
 # ---- what is recorded ----------------------------------------------------------------------------------------------
 
-def first_batch(case, x, y, p):
+def first_batch(case, forward, rows, y, p):
     """Logits, terms and every gradient at the start of step 1."""
     w = {name: to_torch(name, a) for name, a in case.theta.items()}
-    z = network(w, {name: torch.tensor(a) for name, a in case.running.items()}, x, case.arch, training=True)
+    z = forward(w, {name: torch.tensor(a) for name, a in case.running.items()}, rows, 0)
     z.retain_grad()
     L_c, L_p, L_e, s = terms(z, y, p)
     L = L_c + case.recipe.alpha * L_p + case.recipe.beta * L_e
@@ -91,7 +125,7 @@ def first_batch(case, x, y, p):
             "first.dlogits": z.grad, **{f"first.gradient.{name}": to_project(a.grad) for name, a in w.items()}}
 
 
-def train(found, step, case, theta, x, Y, p):
+def train(found, step, case, theta, forward, Y, p):
     """One of the two steps; returns Y. In `found`: the terms of every epoch, Y after it, the state at the end."""
     r = case.recipe
     joint = step == "joint"
@@ -106,7 +140,7 @@ def train(found, step, case, theta, x, Y, p):
         predictions.append(predictions[-1].clone() if predictions else torch.zeros_like(Y))
         losses = []
         for rows, _ in case.order[epoch]:
-            z = network(w, running, x[rows], case.arch, training=True)
+            z = forward(w, running, rows, epoch)
             L_c, L_p, L_e, s = terms(z, Y[rows], p)
             L = L_c + alpha * L_p + beta * L_e
             losses.append(torch.stack([L, L_c, L_p, L_e]).detach())
@@ -120,7 +154,7 @@ def train(found, step, case, theta, x, Y, p):
     found |= {f"{step}.theta.{name}": to_project(a) for name, a in w.items()}
     found |= {f"{step}.velocity.{name}": to_project(a) for name, a in v.items()}
     found |= {f"{step}.running.{name}": a for name, a in running.items()}
-    found[f"{step}.inference"] = network(w, running, x, case.arch, training=False)
+    found[f"{step}.inference"] = forward(w, running, slice(None), None)
     return Y
 
 
