@@ -1,8 +1,8 @@
 """The run folder: its files, its lock, and its log.
 
-    manifest.json          meaning and checksum of each file, meaning of its numbers (core/report/manifest.py)
+    manifest.json          meaning and checksum of each file, definitions of its numbers (core/report/manifest.py)
     summary.json           key figures; written last, so a folder that has it is complete
-    checkpoint.npz, checkpoint-previous.npz                           until then: the state from which `resume` continues
+    checkpoint.npz, checkpoint-previous.npz          until then: the state from which `resume` continues
     .lock                  held by the process that writes here; freed when that process ends
 """
 import json
