@@ -1,6 +1,6 @@
 """Seconds per epoch on the GPU: this project's training loop and the usual ones in PyTorch.
 
-    python -m benchmarks.gpu                             minutes on one GPU; writes benchmarks/results/gpu.md and gpu.png
+    python -m benchmarks.gpu                             minutes on one GPU; writes results/gpu.md and gpu.png
     python -m benchmarks.gpu --quick --rounds 3          without max-autotune and the DataLoader
     python -m benchmarks.gpu --peers "ours, tf32" "PyTorch eager, tf32"
     python -m benchmarks.gpu --cpu                       a small network on the CPU: the same program, the same peers
@@ -184,7 +184,7 @@ def compete(chosen, problem, write):
 
 
 def begin_all(turns, reference, left, together):
-    """Wait at most left() seconds until every peer is ready or has failed; together: all start at once, else in turn."""
+    """Wait at most left() seconds until every peer is ready or failed; together: all start at once, else in turn."""
     for peer in turns if together else []:
         peer.send("begin")
     for peer in turns:

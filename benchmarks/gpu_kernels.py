@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
 
 def rows_of(program, number, batch, gpus=tuple(COPY)):
-    """All launches of a step in rows; per branch, sorted by descending predicted total time on the last of the GPUs."""
+    """All launches of a step in rows; per branch, by descending predicted total time on the last of the GPUs."""
     found = {}
     for launch, work in works(program, batch):
         found.setdefault((launch.name, launch.grid, launch.block, launch.shared, launch.branch, work), []).append(launch)

@@ -8,14 +8,14 @@ from core.kernels.program import ASIDE, MAIN
 UNSEEN = ("**There was no GPU: these are predictions for an H100 and an H200, and nothing on this page has been "
           "measured.**")
 LEGEND = """\
-The paper's network in batches of {batch}. A step is a graph of two branches. The second is hidden behind the main one at no cost, or
-in its way: hence two numbers for a step. GFLOP: of the convolutions. MB: every array once. Bound: the longer of two times,
-arithmetic at the rate of the instruction and bytes at that of a copy, {rates}. Predicted on {written}, before
-anything had been measured; [gpu_predicted.py](../gpu_predicted.py) says how, and from what."""
+The paper's network in batches of {batch}. A step is a graph of two branches. The second is hidden behind the main one
+at no cost, or in its way: hence two numbers for a step. GFLOP: of the convolutions. MB: every array once. Bound: the
+longer of two times, arithmetic at the rate of the instruction and bytes at that of a copy, {rates}. Predicted on
+{written}, before anything had been measured; [gpu_predicted.py](../gpu_predicted.py) says how, and from what."""
 CHOSEN = "A copy of {size:.0f} GB moves {rate:.2f} TB/s here, so the predictions are those for an {gpu}.\n"
 ALONE = """\
-Measured: each kernel alone, by events around a graph of 100 launches, of all layers of its row in turn; median of 5. What fits into
-the cache, as the arrays of a single layer do, may come from there."""
+Measured: each kernel alone, by events around a graph of 100 launches, of all layers of its row in turn; median of 5.
+What fits into the cache, as the arrays of a single layer do, may come from there."""
 
 
 def page(command, problem, found, copy=None):
