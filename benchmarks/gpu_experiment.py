@@ -4,8 +4,8 @@
     python -m benchmarks.gpu_experiment OUT --data PATH --seconds 310    the default
 
 It tries in turn: this project's kernels in 16 bits; in 32 bits; CuPy with as many epochs as should fit. Each has a
-minute for three epochs before the next is tried. If a run fails after those, the experiment restarts with fewer epochs on the
-kernels in 32 bits. Each has its own run folder, OUT/WAY.
+minute for three epochs before the next is tried. If a run fails after those, the experiment restarts with fewer
+epochs on the kernels in 32 bits. Each has its own run folder, OUT/WAY.
 """
 import argparse
 import json

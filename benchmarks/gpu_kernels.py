@@ -50,7 +50,8 @@ def rows_of(program, number, batch, gpus=tuple(COPY)):
     """All launches of a step in rows; per branch, by descending predicted total time on the last of the GPUs."""
     found = {}
     for launch, work in works(program, batch):
-        found.setdefault((launch.name, launch.grid, launch.block, launch.shared, launch.branch, work), []).append(launch)
+        kind = launch.name, launch.grid, launch.block, launch.shared, launch.branch, work
+        found.setdefault(kind, []).append(launch)
     rows = [Row(launches, work, {gpu: bound(work, number, gpu) for gpu in gpus},
                 {gpu: predicted(launches[0], work, number, gpu) for gpu in gpus})
             for (*_, work), launches in found.items()]

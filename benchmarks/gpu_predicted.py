@@ -26,7 +26,7 @@ from core.kernels.step import SECTIONS
 
 WRITTEN = "2026-11-28"                     # the last change of anything here that changes a prediction
 COPY = {"H100": 3.0e12, "H200": 4.3e12}    # bytes/s read and written by a copy of some GB, measured
-RATE = {"half": 490e12, "float": 245e12}   # FLOP/s of mma.sync: 16 bits; TF32                                docs/gpu.md
+RATE = {"half": 490e12, "float": 245e12}   # FLOP/s of mma.sync: 16 bits; TF32                              docs/gpu.md
 PROCESSORS = 132                           # multiprocessors of either GPU                                data sheet
 QUARTERS, REGISTERS = 4, 16384             # quarters of a multiprocessor, registers of a quarter         data sheet
 UNIT, SHARED = 256, 228 * 1024             # registers are allocated by UNIT; bytes of shared memory      data sheet
@@ -56,7 +56,7 @@ BOTH = {"theta", "velocity", "running"}            # read and written
 class Work(NamedTuple):
     """Of one launch."""
     flop: int
-    products: int                          # flop, and those with the zeros that a spread gradient has between its numbers
+    products: int                          # flop including products with the zeros of a spread gradient
     read: int
     written: int
     again: int
@@ -71,7 +71,8 @@ def works(program, batch):
         if "layers" in names:              # addresses of arrays: a row for each layer
             names = declared(text, r"struct Layer {(.*?)}", ";")
             rows = [(needed(x, *row), *row) for x, *row in next(kept)]
-        layers = [{name: a for name, a in zip(names, row, strict=True) if names[name] and a is not NULL} for row in rows]
+        layers = [{name: a for name, a in zip(names, row, strict=True) if names[name] and a is not NULL}
+                  for row in rows]
         found.append((launch, work(launch, names, layers, batch)))
     return found
 
@@ -159,7 +160,7 @@ def predicted(launch, work, number, gpu):
 
 
 def waiting(launch, work, waves):
-    """Seconds that the blocks of a multiprocessor wait for memory: the longest chain of a thread, and its last store."""
+    """Seconds of memory latency: the longest chain of dependent loads of a thread, and its last store."""
     at_once = prod(launch.grid) * launch.block * AT_ONCE.get(kernel_of(launch), 16)
     barrier = BARRIER if cluster_of(launch) > 1 else 0
     loads = ceil((work.read + work.again) / at_once)

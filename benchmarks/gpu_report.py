@@ -27,8 +27,8 @@ def report(turns, problem, ceilings, kernels, command, cpu):
              f"| | s/epoch, median [fastest .. slowest turn] | images/s | {prefix}FLOP/s | of the matrix product "
              "| of the floor | GB | set up, s | gradient off by, float64; as timed |", "|---" * 9 + "|"]
     lines += [row(peer, problem, flops, ceilings, unit) for peer in turns]
-    lines += ["", "The floor is the longer of two times: the arithmetic at the rate of the matrix product, and reading and "
-              "writing every activation once for each pass of each convolution at the rate of the copy. Set up: "
+    lines += ["", "The floor is the longer of two times: the arithmetic at the rate of the matrix product, and reading "
+              "and writing every activation once for each pass of each convolution at the rate of the copy. Set up: "
               "import, data, check, compilation and warm-up, not in the other numbers. GB: the most that the peer's "
               "allocator held.", ""]
     return "\n".join(lines + (profiled(kernels) if kernels else []))
