@@ -1,4 +1,4 @@
-"""Flat in this folder: the method of the paper and its foundations. Sub-folders: the product around it.
+"""The method of the paper in the flat files of this folder; the product around it in sub-folders.
 
     the paper       objective  labels  train (Algorithm 1)  noise  recipes
     a training      model  measure  finite  batches  optim  layers
