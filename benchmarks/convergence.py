@@ -60,7 +60,8 @@ def trained(config, xp, path, seed):
     labels, records = SoftLabels(given, recipe.K), []
     theta_epoch = getattr(net, "theta_epoch", train.theta_epoch)
     for record in train.joint_optimization(model(1), task, labels, recipe, theta_epoch=theta_epoch):
-        print(path, seed, *(f"{name} {getattr(record, name):.4f}" for name in ("epoch", "loss", "recovery", "test")), flush=True)
+        shown = ("epoch", "loss", "recovery", "test")
+        print(path, seed, *(f"{name} {getattr(record, name):.4f}" for name in shown), flush=True)
         records.append(record)
     return records + list(train.retrain(model(2), task, SoftLabels(labels.Y, 1), recipe, theta_epoch=theta_epoch))
 

@@ -1,14 +1,14 @@
-"""How long an epoch takes on the GPU: this project's training loop beside what a user of PyTorch would write.
+"""Seconds per epoch on the GPU: this project's training loop and the usual ones in PyTorch.
 
-    python -m benchmarks.gpu                             minutes on one GPU; writes benchmarks/results/gpu.md and gpu.png
+    python -m benchmarks.gpu                             minutes on one GPU; writes results/gpu.md and gpu.png
     python -m benchmarks.gpu --quick --rounds 3          without max-autotune and the DataLoader
     python -m benchmarks.gpu --peers "ours, tf32" "PyTorch eager, tf32"
     python -m benchmarks.gpu --cpu                       a small network on the CPU: the same program, the same peers
 
-First every peer's loss and gradient of one batch are compared with the readable path's, in float64; then it compiles and warms
-up. On a GPU all peers do this together, each in a process of its own: it is mostly imports and compilers, a core each. Those that
-are ready take turns while the others rest. What is reported are medians over the turns. After every round the results so far are
-written, and --budget ends the run in time.
+Every peer first compares its loss and gradient of one batch with those of the readable path in float64, then compiles
+and warms up. On a GPU all peers do this concurrently, each in its own process: imports and compilers take one core
+each. Ready peers take turns, one at a time. The page reports medians over the turns. Results are written after every
+round, and --budget limits the run time.
 """
 import argparse
 import multiprocessing
@@ -54,7 +54,7 @@ CPU = {
 }
 SLOW = ("PyTorch compile max-autotune, bf16", "PyTorch DataLoader, tf32", "PyTorch compile", "PyTorch DataLoader")
 READABLE = "the readable path on NumPy, in float64"
-SAME, NEAR = 1e-8, 0.5                 # largest deviation of a gradient, in units of its norm: in float64; in the peer's own precision
+SAME, NEAR = 1e-8, 0.5     # largest error of a gradient, in units of its norm: in float64; in the peer's own precision
 
 
 # ---- a peer in its process -----------------------------------------------------------------------------------------
@@ -80,13 +80,13 @@ def life(line, kind, arguments, problem, warm):
                 peer.run(request[1])
                 peer.wait()
                 line.send(("ran", (time.perf_counter() - start) / request[1], peer.gigabytes()))
-        except Exception as error:     # whatever a peer does must not end the others
+        except Exception as error:     # an error of one peer must not end the others
             traceback.print_exc()
             line.send(("failed", f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')[:150]}"))
 
 
 class Turns:
-    """A peer, seen from outside. `failed` is the reason if it has failed."""
+    """The main process's handle of a peer. `failed` is the reason for a failure, else None."""
 
     def __init__(self, name, entry, problem, warm):
         self.name, (kind, arguments, self.ceiling) = name, entry
@@ -105,11 +105,12 @@ class Turns:
             self.failed = self.failed or "its process ended"
 
     def answer(self, limit):
-        """The answer to what was sent, or None if the peer has failed, also by taking longer than `limit` seconds."""
+        """The answer to the last request, or None if the peer has failed or takes longer than `limit` seconds."""
         if self.failed:
             return None
         try:
-            answer = self.line.recv() if self.line.poll(max(0, limit)) else ("failed", f"no answer in {max(0, limit):.0f} s")
+            in_time = self.line.poll(max(0, limit))
+            answer = self.line.recv() if in_time else ("failed", f"no answer in {max(0, limit):.0f} s")
         except (EOFError, OSError):
             answer = ("failed", "its process ended")
         if answer[0] == "failed":
@@ -129,7 +130,8 @@ class Turns:
             checked, self.setup = answer
             self.off = [deviation(found, reference) for found in checked]
             if not (self.off[0] < SAME and self.off[1] < NEAR):
-                self.failed = f"not the same loss and gradient: off by {self.off[0]:.0e} in float64, {self.off[1]:.0e} as timed"
+                self.failed = (f"not the same loss and gradient: off by {self.off[0]:.0e} in float64, "
+                               f"{self.off[1]:.0e} as timed")
 
     def run(self, limit, steps):
         """One turn."""
@@ -147,7 +149,7 @@ class Turns:
 
 
 def deviation(found, expected):
-    """Of loss and gradient, the larger, relative."""
+    """The larger of the relative errors of loss and gradient."""
     (L, g), (L_0, g_0) = found, expected
     return max(abs(L - L_0) / abs(L_0), float(np.linalg.norm(g - g_0) / np.linalg.norm(g_0)))
 
@@ -182,7 +184,7 @@ def compete(chosen, problem, write):
 
 
 def begin_all(turns, reference, left, together):
-    """Wait until every peer is ready or has failed, at most left() seconds; together: all at once, else one after the other."""
+    """Wait at most left() seconds until every peer is ready or failed; together: all start at once, else in turn."""
     for peer in turns if together else []:
         peer.send("begin")
     for peer in turns:
@@ -193,17 +195,17 @@ def begin_all(turns, reference, left, together):
 
 
 def measured_ceilings(on_gpu, limit):
-    """ceilings(), in a process of its own; {} where they fail or take longer than `limit` seconds, and the page does without."""
+    """ceilings() in a separate process; {} if they fail or take longer than `limit` seconds."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         try:
             return pool.apply_async(ceilings, (on_gpu,)).get(max(0, limit))
-        except Exception as error:     # whatever goes wrong there must not end the peers
+        except Exception as error:     # an error here must not end the peers
             print(f"no ceilings: {type(error).__name__}: {error}", flush=True)
             return {}
 
 
 def kernels_of(peer, limit):
-    """The profile of a peer; it has a process of its own, since a profiler that fails must not take the measured one along."""
+    """The profile of a peer in a separate process: a crash of the profiler must not end the measured peer."""
     until = time.monotonic() + limit
     found = peer.ask(limit, "begin") and peer.ask(until - time.monotonic(), "profile", 10)
     if peer.failed:
@@ -213,16 +215,18 @@ def kernels_of(peer, limit):
 
 
 def main(argv=None):
-    """The command line; exit status 1 if one of ours has failed."""
+    """The command line; exit status 1 if one of this project's peers has failed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--cpu", action="store_true", help="a small network on the CPU")
     parser.add_argument("--quick", action="store_true", help=f"without {', '.join(SLOW)}")
-    parser.add_argument("--peers", nargs="+", choices=[*GPU, *CPU], metavar="NAME", help=f"only these, of {'; '.join([*GPU, *CPU])}")
+    parser.add_argument("--peers", nargs="+", choices=[*GPU, *CPU], metavar="NAME",
+                        help=f"only these, of {'; '.join([*GPU, *CPU])}")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, help="in a turn; default 100, on the CPU 5")
     parser.add_argument("--warm", type=int, help="steps before the first turn; default 20, on the CPU 2")
     parser.add_argument("--budget", type=float, default=500, help="seconds after which no turn begins (default 500)")
-    parser.add_argument("--out", type=Path, help="default: benchmarks/results/gpu.md, or gpu-cpu.md with --cpu; the picture beside it")
+    parser.add_argument("--out", type=Path,
+                        help="default: benchmarks/results/gpu.md, or gpu-cpu.md with --cpu; the picture beside it")
     chosen = parser.parse_args(argv)
     chosen.steps = chosen.steps or (5 if chosen.cpu else 100)
     chosen.warm = chosen.warm or (2 if chosen.cpu else 20)

@@ -1,6 +1,6 @@
-"""A folder as one archive that is whole at any moment, and small enough to be given back by a machine that is lent.
+"""A folder as one archive, replaced atomically and limited in size.
 
-    left_out = pack(folder, archive)       the names of files that the archive has no room for: the largest
+    left_out = pack(folder, archive)       the names of the largest files, which exceed the limit
 """
 import io
 import os
@@ -10,12 +10,12 @@ import zlib
 
 LARGEST = 15 * 2**20                   # bytes of the archive
 LEFT_OUT = ("weights.npz", "checkpoint.npz", "checkpoint-previous.npz")    # model.safetensors has the weights, too
-HALF_WRITTEN = (".part", ".tgz")       # and archives, should they go into the folder themselves
+HALF_WRITTEN = (".part", ".tgz")       # also archives, if they are written to the folder itself
 HEADER = 512                           # bytes of a file's entry beside its content
 
 
 def pack(folder, archive):
-    """Write the archive beside itself and replace the old one when it is whole. OSError if that fails."""
+    """Write the archive to a temporary file that then replaces the old one. Raises OSError."""
     half = archive.with_name(f"{archive.name}.part")
     files = {path.relative_to(folder.parent).as_posix(): raw for path, raw in contents(folder)}
     chosen = fitting(files, LARGEST)
@@ -29,7 +29,7 @@ def pack(folder, archive):
 
 
 def contents(folder):
-    """(path, bytes) of the files below the folder, as they are now: another process may be writing or removing them."""
+    """(path, bytes) of the files below the folder; files that vanish meanwhile are skipped."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name not in LEFT_OUT and path.suffix not in HALF_WRITTEN:
             try:
@@ -39,7 +39,7 @@ def contents(folder):
 
 
 def fitting(files, room):
-    """The names of the files that fit into an archive of `room` bytes, the small ones first."""
+    """The names of the files that fit into an archive of `room` bytes, smallest first."""
     sizes, chosen = {name: HEADER + len(zlib.compress(raw, 1)) for name, raw in files.items()}, set()
     for name in sorted(sizes, key=lambda name: (sizes[name], name)):
         room -= sizes[name]

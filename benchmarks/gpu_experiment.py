@@ -1,11 +1,11 @@
-"""One of the paper's experiments on a GPU, by the fastest way that works there, in limited time.
+"""One of the paper's experiments on a GPU, with the fastest implementation that works there, in limited time.
 
     python -m benchmarks.gpu_experiment OUT --data PATH                  sn-70: 200 + 120 epochs on CIFAR-10
     python -m benchmarks.gpu_experiment OUT --data PATH --seconds 310    the default
 
-The ways in turn: this project's kernels in 16 bits; in 32 bits; CuPy with as many epochs as should fit. A way has a
-minute for three epochs, or the next is tried. If it breaks after those, the experiment begins again, shorter and on the
-kernels in 32 bits. Each way has a run folder of its own, OUT/WAY.
+It tries in turn: this project's kernels in 16 bits; in 32 bits; CuPy with as many epochs as should fit. Each has a
+minute for three epochs before the next is tried. If a run fails after those, the experiment restarts with fewer
+epochs on the kernels in 32 bits. Each has its own run folder, OUT/WAY.
 """
 import argparse
 import json
@@ -22,12 +22,12 @@ ROOT = Path(__file__).parent.parent
 WAYS = {"kernels-half": ["--kernels", "half"], "kernels-float": ["--kernels", "float"], "cupy": []}
 LAST = "cupy"
 AGAIN = ["--kernels", "float", "--epochs", "60"]
-ENOUGH, PATIENCE = 3, 60               # so many epochs in so many seconds, or the next way is tried
+ENOUGH, PATIENCE = 3, 60               # epochs, and the seconds they may take before the next way is tried
 CUPY_EPOCH = 3.8                       # seconds with the evaluation, predicted: 1,150 launches a step of 6 to 8 us each
 
 
 def options(way, recipe, seconds):
-    """What demo.py is told beside the data and the recipe; CuPy gets as many epochs as should fit into `seconds`."""
+    """Options of demo.py besides data and recipe; CuPy gets as many epochs as should fit into `seconds`."""
     if way != LAST:
         return WAYS[way]
     whole = RECIPES[recipe]
@@ -37,23 +37,23 @@ def options(way, recipe, seconds):
 
 
 class Run:
-    """demo.py in a process; its process group is that of this program, so that whoever ends the group ends it, too."""
+    """demo.py in a process of this program's process group, so that killing the group ends it."""
 
     def __init__(self, name, chosen, more):
         self.name, self.folder, self.start = name, chosen.out / name, time.monotonic()
-        shutil.rmtree(self.folder, ignore_errors=True)         # the log of an earlier one would be counted
+        shutil.rmtree(self.folder, ignore_errors=True)         # or epochs() would count an earlier log
         command = [sys.executable, "demo.py", "--gpu", "--data", str(chosen.data), "--recipe", chosen.recipe,
                    "--out", str(self.folder), *more]
         print(f"\n{name}: {' '.join(command[1:])}", flush=True)
         self.process = subprocess.Popen(command, cwd=ROOT)
 
     def epochs(self):
-        """How many are over."""
+        """Number of completed epochs."""
         log = self.folder / "log.jsonl"
         return log.read_text(encoding="utf-8").count("\n") if log.exists() else 0
 
     def works(self, patience):
-        """Whether it gets through the first epochs in `patience` seconds. If not, it is ended."""
+        """Whether the run completes the first epochs in `patience` seconds. If not, it is killed."""
         until = time.monotonic() + patience
         while time.monotonic() < until and self.process.poll() is None and self.epochs() < ENOUGH:
             time.sleep(0.2)
@@ -63,7 +63,7 @@ class Run:
         return works
 
     def completes(self, seconds):
-        """Whether it comes to its end in that time. If not, it is ended."""
+        """Whether the run completes in that time. If not, it is killed."""
         try:
             return self.process.wait(max(0, seconds)) == 0
         except subprocess.TimeoutExpired:
@@ -71,12 +71,12 @@ class Run:
             return False
 
     def end(self):
-        """At once."""
+        """Kill the run."""
         self.process.kill()
         self.process.wait()
 
     def outcome(self):
-        """One line: what has come of it."""
+        """The outcome in one line."""
         seconds, file = time.monotonic() - self.start, self.folder / "summary.json"
         line = f"{self.name}: {self.epochs()} epochs in {seconds:.0f} s"
         if not file.exists():
@@ -87,7 +87,7 @@ class Run:
 
 
 def main(argv=None):
-    """The command line; exit status 0 if one of the ways came to the end of the experiment."""
+    """The command line; exit status 0 if the experiment completed."""
     chosen = parser().parse_args(argv)
     until = time.monotonic() + chosen.seconds
 

@@ -1,15 +1,15 @@
-"""What every launch of a training step of the paper's network costs: predicted, and measured where there is a GPU.
+"""Time of every kernel launch of a training step of the paper's network: predicted, and measured on a GPU.
 
-    python -m benchmarks.gpu_kernels                                       both kinds of numbers, to the terminal
-    python -m benchmarks.gpu_kernels --number half --markdown FILE         16 bits alone, to a file, too
-    python -m benchmarks.gpu_kernels --variant rp                          a line: a step, with what these letters choose
+    python -m benchmarks.gpu_kernels                                       16 and 32 bits, to the terminal
+    python -m benchmarks.gpu_kernels --number half --markdown FILE         16 bits only, also to a file
+    python -m benchmarks.gpu_kernels --variant rp                          one line: a whole step of this variant
 
-Variants: core/kernels/variant.py. Started several at a time, they compile together and are timed one after the other; the digest is
-that of the gradient, equal for all variants but b, s and h.
+Variants: core/kernels/variant.py. Several processes at a time compile concurrently and are timed one after the other.
+The digest is that of the gradient, equal for all variants except b, s and h.
 
-Predictions: benchmarks/gpu_predicted.py, for the GPU whose copy is nearest to the one measured. Measured is each kernel alone: a
-graph of 100 launches, of all layers of its row in turn, on the arrays of a real step; median of 5. That contains the gap between
-two launches, as the predictions do.
+Predictions: benchmarks/gpu_predicted.py, for the GPU whose copy bandwidth is nearest to the measured one. Each kernel
+is measured alone, in a graph of 100 launches that cycles through the layers of its row, on the arrays of a real step;
+median of 5. Like the predictions, that includes the gap between two launches.
 """
 import argparse
 import hashlib
@@ -38,7 +38,7 @@ LARGEST = 227 * 1024                       # bytes of shared memory that a block
 
 
 class Row(NamedTuple):
-    """Equal launches: the same kernel, grid, block, shared memory and branch, and as many bytes."""
+    """Equal launches: same kernel, grid, block, shared memory, branch and number of bytes."""
     launches: list
     work: Work
     bound: dict                            # {GPU: seconds of one launch}
@@ -47,17 +47,19 @@ class Row(NamedTuple):
 
 
 def rows_of(program, number, batch, gpus=tuple(COPY)):
-    """All launches of a step in rows; of each branch those first that should take longest together, on the last of the GPUs."""
+    """All launches of a step in rows; per branch, by descending predicted total time on the last of the GPUs."""
     found = {}
     for launch, work in works(program, batch):
-        found.setdefault((launch.name, launch.grid, launch.block, launch.shared, launch.branch, work), []).append(launch)
+        kind = launch.name, launch.grid, launch.block, launch.shared, launch.branch, work
+        found.setdefault(kind, []).append(launch)
     rows = [Row(launches, work, {gpu: bound(work, number, gpu) for gpu in gpus},
-                {gpu: predicted(launches[0], work, number, gpu) for gpu in gpus}) for (*_, work), launches in found.items()]
+                {gpu: predicted(launches[0], work, number, gpu) for gpu in gpus})
+            for (*_, work), launches in found.items()]
     return sorted(rows, key=lambda row: (row.launches[0].branch, -len(row.launches) * row.predicted[gpus[-1]]))
 
 
 def imagined(problem, number, variant=Variant()):
-    """The program of a step where there is no GPU: its arrays have shapes, and nothing is ever in them."""
+    """The program of a step without a GPU: its arrays have shapes but no content."""
     xp = SimpleNamespace(empty=np.empty, zeros=np.empty, asarray=np.asarray,
                          cuda=SimpleNamespace(Stream=lambda **_: None, Event=lambda **_: None,
                                               Device=lambda: SimpleNamespace(id=0, compute_capability="90"),
@@ -73,18 +75,18 @@ def imagined(problem, number, variant=Variant()):
 # ---- on a GPU --------------------------------------------------------------------------------------------------------
 
 def measured(peer, rows, many=100, turns=5, steps=20):
-    """(the rows with what was measured, seconds of a whole step as one graph)."""
-    peer.run(2)                            # the arrays hold what a step leaves there, and the step has become a graph
+    """(rows with measured times, seconds of a whole step as one graph)."""
+    peer.run(2)                            # fills the arrays and captures the graph
     step = peer.step
     with step.stream:
-        step.settings[0], step.velocity[...] = 0, 0        # learning rate 0: repeated, SGD leaves the weights alone
+        step.settings[0], step.velocity[...] = 0, 0        # learning rate 0: SGD leaves the weights unchanged
         rows = [row._replace(measured=median_seconds(step, graph_of(step, row.launches, many).launch, many, turns))
                 for row in rows]
         return rows, median_seconds(step, lambda: [step.run() for _ in range(steps)], steps, turns)
 
 
 def graph_of(step, launches, many):
-    """So many launches one behind the other, of these in turn."""
+    """A graph of `many` launches in sequence, cycling through these."""
     step.stream.begin_capture()
     for launch in (launches[i % len(launches)] for i in range(many)):
         step.program.start(launch)
@@ -92,10 +94,10 @@ def graph_of(step, launches, many):
 
 
 def median_seconds(step, work, many, turns):
-    """For one of the `many` things that work() does, by events before and behind it; the first turn warms up."""
+    """Median seconds of one of the `many` items of work(), between two events; the first turn is the warm-up."""
     cuda, found = step.program.xp.cuda, []
     for _ in range(1 + turns):
-        step.state[0] = 0                  # steps are counted, and the order of the samples has an end
+        step.state[0] = 0                  # back to the first batch: the order of the samples is finite
         begin, end = cuda.Event(), cuda.Event()
         begin.record()
         work()
@@ -106,7 +108,7 @@ def median_seconds(step, work, many, turns):
 
 
 def copied(xp, gigabytes=4, times=10):
-    """(gigabytes, bytes/s read and written by a copy of so many, the GPU with the nearest rate)"""
+    """(gigabytes, bytes/s read and written by a copy of that size, the GPU with the nearest bandwidth)"""
     source, found = xp.zeros(int(gigabytes * 1e9), np.uint8), []
     target = xp.empty_like(source)
     for _ in range(1 + times):
@@ -121,7 +123,7 @@ def copied(xp, gigabytes=4, times=10):
 
 
 def of_variant(peer, lock, steps=100, turns=7):
-    """(seconds of a step, digest of the gradient after three steps); measured while no other process holds the lock."""
+    """(seconds of a step, digest of the gradient after three steps); timed while holding the lock."""
     peer.run(3)
     gradient = backend.to_host(peer.step.network.parameters.gradient)
     with FileLock(lock), peer.step.stream:
@@ -131,11 +133,12 @@ def of_variant(peer, lock, steps=100, turns=7):
 
 
 def line_of(letters, problem, number):
-    """Prints a line about a variant."""
+    """Print time and digest of a variant."""
     peer = Kernels(problem, number=number, variant=variant(letters))
     seconds, digest = of_variant(peer, Path(tempfile.gettempdir(), "gpu-alone.lock"))
-    print(f"variant {letters:5} {number}: {1e3 * seconds:.3f} ms a step, {seconds * problem.n / problem.batch:.3f} s an epoch, "
-          f"gradient {digest}", flush=True)
+    epoch = seconds * problem.n / problem.batch
+    print(f"variant {letters:5} {number}: {1e3 * seconds:.3f} ms a step, {epoch:.3f} s an epoch, gradient {digest}",
+          flush=True)
 
 
 def main(argv=None):
@@ -144,7 +147,8 @@ def main(argv=None):
     parser.add_argument("--number", choices=("half", "float"), help="what activations are stored as; default: both")
     parser.add_argument("--batch", type=int, default=PAPER.batch)
     parser.add_argument("--markdown", type=Path, metavar="FILE")
-    parser.add_argument("--variant", metavar="LETTERS", help=f"among {', '.join(LETTERS)}, or - for none: a line about a step alone")
+    parser.add_argument("--variant", metavar="LETTERS",
+                        help=f"among {', '.join(LETTERS)}, or - for none: a line about a step alone")
     chosen = parser.parse_args(argv)
     problem, found, missing = PAPER._replace(batch=chosen.batch), {}, ""
     try:
@@ -156,9 +160,11 @@ def main(argv=None):
     copy = None if missing else copied(backend.cupy)
     for number in [chosen.number] if chosen.number else ["half", "float"]:
         peer = None if missing else Kernels(problem, number=number)
-        rows = rows_of(peer.step.program if peer else imagined(problem, number), number, problem.batch, copy[2:] if copy else (*COPY,))
+        program = peer.step.program if peer else imagined(problem, number)
+        rows = rows_of(program, number, problem.batch, copy[2:] if copy else (*COPY,))
         found[number] = measured(peer, rows) if peer else (rows, None)
-    text = page(" ".join(["python -m benchmarks.gpu_kernels", *(sys.argv[1:] if argv is None else argv)]), problem, found, copy)
+    command = " ".join(["python -m benchmarks.gpu_kernels", *(sys.argv[1:] if argv is None else argv)])
+    text = page(command, problem, found, copy)
     print(text, missing)
     if chosen.markdown:
         chosen.markdown.write_text(text, encoding="utf-8")

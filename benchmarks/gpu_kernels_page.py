@@ -5,20 +5,24 @@ from benchmarks.gpu_predicted import COPY, WRITTEN
 from benchmarks.gpu_report import circumstances
 from core.kernels.program import ASIDE, MAIN
 
-UNSEEN = "**There was no GPU: these are predictions for an H100 and an H200, and nothing on this page has been measured.**"
+UNSEEN = ("**There was no GPU: these are predictions for an H100 and an H200, and nothing on this page has been "
+          "measured.**")
 LEGEND = """\
-The paper's network in batches of {batch}. A step is a graph of two branches. The second is hidden behind the main one at no cost, or
-in its way: hence two numbers for a step. GFLOP: of the convolutions. MB: every array once. Bound: the longer of two times,
-arithmetic at the rate of the instruction and bytes at that of a copy, {rates}. Predicted on {written}, before
-anything had been measured; [gpu_predicted.py](../gpu_predicted.py) says how, and from what."""
+The paper's network in batches of {batch}. A step is a graph of two branches. The second is hidden behind the main one
+at no cost, or in its way: hence two numbers for a step. GFLOP: of the convolutions. MB: every array once. Bound: the
+longer of two times, arithmetic at the rate of the instruction and bytes at that of a copy, {rates}. Predicted on
+{written}, before anything had been measured; [gpu_predicted.py](../gpu_predicted.py) says how, and from what."""
 CHOSEN = "A copy of {size:.0f} GB moves {rate:.2f} TB/s here, so the predictions are those for an {gpu}.\n"
 ALONE = """\
-Measured: each kernel alone, by events around a graph of 100 launches, of all layers of its row in turn; median of 5. What fits into
-the cache, as the arrays of a single layer do, may come from there."""
+Measured: each kernel alone, by events around a graph of 100 launches, of all layers of its row in turn; median of 5.
+What fits into the cache, as the arrays of a single layer do, may come from there."""
 
 
 def page(command, problem, found, copy=None):
-    """In Markdown. found: {number: (rows, seconds of a measured step or None)}; copy: (gigabytes, bytes/s, GPU) as measured."""
+    """The page in Markdown.
+
+    found: {number: (rows, seconds of a measured step or None)}; copy: (gigabytes, bytes/s, GPU) as measured.
+    """
     on_gpu = all(step for _, step in found.values())
     rates = ", ".join(f"{rate / 1e12} TB/s on an {gpu}" for gpu, rate in COPY.items())
     lines = ["# What a training step costs, kernel by kernel", "",
@@ -32,11 +36,12 @@ def page(command, problem, found, copy=None):
 
 
 def summary(rows, step, problem):
-    """The step: sums over the rows of each branch."""
+    """Table of the whole step: sums over the rows of each branch."""
     epoch = problem.n / problem.batch
 
     def sums(value):
-        return [sum(len(row.launches) * value(row) for row in rows if row.launches[0].branch == branch) for branch in (MAIN, ASIDE)]
+        return [sum(len(row.launches) * value(row) for row in rows if row.launches[0].branch == branch)
+                for branch in (MAIN, ASIDE)]
 
     def count(name, value):
         main, second = sums(value)
@@ -54,11 +59,12 @@ def summary(rows, step, problem):
     if step:
         lines += [time("measured, kernel by kernel", lambda row: row.measured),
                   ["measured as one graph, ms", "", "", f"**{1e3 * step:.2f}**", f"**{epoch * step:.2f}**"]]
-    return markdown(["", "main branch", "second branch", "step", f"s per epoch of {problem.n:,} images, {epoch:.1f} steps"], lines)
+    per_epoch = f"s per epoch of {problem.n:,} images, {epoch:.1f} steps"
+    return markdown(["", "main branch", "second branch", "step", per_epoch], lines)
 
 
 def table(rows):
-    """A line for each row."""
+    """Table with a line per row."""
     head = ["kernel, blocks x threads", "branch", "launches", "GFLOP", "MB read", "written",
             *(f"{what}, µs, {gpu}" for what in ("bound", "predicted") for gpu in rows[0].bound)]
     more = ["measured, µs", "TFLOP/s", "of the bound", "of the prediction"] if rows[0].measured else []
@@ -66,18 +72,18 @@ def table(rows):
 
 
 def line(row):
-    """Of the table."""
+    """One line of the table."""
     launch, work = row.launches[0], row.work
     found = [f"`{launch.name}` {prod(launch.grid)} x {launch.block}", "main" if launch.branch == MAIN else "second",
              f"{len(row.launches)}", f"{work.flop / 1e9:.2f}", f"{work.read / 1e6:.2f}", f"{work.written / 1e6:.2f}",
              *(f"{1e6 * seconds:.1f}" for what in (row.bound, row.predicted) for seconds in what.values())]
     if row.measured is None:
         return found
-    (bound,), (predicted,) = row.bound.values(), row.predicted.values()                # of the GPU that it was measured on
+    (bound,), (predicted,) = row.bound.values(), row.predicted.values()                # of the measured GPU
     return found + [f"{1e6 * row.measured:.1f}", f"{work.flop / row.measured / 1e12:.0f}",
                     f"{100 * bound / row.measured:.0f} %", f"{row.measured / predicted:.2f}"]
 
 
 def markdown(head, lines):
-    """A table."""
+    """A table in Markdown."""
     return [f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *lines)]

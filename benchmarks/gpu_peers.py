@@ -1,11 +1,11 @@
-"""The contestants of benchmarks/gpu.py: each trains on, step after step, when it is told to.
+"""The peers that benchmarks/gpu.py compares: training loops with one interface.
 
-    peer.checked()      (loss, gradient) of one batch of 16 in float64 and, with the same parameters, in the peer's own precision
-    peer.run(steps)     that many steps more: order, augmentation, network, objective, SGD, memory of predictions
-    peer.wait()         until the device has done them
-    peer.gigabytes()    the most memory that its arrays have taken
+    peer.checked()      (loss, gradient) of one batch of 16, in float64 and in the peer's own precision
+    peer.run(steps)     train: order, augmentation, network, objective, SGD, memory of predictions
+    peer.wait()         synchronise with the device
+    peer.gigabytes()    peak memory of its arrays
 
-Images are random: what they show makes no difference to the time. Everything that a peer needs of PyTorch or CuPy it imports itself.
+Images are random, since their content does not affect the time. Each peer imports PyTorch or CuPy itself.
 """
 from itertools import count
 from typing import NamedTuple
@@ -30,14 +30,14 @@ RECIPE = Recipe(lr=LR, alpha=ALPHA, beta=BETA, momentum=MOMENTUM, decay=DECAY)
 
 
 class Problem(NamedTuple):
-    """What is trained: n images of size x size in batches."""
+    """The training problem: n images of size x size in batches."""
     arch: Architecture
     size: int
     n: int
     batch: int
 
     def arrays(self, dtype=np.float32):
-        """theta, pixels (n, H, W, 3) uint8, mean (H, W, 3), Y (n, C), p (C,); always the same, but for the rounding of Y and p."""
+        """theta, pixels (n, H, W, 3) uint8, mean (H, W, 3), Y (n, C), p (C,): deterministic; Y and p have the dtype."""
         rng, C = np.random.default_rng(SEED), self.arch.classes
         pixels = rng.integers(256, size=(self.n, self.size, self.size, 3), dtype=np.uint8)
         Y = rng.dirichlet(np.ones(C), self.n).astype(dtype)
@@ -75,7 +75,8 @@ class Ours:
         """One epoch after the other."""
         recipe = RECIPE._replace(batch=self.problem.batch)
         for epoch in count():
-            yield from train.theta_iterations(self.model, self.task, self.labels, Objective(self.p, ALPHA, BETA), LR, recipe, epoch)
+            yield from train.theta_iterations(
+                self.model, self.task, self.labels, Objective(self.p, ALPHA, BETA), LR, recipe, epoch)
             self.labels.end_epoch()
 
     def run(self, steps):
@@ -91,7 +92,7 @@ class Ours:
 
 
 class Kernels(Ours):
-    """This project's own kernels, a step as one CUDA graph. number: what activations are stored as."""
+    """This project's kernels, a step as one CUDA graph. number: type of the stored activations."""
 
     def __init__(self, problem, gpu=0, number="half", variant=Variant()):
         super().__init__(problem, gpu)
@@ -99,13 +100,13 @@ class Kernels(Ours):
         self.step = self.net.step_for(problem.arch, self.task.train, problem.n, RECIPE._replace(batch=problem.batch))
 
     def checked(self):
-        """There are no kernels for float64: the first of the two is the readable network's on this device."""
+        """In float64, for which there are no kernels, by the readable network on the same device."""
         mine, self.net = self.net, preact_resnet
         exact, self.net = self.gradient(np.float64), mine
         return [exact, self.gradient(np.float32)]
 
     def run(self, steps):
-        self.wait()                                          # the graph's stream waits for no other
+        self.wait()                                          # the graph's stream does not synchronise with others
         with self.step.stream:
             for _ in range(steps):
                 if not self.left:
@@ -114,7 +115,7 @@ class Kernels(Ours):
                 self.left -= 1
 
     def next_epoch(self):
-        """What core/train.py does between two epochs, and the beginning of the next one."""
+        """The work of core/train.py between two epochs, and the start of the next epoch."""
         if self.epoch >= 0:
             self.step.end(self.model, self.labels)
             self.labels.end_epoch()
@@ -123,20 +124,22 @@ class Kernels(Ours):
 
 
 class Torch:
-    """PyTorch with everything on the device. mode: of torch.compile; captured: the step as a CUDA graph, made by hand."""
+    """PyTorch with all data on the device. mode: of torch.compile; captured: the step as a hand-made CUDA graph."""
 
     def __init__(self, problem, device="cuda", bf16=False, mode=None, captured=False, channels_last=True):
         import torch
 
         from benchmarks import torch_net
         self.torch, self.twin, self.problem, self.device = torch, torch_net, problem, device
-        self.bf16, self.captured, self.format = bf16, captured, torch.channels_last if channels_last else torch.contiguous_format
+        self.bf16, self.captured = bf16, captured
+        self.format = torch.channels_last if channels_last else torch.contiguous_format
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = True
         self.theta, *arrays = problem.arrays()
         self.pixels, self.mean, self.Y, self.p = (torch.from_numpy(a).to(device) for a in arrays)
         self.net = torch_net.PreActResNet(problem.arch, self.theta).to(device, memory_format=self.format)
-        self.sgd = torch.optim.SGD(self.net.parameters(), LR, MOMENTUM, weight_decay=DECAY, fused=device == "cuda" or None)
+        self.sgd = torch.optim.SGD(self.net.parameters(), LR, MOMENTUM, weight_decay=DECAY,
+                                   fused=device == "cuda" or None)
         self.ring, self.sums = torch.zeros((K, *self.Y.shape), device=device), torch.zeros(5, device=device)
         self.hashed = torch.zeros((), dtype=torch.int64, device=device)
         self.forward = self.logits if mode is None else torch.compile(self.logits, mode=mode)
@@ -169,7 +172,7 @@ class Torch:
         return self.twin.terms(z, y, self.p, ALPHA, BETA), z
 
     def step(self, i, slot):
-        """One step on the images i (B,). They are gathered out here, since a compiled graph would copy all images to itself."""
+        """One step on the images i (B,), gathered outside of the compiled graph, which would copy all images."""
         self.learn(i, self.pixels[i], slot)
 
     def learn(self, i, pixels, slot):
@@ -185,7 +188,7 @@ class Torch:
             self.sums += self.torch.cat([terms.detach(), right[None]])
 
     def endless(self):
-        """The rows of every batch, epoch after epoch, and the slot for its predictions; an epoch's order is sent at once."""
+        """The rows of every batch and the slot for its predictions; one transfer sends the order of an epoch."""
         for epoch in count():
             self.hashed.fill_(hash_of(epoch))
             order = np.stack([i for i, _ in batches(self.problem.n, self.problem.batch, SEED, epoch)])
@@ -204,11 +207,11 @@ class Torch:
                 self.step(i, slot)
 
     def capture(self):
-        """The step as a graph; it reads its rows from self.i."""
+        """Capture the step as a graph that reads its rows from self.i."""
         torch, (self.i, _) = self.torch, next(self.rows)
         self.i, side = self.i.clone(), torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):                        # PyTorch wants a few steps on another stream before
+        with torch.cuda.stream(side):                        # PyTorch requires a warm-up on a side stream
             for _ in range(3):
                 self.step(self.i, self.ring[0])
         torch.cuda.current_stream().wait_stream(side)
@@ -226,7 +229,7 @@ class Torch:
 
 
 class Loader(Torch):
-    """PyTorch as its tutorials have it: a DataLoader whose workers crop and mirror on the host, images sent batch by batch."""
+    """PyTorch as in its tutorials: a DataLoader whose workers crop and mirror on the host, one transfer per batch."""
 
     def __init__(self, problem, device="cuda", workers=8):
         super().__init__(problem, device)
@@ -234,7 +237,7 @@ class Loader(Torch):
         self.loader = self.torch.utils.data.DataLoader(
             HostImages(pixels, mean), problem.batch, shuffle=True, drop_last=True, num_workers=workers,
             persistent_workers=workers > 0, pin_memory=device == "cuda")
-        self.ahead = 2 * workers + 1                         # batches that are made while nobody waits for them
+        self.ahead = 2 * workers + 1                         # batches that the workers prefetch
 
     def logits(self, pixels, y, i):
         z = self.net(pixels.contiguous(memory_format=self.format))
@@ -250,7 +253,7 @@ class Loader(Torch):
 
 
 class HostImages:
-    """A data set in the sense of PyTorch: (row, one image, cropped and mirrored at random)."""
+    """A PyTorch data set of (row, image cropped and mirrored at random)."""
 
     def __init__(self, pixels, mean):
         self.pixels, self.mean = pixels, mean

@@ -1,21 +1,21 @@
-"""What a launch of core/kernels should cost on an H100 or an H200, by its arguments alone: no GPU is needed.
+"""Predicted time of a launch of core/kernels on an H100 or an H200, from its arguments alone, without a GPU.
 
-    flop      2 R R C K for every pixel of a convolution; what is not a convolution counts 0
-    read,     bytes of the arrays that the launch is given, each once. The declarations of the kernels say which is which:
-    written   what is const is read
-    again     bytes that other blocks have read, too, and that come from the cache: x for the other channels, and the sums that
-              every block adds up. Without halos, and without w, which arrives while products are made
-    bound     max(flop / rate, bytes / COPY): what no kernel can beat
+    flop      2 R R C K for every pixel of a convolution, 0 for other kernels
+    read,     bytes of the launch's arrays, each once: those that the kernel declares const are read, the others
+    written   written
+    again     bytes read again by other blocks, from the cache: x for the other channels, and the sums, which every
+              block adds up. Without halos, and without w, whose loads overlap with the products
+    bound     max(flop / rate, bytes / COPY), a lower bound for any kernel
 
-    up to two waves of blocks, which all do the same at the same time:      seconds = GAP + waiting + in + products + out
-    of kernels that fetch the next chunk while they multiply one:           seconds = GAP + max(waiting + in, products) + out
-    more waves, of which some multiply while others read and write:         seconds = GAP + max(waiting, in + out, products)
+    up to two waves of blocks, all in the same phase:        seconds = GAP + waiting + in + products + out
+    the same, for kernels that prefetch the next chunk:      seconds = GAP + max(waiting + in, products) + out
+    more waves, whose phases overlap:                        seconds = GAP + max(waiting, in + out, products)
 
-in, out: bytes at the rate of a copy, again at that of the cache. products: at the rate of the instruction, on the multiprocessor
-that has the most blocks.
-waiting: for what a thread has asked for, before it can ask for more. A wave: as many blocks as run at the same time.
+in, out: bytes at the rate of a copy, again at that of the cache. products: at the rate of the instruction, on the
+multiprocessor with the most blocks. waiting: memory latency of a thread's dependent loads. A wave: the blocks that run
+at the same time.
 
-A prediction, not a simulator, and written down before anything has been measured: where it is wrong there is something to learn.
+A prediction, not a simulation, made before any measurement: errors show where the model is wrong.
 """
 import re
 from math import ceil, prod
@@ -25,23 +25,23 @@ from core.kernels.program import NULL, source
 from core.kernels.step import SECTIONS
 
 WRITTEN = "2026-11-28"                     # the last change of anything here that changes a prediction
-COPY = {"H100": 3.0e12, "H200": 4.3e12}    # bytes/s read and written: a copy of some GB, measured. All else is equal in both
-RATE = {"half": 490e12, "float": 245e12}   # FLOP/s of mma.sync: 16 bits; TF32                                docs/gpu.md
-PROCESSORS = 132                           # multiprocessors of either, each with so much for its blocks:     data sheet
-QUARTERS, REGISTERS = 4, 16384             # registers, of which a warp gets so many at a time from the quarter that it runs on
-UNIT, SHARED = 256, 228 * 1024             # and 1 KB of shared memory more than a block asks for
-AHEAD = {"wgrad"}                          # fetch the next chunk while they multiply one; and the share of the rate that is left by
-SHARE = {"wgrad": 0.6}                     # what they fetch from shared memory (13/16: wgrad.cu) and store there  a guess
+COPY = {"H100": 3.0e12, "H200": 4.3e12}    # bytes/s read and written by a copy of some GB, measured
+RATE = {"half": 490e12, "float": 245e12}   # FLOP/s of mma.sync: 16 bits; TF32                              docs/gpu.md
+PROCESSORS = 132                           # multiprocessors of either GPU                                data sheet
+QUARTERS, REGISTERS = 4, 16384             # quarters of a multiprocessor, registers of a quarter         data sheet
+UNIT, SHARED = 256, 228 * 1024             # registers are allocated by UNIT; bytes of shared memory      data sheet
+AHEAD = {"wgrad"}                          # kernels that prefetch the next chunk
+SHARE = {"wgrad": 0.6}                     # share of RATE left by their shared-memory traffic (13/16)    a guess
 TAKEN = {"conv": 112, "wgrad": 96}         # registers of a thread, about, as compiled; all others: 32
 GAP = 1.2e-6                               # between two kernels of a graph, one waiting for the other        a guess
 MEMORY, CACHE = 0.6e-6, 0.3e-6             # until a number arrives                                           a guess
 CACHE_RATE = 5.5e12                        # bytes/s, all multiprocessors together                            a guess
 BARRIER = 0.4e-6                           # of a cluster, and reading what its blocks share                  a guess
 
-# Bytes that a thread asks for at once, by the unrolled loops of the sources; all others: 16. (They end where a store may change
-# what is read; of the 80 of wgrad.cu a third is halo.)
+# Bytes that a thread has in flight, by the unrolled loops of the sources; all others: 16. (A store that may alias the
+# loads ends an unrolled loop; a third of wgrad.cu's 80 is halo.)
 AT_ONCE = {"conv": 144, "wgrad": 56, "norm_backward": 128, "fewer_slots": 32, "add_slots": 32, "sgd": 12, "advance": 8}
-# Where bytes don't tell what waits for what: counted in the sources, for the paper's network at batch 128.
+# Chains of dependent loads, counted in the sources for the paper's network at batch 128.
 WAITS = {
     "gather": 3 * MEMORY,                          # step, then order, then pixels
     "head_forward": 4 * MEMORY + 6 * CACHE,        # 32 pixels, eight at a time; the sums; w
@@ -56,7 +56,7 @@ BOTH = {"theta", "velocity", "running"}            # read and written
 class Work(NamedTuple):
     """Of one launch."""
     flop: int
-    products: int                          # flop, and those with the zeros that a spread gradient has between its numbers
+    products: int                          # flop including products with the zeros of a spread gradient
     read: int
     written: int
     again: int
@@ -69,8 +69,10 @@ def works(program, batch):
         kernel, text = kernel_of(launch), source(launch.file)
         names, rows = declared(text, rf"__global__[^;{{]*?\b{kernel}\(([^)]*)\)", ","), [launch.arguments]
         if "layers" in names:              # addresses of arrays: a row for each layer
-            names, rows = declared(text, r"struct Layer {(.*?)}", ";"), [(needed(x, *row), *row) for x, *row in next(kept)]
-        layers = [{name: a for name, a in zip(names, row, strict=True) if names[name] and a is not NULL} for row in rows]
+            names = declared(text, r"struct Layer {(.*?)}", ";")
+            rows = [(needed(x, *row), *row) for x, *row in next(kept)]
+        layers = [{name: a for name, a in zip(names, row, strict=True) if names[name] and a is not NULL}
+                  for row in rows]
         found.append((launch, work(launch, names, layers, batch)))
     return found
 
@@ -82,7 +84,8 @@ def kernel_of(launch):
 
 def declared(text, pattern, separator):
     """{name: "read", "written", or "" for what is no array} of the declarations that the pattern finds."""
-    words = [declaration.split() for declaration in re.search(pattern, text, re.DOTALL)[1].split(separator) if declaration.strip()]
+    found = re.search(pattern, text, re.DOTALL)[1].split(separator)
+    words = [declaration.split() for declaration in found if declaration.strip()]
     return {w[-1]: ("read" if w[0] == "const" else "written") if "*" in "".join(w) else "" for w in words}
 
 
@@ -139,7 +142,7 @@ def bound(work, number, gpu):
 
 
 def of_quarter(threads, registers):
-    """Registers that a block takes of the fullest quarter of a multiprocessor: its warps are dealt out to the quarters in turn."""
+    """Registers of a block in the fullest quarter of a multiprocessor; warps are assigned to quarters in turn."""
     return ceil(threads / 32 / QUARTERS) * ceil(32 * registers / UNIT) * UNIT
 
 
@@ -157,7 +160,8 @@ def predicted(launch, work, number, gpu):
 
 
 def waiting(launch, work, waves):
-    """Seconds that the blocks of a multiprocessor wait for memory: the longest chain of a thread, and its last store."""
+    """Seconds of memory latency: the longest chain of dependent loads of a thread, and its last store."""
     at_once = prod(launch.grid) * launch.block * AT_ONCE.get(kernel_of(launch), 16)
     barrier = BARRIER if cluster_of(launch) > 1 else 0
-    return CACHE + barrier + (WAITS.get(kernel_of(launch)) or ceil((work.read + work.again) / at_once) * waves * MEMORY)
+    loads = ceil((work.read + work.again) / at_once)
+    return CACHE + barrier + (WAITS.get(kernel_of(launch)) or loads * waves * MEMORY)

@@ -1,7 +1,7 @@
-"""Which kernels a step of ours launches, and how long the device is busy in each.
+"""Profile of a step: launches per kernel, and device time in each.
 
-By PyTorch's profiler, which sees every kernel of its process, CuPy's too. Without PyTorch: by events round the functions of the
-network and of the step, which count the time in which the device waits for the next launch as well.
+With PyTorch's profiler, which sees all kernels of its process, including CuPy's. Without PyTorch: with events around
+the functions of the network and the step, which include the time that the device waits for launches.
 """
 from functools import wraps
 
@@ -28,15 +28,17 @@ def by_kernel(peer, steps):
     with profiler(activities=[ProfilerActivity.CUDA]) as seen:
         peer.run(steps)
         peer.wait()
-    rows = [(event.key, event.count / steps, event.self_device_time_total * 1e-6 / steps) for event in seen.key_averages()]
+    rows = [(event.key, event.count / steps, event.self_device_time_total * 1e-6 / steps)
+            for event in seen.key_averages()]
     return sorted((row for row in rows if row[2] > 0), key=lambda row: -row[2])
 
 
 def by_function(peer, steps):
-    """With a pair of CUDA events round every call of these functions."""
-    places = [(preact_resnet, name) for name in ("conv_forward", "conv_backward", "batchnorm_forward", "batchnorm_backward",
-                                                 "relu_forward", "relu_backward", "linear_forward", "linear_backward")]
-    places += [(train, name) for name in ("augmented", "objective_forward", "objective_backward", "sgd_step", "update_running")]
+    """With a pair of CUDA events around every call of these functions."""
+    layers = ("conv_forward", "conv_backward", "batchnorm_forward", "batchnorm_backward",
+              "relu_forward", "relu_backward", "linear_forward", "linear_backward")
+    others = ("augmented", "objective_forward", "objective_backward", "sgd_step", "update_running")
+    places = [(preact_resnet, name) for name in layers] + [(train, name) for name in others]
     places += [(Flat, "gather"), (type(peer.labels), "record")]
     before, pairs = [getattr(*place) for place in places], {}
     try:
@@ -53,7 +55,7 @@ def by_function(peer, steps):
 
 
 def timed(function, cuda, events):
-    """The function, with its pair of events entered in `events`."""
+    """The function, with a pair of events per call appended to `events`."""
     @wraps(function)
     def apply(*args, **kwargs):
         pair = cuda.Event(), cuda.Event()

@@ -17,18 +17,20 @@ def report(turns, problem, ceilings, kernels, command, cpu):
     arch, size, n, batch = problem
     flops, (prefix, unit) = direct_flops(arch, size, batch), UNITS[cpu]
     lines = [f"# An epoch on the {'CPU' if cpu else 'GPU'}", "", circumstances(cpu), "", f"    {command}", "",
-             f"Widths {arch.widths}, blocks {arch.blocks}, {size}x{size}, {n:,} images in batches of {batch}: {n / batch:.1f} "
-             f"steps an epoch, {flops / 1e9:.1f} GFLOP a step. Every step gathers, crops and mirrors its images, and remembers "
-             "its predictions.", "", "Measured in the same run: " + (", ".join(
-                 f"{name} {rate / unit:.3g} {prefix}{'B/s' if name == 'copy' else 'FLOP/s'}" for name, rate in ceilings.items())
-                 or "no ceilings, they failed"),
+             f"Widths {arch.widths}, blocks {arch.blocks}, {size}x{size}, {n:,} images in batches of {batch}: "
+             f"{n / batch:.1f} steps an epoch, {flops / 1e9:.1f} GFLOP a step. Every step gathers, crops and mirrors "
+             "its images, and remembers its predictions.", "",
+             "Measured in the same run: " + (", ".join(
+                 f"{name} {rate / unit:.3g} {prefix}{'B/s' if name == 'copy' else 'FLOP/s'}"
+                 for name, rate in ceilings.items()) or "no ceilings, they failed"),
              "",
-             f"| | s/epoch, median [fastest .. slowest turn] | images/s | {prefix}FLOP/s | of the matrix product | of the floor | GB "
-             "| set up, s | gradient off by, float64; as timed |", "|---" * 9 + "|"]
+             f"| | s/epoch, median [fastest .. slowest turn] | images/s | {prefix}FLOP/s | of the matrix product "
+             "| of the floor | GB | set up, s | gradient off by, float64; as timed |", "|---" * 9 + "|"]
     lines += [row(peer, problem, flops, ceilings, unit) for peer in turns]
-    lines += ["", "The floor is the longer of two times: the arithmetic at the rate of the matrix product, and reading and "
-              "writing every activation once for each pass of each convolution at the rate of the copy. Set up: import, data, check, "
-              "compilation and warm-up, not in the other numbers. GB: the most that the peer's allocator held.", ""]
+    lines += ["", "The floor is the longer of two times: the arithmetic at the rate of the matrix product, and reading "
+              "and writing every activation once for each pass of each convolution at the rate of the copy. Set up: "
+              "import, data, check, compilation and warm-up, not in the other numbers. GB: the most that the peer's "
+              "allocator held.", ""]
     return "\n".join(lines + (profiled(kernels) if kernels else []))
 
 
@@ -48,10 +50,12 @@ def row(peer, problem, flops, ceilings, unit):
 
 
 def profiled(kernels):
-    """Where the time of ours goes, kernel by kernel."""
+    """The time of this project's step, kernel by kernel."""
     busy = sum(seconds for _, _, seconds in kernels)
-    lines = ["## Where a step of ours goes", "", f"{sum(calls for _, calls, _ in kernels):.0f} launches, in which the device "
-             f"is busy for {1e3 * busy:.2f} ms.", "", "| kernel | launches a step | ms a step | |", "|---|---|---|---|"]
+    launches = sum(calls for _, calls, _ in kernels)
+    lines = ["## Where a step of ours goes", "",
+             f"{launches:.0f} launches, in which the device is busy for {1e3 * busy:.2f} ms.", "",
+             "| kernel | launches a step | ms a step | |", "|---|---|---|---|"]
     return lines + [f"| `{name[:90]}` | {calls:.1f} | {1e3 * seconds:.3f} | {100 * seconds / busy:.1f} % |"
                     for name, calls, seconds in kernels[:25]] + [""]
 
@@ -66,7 +70,8 @@ def picture(turns, problem, path):
     figure, axes = plt.subplots(figsize=(9, 1 + 0.4 * len(turns)))
     for place, peer in enumerate(shown):
         low, middle, high = (steps * t for t in (min(peer.seconds), statistics.median(peer.seconds), max(peer.seconds)))
-        axes.barh(place, middle, xerr=[[middle - low], [high - middle]], color="tab:blue" if peer.name.startswith("ours") else "0.7")
+        colour = "tab:blue" if peer.name.startswith("ours") else "0.7"
+        axes.barh(place, middle, xerr=[[middle - low], [high - middle]], color=colour)
         axes.text(high, place, f"  {middle:.2f} s", va="center")
     axes.set_yticks(range(len(shown)), [peer.name for peer in shown])
     axes.set_xlabel(f"seconds for an epoch of {problem.n:,} images")
@@ -92,7 +97,7 @@ def gpu_name():
     try:
         import cupy
         return cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
-    except Exception:                  # no CuPy, or no GPU: the page is written all the same
+    except Exception:                  # no CuPy, or no GPU: the page is written without the name
         return "an unknown GPU"
 
 

@@ -1,11 +1,11 @@
-"""Flat in this folder: what is read beside the paper, and what it stands on. Folders: the product around it.
+"""The method of the paper in the flat files of this folder; the product around it in sub-folders.
 
     the paper       objective  labels  train (Algorithm 1)  noise  recipes
     a training      model  measure  finite  batches  optim  layers
     label quality   quality
     the machine     backend (NumPy or CuPy)  files  errors
-    fast/           the layers once more, for a CPU         kernels/   and as CUDA
+    fast/           the layers, optimised for CPUs          kernels/   the layers in CUDA
     parallel/       the processes that share a training
-    data/           what comes in                           report/    what a person sees
-    run/            one run: settings, both steps, folder   use/       a finished run at work: predict, apply
+    data/           reading of data sets                    report/    pictures, tables, review page
+    run/            one run: settings, both steps, folder   use/       predict, apply
 """

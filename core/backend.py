@@ -23,8 +23,9 @@ INSTALL = f'{sys.executable} -m pip install "cupy-cuda12x[ctk]>=14.2.0"'
 # and the default of --gpu: without it the tensor cores are idle. tests/gpu/test_precision.py holds
 # the errors. Whoever calls use_gpu without saying anything gets float32.
 PRECISIONS = ("tf32", "float32")
-DOUBTFUL = ("--precision tf32: the product tried first came out in float32, although this GPU has TF32 and "
-            "nothing forbids it: no result is less exact than asked for, but products may be slower")
+DOUBTFUL = ("--precision tf32: the product tried first came out in float32, although this "
+            "GPU has TF32 and nothing forbids it: no result is less exact than asked "
+            "for, but products may be slower")
 
 
 def xp_of(x):
@@ -43,7 +44,7 @@ def to_device(x, xp):
 
 
 def read_out(*values):
-    """The numbers, arrays without axes, as floats: one transfer from the device, and one wait for it."""
+    """Arrays without axes as floats, in a single transfer from the device."""
     return xp_of(values[0]).stack(values).tolist()
 
 

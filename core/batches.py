@@ -102,7 +102,10 @@ def hashed(i, seed, epoch):
 
 @fused
 def shift_and_flip(bits, shifts, pad):
-    """(down, right, mirrored) from the bits (B,) of a hash: 12 bits each are scaled to 0 .. 2 pad = shifts - 1, one decides."""
+    """(down, right, mirrored) from the bits (B,) of a hash.
+
+    12 bits each are scaled to 0 .. shifts - 1 = 2 pad; the highest bit decides on the mirror image.
+    """
     down = ((bits & 0xFFF) * shifts >> 12).astype(np.int64) - pad
     right = ((bits >> 12 & 0xFFF) * shifts >> 12).astype(np.int64) - pad
     return down, right, bits >> 31 == 1

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and sealed ones, which notice a single wrong bit.
+"""Atomic writing of files, and sealed files, whose checksum detects a single wrong bit.
 
 A sealed file is an .npz file (no pickles in it) whose last 64 bytes, the comment of its zip
 archive, are the SHA-256 of all bytes before them. The one that was there before is kept as
@@ -58,12 +58,17 @@ def sync_folder(folder):
 @contextmanager
 def disk_errors(path):
     """OSErrors of the block as InputErrors that name `path` and the remedy."""
-    remedies = {errno.ENOSPC: "the disk is full: free some space and resume the run, or choose another disk with --out",
-                errno.EDQUOT: "your disk quota is used up: free some space and resume the run, or choose another with --out",
-                errno.EFBIG: "the file would exceed the size allowed here: raise that limit, or choose another place with --out",
-                errno.ENOENT: "its folder is not there (any more): put it back, or choose another one with --out",
-                errno.EACCES: "no permission to write there: choose another folder with --out",
-                errno.EROFS: "this disk can only be read: choose another folder with --out"}
+    remedies = {
+        errno.ENOSPC: "the disk is full: free some space and resume the run, or choose another "
+                      "disk with --out",
+        errno.EDQUOT: "your disk quota is used up: free some space and resume the run, or choose "
+                      "another with --out",
+        errno.EFBIG: "the file would exceed the size allowed here: raise that limit, or choose "
+                     "another place with --out",
+        errno.ENOENT: "its folder is not there (any more): put it back, or choose another one "
+                      "with --out",
+        errno.EACCES: "no permission to write there: choose another folder with --out",
+        errno.EROFS: "this disk can only be read: choose another folder with --out"}
     try:
         yield
     except OSError as error:

@@ -44,7 +44,8 @@ def asymmetric(labels, rate, class_map, rng):
     return noisy
 
 
-# DEVIATION 13: beside the paper's kinds of noise, as are `transition` and symmetric_others (docs/paper.md)
+# DEVIATION 13: beside the paper's kinds of noise, as are `transition` and symmetric_others
+# (docs/paper.md)
 def pair_flip(labels, rate, classes, rng):
     """Of every class c, relabel round(r n_c) samples as c + 1, the last class as 0:
     really wrong r."""

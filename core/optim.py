@@ -8,9 +8,9 @@ from core.backend import xp_of
 
 
 class Flat:
-    """One buffer, and the named arrays as views into it, in the order of the dictionary given.
+    """One buffer, and named views into it, in the order of the dictionary.
 
-    A change of the buffer changes the views, and the other way round. `empty`: the buffer where there are no arrays.
+    Buffer and views share memory. `empty`: the buffer if there are no arrays.
     """
 
     def __init__(self, arrays, empty=None):

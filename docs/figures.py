@@ -66,7 +66,8 @@ def fixed_labels(images, rate, lr, batch, epochs):
     wrong, curves = given != truth, {"memorised": [], "correct": [], "test": []}
     for record in train.retrain(model, task, SoftLabels(one_hot(given, C), 1), recipe):
         predicted = predictions(model, task.train).argmax(axis=1)
-        noted(curves, memorised=(predicted == given)[wrong].mean(), correct=(predicted == truth)[wrong].mean(), test=record.test)
+        noted(curves, memorised=(predicted == given)[wrong].mean(), correct=(predicted == truth)[wrong].mean(),
+              test=record.test)
     return curves
 
 

@@ -39,7 +39,7 @@ class Trained(NamedTuple):
 
 
 def save(path, weights, mean, classes, batches):
-    """Write theta and running statistics `weights`, the mean image (H, W, 3) and the class names; `batches` were trained on."""
+    """Write theta and running statistics `weights`, mean image (H, W, 3) and class names, after `batches` batches."""
     from safetensors.numpy import save as as_bytes  # imported where needed: demo.py starts sooner
 
     tensors = {name_there(name): layout_there(array) for name, array in weights.items()}

@@ -66,7 +66,7 @@ def open_font(name, height):
 
 
 def lettering(digit, font, rng):
-    """Where the paint is: (S, S) float32 from 0 to 1, for a font of D * S pixels to the em; `digit` is in the middle."""
+    """Coverage (S, S) float32 from 0 to 1, for a font of D * S pixels to the em; `digit` is in the middle."""
     from PIL import Image, ImageDraw, ImageFilter
 
     side = font.size                                                          # of the drawing, D * S

@@ -30,14 +30,15 @@ class Reading(NamedTuple):
 def load(path, seed=0, size=32, held_out=0, test=None, truth=None, store=None, jobs=1, listing=None):
     """Reading of the images at `path`: a folder ROOT/CLASS/.../file, or a .csv table with the columns path and label.
 
-    size: S. held_out: the part of the images that becomes the validation set, the same share of every class, drawn by `seed`;
-    0: all images take part in the training, since all labels are to be corrected. test: another folder or table, with the same
-    classes. truth: a file of true labels of some or all images. store: a folder for decoded images, None: they are not stored.
-    jobs: processes that decode. listing: of `path`, if it has been listed already. A mirrored image is taken to show its class still. Raises InputError.
+    size: S. held_out: the fraction of images in the validation set, stratified by class, drawn by `seed`; 0 trains on
+    all images, so that every label can be corrected. test: another folder or table with the same classes. truth: a file
+    of true labels of some or all images. store: a folder for decoded images, or None. jobs: processes that decode.
+    listing: the Listing of `path`, if already made. Mirrored images are assumed to keep their class. Raises InputError.
     """
     start = time.perf_counter()
     need(SIZES[0] <= size <= SIZES[1], f"--size {size}: choose {SIZES[0]} to {SIZES[1]} pixels")
-    need(0 <= held_out < 1, f"--held-out {held_out}: give the part of the images that is held out, from 0 to less than 1")
+    need(0 <= held_out < 1,
+         f"--held-out {held_out}: give the part of the images that is held out, from 0 to less than 1")
     source = read(path, size, store, jobs, listing)
     classes = tuple(sorted(set(source.labels)))
     need(len(classes) > 1, f"{path} has images of one class only, {classes[0]!r}: give at least two")

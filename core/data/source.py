@@ -63,7 +63,8 @@ def read(path, size, store, jobs, listing=None):
     for new, old in enumerate(good):   # in place: there may be no memory for a second array
         if new != old:
             images[new] = images[old]
-    listing.findings.extend(Finding("unreadable", listing.paths[row], reason) for row, reason in sorted(reasons.items()))
+    listing.findings.extend(Finding("unreadable", listing.paths[row], reason)
+                            for row, reason in sorted(reasons.items()))
     return Decoded(images[:len(good)], [listing.labels[row] for row in good], np.array(listing.index)[good],
                   np.array(listing.paths)[good], shapes[good], listing, notes)
 

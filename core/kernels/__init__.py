@@ -1,1 +1,1 @@
-"""The layers once more, as CUDA kernels; core/layers.py is their specification and the oracle of their tests. See docs/gpu.md."""
+"""The layers as CUDA kernels, tested against core/layers.py, their specification. See docs/gpu.md."""

@@ -1,7 +1,7 @@
-"""A captured graph with the priorities of its branches.
+"""CUDA graphs that honour the stream priorities of their branches.
 
-Launches that are captured keep the priority of their stream, but a graph heeds it only if the driver is told so when it makes the
-graph runnable. CuPy 14 does not tell it (cudaGraphInstantiate, flags 0), so the driver is asked here.
+Captured launches keep the priority of their stream, but a graph honours it only if instantiated with a flag. CuPy 14
+passes no flags to cudaGraphInstantiate, so this module calls the driver.
 """
 import ctypes
 import weakref
@@ -12,7 +12,7 @@ USE_NODE_PRIORITY = 8     # CUDA_GRAPH_INSTANTIATE_FLAG_USE_NODE_PRIORITY: CUDA 
 
 @cache
 def driver():
-    """The library of the CUDA driver, or None where there is none that can do this (before CUDA 11.4)."""
+    """The library of the CUDA driver, or None if it is missing or older than CUDA 11.4."""
     try:
         found = ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -21,7 +21,10 @@ def driver():
 
 
 def with_priorities(graph, stream):
-    """A function that runs a graph of CuPy's on the stream, heeding priorities; CuPy's own where the driver won't (same results)."""
+    """A function that launches a CuPy graph on the stream with priorities, or graph.launch if the driver has none.
+
+    Both give the same results. The function raises RuntimeError if a launch fails.
+    """
     cuda, made = driver(), ctypes.c_void_p()
     if cuda is None or cuda.cuGraphInstantiateWithFlags(ctypes.byref(made), ctypes.c_void_p(graph.graph),
                                                         ctypes.c_ulonglong(USE_NODE_PRIORITY)):
@@ -32,5 +35,5 @@ def with_priorities(graph, stream):
         if error:
             raise RuntimeError(f"cuGraphLaunch: CUDA error {error}")
 
-    weakref.finalize(launch, cuda.cuGraphExecDestroy, made).atexit = False     # at the end the driver may be gone before
+    weakref.finalize(launch, cuda.cuGraphExecDestroy, made).atexit = False     # at exit the driver may be gone already
     return launch

@@ -1,7 +1,7 @@
-"""Launches of norm.cu and ends.cu: batch normalisation, and the two ends of the network. Each function writes them down.
+"""Launches of norm.cu and ends.cu: batch normalisation, input and head of the network. Each function records launches.
 
-x (N, H, W, C) or (..., C) activations, g their gradient behind the normalisation, M = pixels of the batch, norm (4, C), sums
-(slots, 2, C): as the kernel files say.
+x (N, H, W, C) or (..., C) activations, g their gradient after the normalisation, M = pixels of the batch, norm (4, C),
+sums (slots, 2, C), as defined in the kernel files.
 """
 import numpy as np
 
@@ -10,7 +10,7 @@ from core.kernels.program import integers
 
 NORM = 256                # threads of a block of norm_backward
 HEAD = 256                # threads of a block of the head
-PIXELS = 256              # threads of a block with a pixel for each
+PIXELS = 256              # threads of a block, one pixel each
 
 
 def enter(program, images, x):
@@ -28,23 +28,24 @@ def norm_inference(program, moments, affine):
 
 
 def norm_backward(program, source):
-    """What a convolution would make of this GRADIENT on its way in, where there is none."""
+    """dx of a GRADIENT that no convolution loads."""
     g, x, _, dx, sums, _, norm, affine_gradient = source[1:]
-    C, blocks = x.shape[-1], min(-(-x.size * x.itemsize // 16 // NORM), 264)               # two for each multiprocessor
+    C, blocks = x.shape[-1], min(-(-x.size * x.itemsize // 16 // NORM), 264)               # two per multiprocessor
     program.launch("norm.cu", "norm_backward<T>", (blocks,), NORM, (
         g, x, sums, norm, affine_gradient, dx, *integers(x.size // C, C, source.slots)), 16 * NORM + 12 * C)
 
 
 def head_forward(program, source, w, b, pooled, logits):
-    """logits (N, classes) = mean over the pixels of the source, BATCH or GIVEN, times w, plus b; pooled (N, C) is the mean."""
+    """logits (N, classes) = pooled w + b, pooled (N, C) the mean of a BATCH or GIVEN source over the pixels."""
     x, _, _, _, sums, affine, norm, moments = source[1:]
     (N, H, W, C), classes = x.shape, len(b)
     program.launch("ends.cu", "head_forward<T>", (N,), HEAD, (
-        x, sums, affine, norm, moments, w, b, pooled, logits, *integers(H * W, C, classes, source.slots)), 16 * HEAD + 8 * C)
+        x, sums, affine, norm, moments, w, b, pooled, logits, *integers(H * W, C, classes, source.slots)),
+        16 * HEAD + 8 * C)
 
 
 def head_backward(program, dlogits, x, norm, w, pooled, g, dw, db):
-    """g, dw and db; returns the sums of g."""
+    """Writes g, dw and db; returns the sums of g."""
     (N, H, W, C), classes = x.shape, dlogits.shape[1]
     sums = program.array((N, 2, C), np.float32)
     with program.aside():

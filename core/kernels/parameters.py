@@ -1,10 +1,10 @@
-"""Where the parameters of a network lie for the kernels: side by side in float32, as operands, and as slots of their gradients.
+"""The memory layout of a network's parameters for the kernels: flat float32, operands, and gradient slots.
 
-    theta, gradient (P,) float32           in the order of init, as Flat has them
-    weights         the convolutions in the number type of the program, channels in filled up to 16
-    slots           float32; for every parameter the parts of its gradient, behind one another: (parts, *shape)
-    table           for sgd.cu: what lies where, in runs
-    scale (1,) float32, fate (FATE,) int32         the loss scale, and what has become of the steps: sgd.cu says which numbers
+    theta, gradient (P,) float32           in the order of init, as in Flat
+    weights         the convolutions in the program's number type, input channels padded to 16
+    slots           float32; the partial sums of every parameter's gradient: (parts, *shape)
+    table           for sgd.cu: the runs of contiguous parameters
+    scale (1,) float32, fate (FATE,) int32         the loss scale, and the counters of skipped steps, listed in sgd.cu
 """
 from math import prod
 from typing import NamedTuple
@@ -12,29 +12,29 @@ from typing import NamedTuple
 import numpy as np
 
 RUN = 512                 # parameters of a block
-MANY, SHORT = 64, 32      # slots from which on it has fewer: then several of its threads share one parameter (16 loads at a time
-                          # of 0.6 us each: 512 slots would be 19 us one after another, predicted; of eight threads it is 3)
+MANY, SHORT = 64, 32      # from MANY slots on a block has SHORT parameters and several threads per parameter: 512 slots
+                          # take one thread 19 us (16 loads in flight, 0.6 us each) and eight threads 3 us, predicted
 FATE = 5                  # counters of sgd.cu
-BLOCK = 256               # threads
-PADDED = 16               # channels of the images, as ends.cu fills them up
+BLOCK = 256               # threads of a block
+PADDED = 16               # channels of the images after the padding of ends.cu
 
 
 class Place(NamedTuple):
-    """Where one parameter lies: the numbers of its first element in theta, weights and slots."""
+    """Shape and location of one parameter: the offsets of its first element in theta, weights and slots."""
     shape: tuple
-    padded: tuple                      # its shape among weights and slots
+    padded: tuple                      # its shape in weights and slots
     theta: int
     weights: int
     slots: int
-    parts: int                         # slots of its gradient
+    parts: int                         # number of slots of its gradient
 
 
 class Parameters:
     """The buffers, and views of them by name."""
 
     def __init__(self, program, shapes, parts, scale):
-        """shapes: {name: shape} in the order of theta; parts: {name: number of slots} of the convolutions, the others have one;
-        scale: the loss scale, as long as no gradient leaves the range of its numbers.
+        """shapes: {name: shape} in the order of theta; parts: {name: number of slots} of the convolutions, all
+        others have one; scale: the loss scale until a gradient overflows.
         """
         self.program, self.shapes, places = program, shapes, placed(shapes, parts)
         self.uncollected = {name: list(runs_of(place)) for name, place in places.items()}
@@ -44,7 +44,8 @@ class Parameters:
         self.size = sum(map(prod, shapes.values()))
         self.theta, self.gradient = program.array(self.size, np.float32), program.array(self.size, np.float32)
         self.theta_views, self.gradient_views = views(self.theta, shapes), views(self.gradient, shapes)
-        self.all_weights = program.xp.zeros(sum(prod(p.padded) for p in places.values() if is_conv(p.shape)), program.dtype)
+        self.all_weights = program.xp.zeros(sum(prod(p.padded) for p in places.values() if is_conv(p.shape)),
+                                            program.dtype)
         self.all_slots = program.array(sum(prod(p.padded) * p.parts for p in places.values()), np.float32)
         self.weights = {name: self.all_weights[p.weights:p.weights + prod(p.padded)].reshape(p.padded)
                         for name, p in places.items() if is_conv(p.shape)}
@@ -54,34 +55,34 @@ class Parameters:
         self.affine_slots = pairs(self.all_slots, {name: slots.shape for name, slots in self.slots.items()})
 
     def cast(self):
-        """Write down: weights = theta."""
+        """Record the launch of weights = theta."""
         self.program.launch("sgd.cu", "cast<T>", (len(self.table),), BLOCK, (self.table, self.theta, self.all_weights))
 
     def table_of(self, names):
-        """The runs of these parameters, of those that are not collected yet, on the device."""
+        """The runs of these parameters, as an array on the device; only parameters not collected yet."""
         return self.program.xp.asarray(np.array([run for name in names for run in self.uncollected[name]], np.int32))
 
     def collect(self, names):
-        """Write down: gradient = the sums of the slots / scale, of these parameters; once for each."""
+        """Record the launch of gradient = sum of the slots / scale for these parameters; once per parameter."""
         table = self.table_of(names)
         self.uncollected = {name: runs for name, runs in self.uncollected.items() if name not in names}
         self.program.launch("sgd.cu", "add_slots", (len(table),), BLOCK,
                             (table, self.all_slots, self.gradient, self.scale, self.fate), 4 * BLOCK)
 
     def update(self, velocity, settings, momentum, decay):
-        """Write down: the step of SGD, and weights = theta."""
+        """Record the launch of the SGD step and weights = theta."""
         self.program.launch("sgd.cu", "sgd<T>", (len(self.table),), BLOCK, (
-            self.table, self.theta, velocity, self.gradient, self.all_weights, settings, self.fate, np.float32(momentum),
-            np.float32(decay)))
+            self.table, self.theta, velocity, self.gradient, self.all_weights, settings, self.fate,
+            np.float32(momentum), np.float32(decay)))
 
 
 def is_conv(shape):
-    """Whether a parameter of this shape is a convolution's."""
+    """Whether this is the shape of a convolution's weights."""
     return len(shape) == 4
 
 
 def placed(shapes, parts):
-    """{name: Place}, everywhere one behind the other."""
+    """{name: Place}, contiguous in theta, weights and slots."""
     found, theta, weights, slots = {}, 0, 0, 0
     for name, shape in shapes.items():
         padded = (*shape[:2], max(shape[2], PADDED), shape[3]) if is_conv(shape) else shape
@@ -93,14 +94,15 @@ def placed(shapes, parts):
 
 
 def runs_of(place):
-    """The rows of the table for one parameter: pieces that lie together everywhere, so not across two taps of a padded filter."""
+    """The table rows of one parameter: pieces contiguous in every buffer, so none spans two taps of a padded filter."""
     taps, run = prod(place.shape[:2]) if is_conv(place.shape) else 1, RUN if place.parts < MANY else SHORT
     inside, padded = prod(place.shape) // taps, prod(place.padded) // taps
     for tap in range(taps):
         for k in range(0, inside, run):
             at = tap * padded + k
-            yield (place.theta + tap * inside + k, min(run, inside - k), place.weights + at if is_conv(place.shape) else -1,
-                   place.slots + at, place.parts, prod(place.padded))
+            yield (place.theta + tap * inside + k, min(run, inside - k),
+                   place.weights + at if is_conv(place.shape) else -1, place.slots + at, place.parts,
+                   prod(place.padded))
 
 
 def views(buffer, shapes):
@@ -113,7 +115,7 @@ def views(buffer, shapes):
 
 
 def pairs(buffer, shapes):
-    """{layer: (2, C) view} of the neighbours layer.gamma and layer.beta, or layer.mean and layer.var, in a buffer of these shapes."""
+    """{layer: (2, C) view} of the adjacent layer.gamma and layer.beta, or layer.mean and layer.var, in the buffer."""
     found, begin = {}, 0
     for name, shape in shapes.items():
         layer, _, which = name.rpartition(".")

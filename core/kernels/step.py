@@ -1,8 +1,9 @@
-"""A whole training step as one CUDA graph: batch, forward, objective, backward, SGD; the host says "again" and nothing else.
+"""A whole training step as one CUDA graph: batch, forward, objective, backward, SGD. The host only replays it.
 
-What changes from step to step lies on the device: which batch (state), learning rate, alpha and beta (settings), the order of the
-samples. The kernels count the steps themselves, and leave one out whose gradient is not finite. At the beginning of an epoch
-parameters and labels are copied in, at its end parameters and predictions are copied out; between them the host waits for nothing.
+Everything that changes between steps lies on the device: the number of the batch (state), learning rate, alpha and beta
+(settings), the order of the samples. The kernels count the steps themselves, and skip one whose gradient is not finite.
+An epoch copies parameters and labels in at its start, parameters and predictions out at its end, and does not
+synchronise in between.
 
 N images, B batch, C classes.
 """
@@ -18,14 +19,14 @@ from core.kernels.program import integers
 
 SECTIONS = ("gather", "forward", "objective", "backward", "update")
 THREADS = 256             # of the block of objective.cu
-RATE = 0.1                # of the running statistics: core/optim.py, update_running
-ENOUGH = 20               # steps left out in a row: halved so often, the loss scale is not what the numbers suffer from
+RATE = 0.1                # of the running statistics, as in update_running of core/optim.py
+ENOUGH = 20               # consecutive skipped steps after which the loss scale is not the cause
 
 
 class Step:
     """The graph for one network and the images of one training. begin, run, run, ..., end: inside `with step.stream`.
 
-    say(text) hears of steps that were left out.
+    say(text) receives a message about skipped steps.
     """
 
     def __init__(self, network, images, N, recipe, say=lambda text: None):
@@ -36,17 +37,17 @@ class Step:
         self.Y, self.ring, self.p = array((N, C), np.float32), array((N, C), np.float32), array(C, np.float32)
         self.log_s, self.sums, self.say, self.trained = array((B, C), np.float32), array(5, np.float32), say, None
         self.velocity = array(network.parameters.size, np.float32)
-        self.stream = self.program.xp.cuda.Stream(non_blocking=True, priority=-1)          # before what is launched aside
+        self.stream = self.program.xp.cuda.Stream(non_blocking=True, priority=-1)          # above the launches aside
         for name, write in (("gather", gather), ("objective", objective), ("update", update)):
-            self.program.sections.pop(name, None)                               # of a Step before this one
+            self.program.sections.pop(name, None)                               # of an earlier Step
             with self.program.section(name):
                 write(self, recipe)
         self.program.compile()
 
     def theta_epoch(self, model, task, labels, objective, lr, epoch):
-        """core/train.py: theta_epoch, with the same meaning of all arguments."""
+        """theta_epoch of core/train.py, with the same arguments. Raises NotFinite."""
         xp, (p, alpha, beta) = self.program.xp, objective
-        xp.cuda.get_current_stream().synchronize()                              # what was computed elsewhere is there
+        xp.cuda.get_current_stream().synchronize()                              # wait for results of other streams
         with self.stream:
             steps = self.begin(model, task.seed, labels, p, (lr, alpha, beta), epoch)
             for _ in range(steps):
@@ -57,12 +58,12 @@ class Step:
         self.stream.synchronize()
         check(finite, left_out, most, self.program.number == "half", epoch, lr)
         if left_out:
-            self.say(f"note     epoch {epoch + 1}: {left_out} of {steps} steps left out, since a gradient did not fit into 16 bits; "
-                     f"loss scale {float(self.network.parameters.scale[0]):g} from now on")
+            self.say(f"note     epoch {epoch + 1}: {left_out} of {steps} steps left out, since a gradient did not fit "
+                     f"into 16 bits; loss scale {float(self.network.parameters.scale[0]):g} from now on")
         return means
 
     def begin(self, model, seed, labels, p, settings, epoch):
-        """Everything that the epoch's steps read; returns their number."""
+        """Copy in everything that the epoch's steps read; returns their number."""
         xp, B = self.program.xp, self.network.shape[0]
         found = list(batches(len(labels.Y), B, seed, epoch))
         order = np.concatenate([i for i, _ in found]).astype(np.int32)
@@ -71,7 +72,7 @@ class Step:
         self.state[...] = xp.asarray(np.array([0, len(found), found[-1][1], key], np.int32))
         self.settings[...] = xp.asarray(np.array(settings, np.float32))
         self.sums[...], parameters = 0, self.network.parameters
-        if self.trained is not model.theta.buffer:                              # another training than in the epoch before
+        if self.trained is not model.theta.buffer:                              # a new training
             self.trained, parameters.scale[...], parameters.fate[...] = model.theta.buffer, parameters.full_scale, 0
         parameters.fate[:2] = 0                                                 # BAD, SKIPPED of sgd.cu
         for mine, theirs in self.pairs(model, labels):
@@ -81,18 +82,18 @@ class Step:
         return len(found)
 
     def end(self, model, labels):
-        """Back to the model and the labels."""
+        """Copy the results to the model and the labels."""
         for mine, theirs in self.pairs(model, labels):
             theirs[...] = mine
 
     def pairs(self, model, labels):
-        """(array of the graph, array of the training) of all that an epoch changes."""
+        """(array of the graph, array of the training) for everything that an epoch changes."""
         slot = labels.ring[labels.epochs % len(labels.ring)]
         return ((self.network.parameters.theta, model.theta.buffer), (self.velocity, model.velocity),
                 (self.network.running, model.running.buffer), (self.ring, slot))
 
     def run(self):
-        """One step. The first runs launch by launch, which loads the kernels, and is then captured for all others."""
+        """One step. The first runs launch by launch, which loads the kernels, and is captured; all others replay it."""
         if self.again is not None:
             self.again()
             return
@@ -104,25 +105,27 @@ class Step:
 
 
 def check(finite, left_out, most, half, epoch, lr):
-    """NotFinite after an epoch that no training can go on from. left_out, most: SKIPPED and MOST of sgd.cu."""
+    """Raises NotFinite if training cannot continue after this epoch. left_out, most: SKIPPED and MOST of sgd.cu."""
     again = "begin again with a smaller --lr" + ", or resume the run with --kernels float" * half
     if not finite or (left_out and not half):
         raise NotFinite(f"the loss is no longer finite in epoch {epoch + 1} (learning rate {lr}): {again}")
     if most >= ENOUGH:
-        raise NotFinite(f"the gradients of {most} steps in a row did not fit into 16 bits, until epoch {epoch + 1}: {again}")
+        raise NotFinite(f"the gradients of {most} steps in a row did not fit into 16 bits, until epoch {epoch + 1}: "
+                        f"{again}")
 
 
-# ---- what is launched beside the network -------------------------------------------------------------------------------
+# ---- launches around the network -----------------------------------------------------------------------------------
 
 def gather(step, recipe):
     """x = the augmented images of the batch."""
     (B, H, W, channels), images = step.network.shape, step.images
     step.program.launch("ends.cu", "gather<T>", (-(-B * H * W // 256),), 256, (
-        images.pixels, images.mean, step.order, step.state, step.network.x, *integers(B, H, W, channels, images.pad, images.flip)))
+        images.pixels, images.mean, step.order, step.state, step.network.x,
+        *integers(B, H, W, channels, images.pad, images.flip)))
 
 
 def objective(step, recipe):
-    """dlogits, the sums of the epoch, and the predictions."""
+    """dlogits, the epoch's sums of the loss terms, and the predictions."""
     network, scale, (B, C) = step.network, step.network.parameters.scale, step.log_s.shape
     step.program.launch("objective.cu", "objective", (1,), THREADS, (
         network.logits, step.Y, step.p, step.settings, step.state, step.order, scale, step.log_s, network.dlogits,
@@ -130,7 +133,7 @@ def objective(step, recipe):
 
 
 def update(step, recipe):
-    """theta, the weights of the next step, the running statistics, the number of the step, and the loss scale."""
+    """theta, weights, running statistics, step number, and loss scale."""
     network, parameters, size = step.network, step.network.parameters, len(step.network.running)
     parameters.update(step.velocity, step.settings, recipe.momentum, recipe.decay)
     step.program.launch("sgd.cu", "advance", (-(-size // 256),), 256, (

@@ -1,24 +1,24 @@
-"""What a device has to decide about a step on the kernels: how its two branches share the GPU, and how a block knows the batch's sums.
+"""Variants of a training step, to be compared on a device: concurrency of the two branches, reduction of batch sums.
 
-    r  registers   a block of conv.cu takes 112 registers of a thread in the backward pass: room for one of wgrad.cu beside it
-    p  priorities  where both branches of the graph could go on, the main one does
-    c  carveout    all kernels ask for as much shared memory as there is: what a multiprocessor has is not divided anew between two
-    b  one branch  the weight gradients stand in line with all others, in twice as many blocks
-    s  clusters    eight neighbouring blocks add the sums of the batch up together (from compute capability 9.0 on)
-    h  half tiles  a block of conv.cu has half as many pixels and warps in stages 1 and 2: some read and write while others multiply
+    r  registers   conv.cu has at most 112 registers per thread in the backward pass: a block of wgrad.cu fits beside it
+    p  priorities  the main branch of the graph has the higher stream priority
+    c  carveout    all kernels request the largest shared memory, so a multiprocessor is not reconfigured between two
+    b  one branch  the weight gradients run on the main branch, in twice as many blocks
+    s  clusters    eight neighbouring blocks reduce the sums of the batch together (compute capability >= 9.0)
+    h  half tiles  conv.cu: half the pixels and warps per block in stages 1 and 2, to overlap memory access and products
 
-Only b, s and h change bits: they add up in another order. docs/gpu.md says what each should be worth; nothing has been measured.
+Only b, s and h change bits: they sum in another order. docs/gpu.md predicts the gain of each; none has been measured.
 """
 from typing import NamedTuple
 
 from core.errors import need
 
-REGISTERS = 112           # 2 x 3,584 of a conv's warps and 3 x 3,072 of a wgrad's are the 16,384 of a quarter of a multiprocessor
+REGISTERS = 112           # 2 conv warps x 3,584 + 3 wgrad warps x 3,072 = 16,384, a quarter of a multiprocessor
 OLDEST = 90               # compute capability with clusters
 
 
 class Variant(NamedTuple):
-    """Each on or off. The default is what should be faster by the hardware's rules; the others can only be measured."""
+    """Switches. On by default: those that should be faster by the hardware's rules; the others have to be measured."""
     registers: bool = True
     priorities: bool = True
     carveout: bool = True
@@ -27,7 +27,7 @@ class Variant(NamedTuple):
     half_tiles: bool = False
 
     def options(self, capability):
-        """(those of the compiler, whether there are clusters) for a GPU of this compute capability (90 for 9.0)."""
+        """(compiler options, whether clusters are used) for a GPU of this compute capability (90 for 9.0)."""
         clusters = self.clusters and capability >= OLDEST
         return (f"-DCONV_REGISTERS={REGISTERS}",) * self.registers + ("-DCLUSTERS",) * clusters, clusters
 
@@ -36,7 +36,7 @@ LETTERS = dict(zip("rpcbsh", Variant._fields, strict=True))
 
 
 def variant(letters):
-    """The Variant with just these letters on; "-" stands for none of them."""
+    """The Variant with exactly these letters on; "-" for none. Raises InputError."""
     need(letters == "-" or letters and set(letters) <= LETTERS.keys(),
          f"--variant {letters}: give letters among {', '.join(LETTERS)}, or - for none")
     return Variant(*(letter in letters for letter in LETTERS))

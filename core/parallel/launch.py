@@ -39,12 +39,13 @@ def launch(main, size=None):
 
     if under_mpirun():
         if size is not None:
-            raise InputError("under mpirun the number of ranks is mpirun's: leave out --ranks, --gpu and sweeps, or mpirun")
+            raise InputError("under mpirun the number of ranks is mpirun's: leave out --ranks, --gpu and sweeps, or "
+                             "mpirun")
         return launch_mpi(main, Mpi())
     can_fork = hasattr(os, "fork") and sys.platform != "darwin"              # macOS can fork, but its libraries can't
     if size and size > 1 and not can_fork:
-        raise InputError(f"--ranks {size}: only Linux lets one training have several processes; leave out --ranks for one, "
-                         f"or start the program by `mpirun -n {size}`")
+        raise InputError(f"--ranks {size}: only Linux lets one training have several processes; leave out --ranks for "
+                         f"one, or start the program by `mpirun -n {size}`")
     size = size or (available_processors() if can_fork else 1)
     with threadpool_limits(1, "blas"):
         return main(Serial()) if size == 1 else launch_forked(main, size)
@@ -56,7 +57,7 @@ def under_mpirun():
 
 
 def is_main():
-    """Whether this process may speak for the program: always, except for all but the first of those that mpirun has started."""
+    """Whether this is the main process, which prints: under mpirun rank 0, else always."""
     return all(os.environ.get(name, "0") == "0" for name in MPI_RANKS)
 
 

@@ -21,8 +21,8 @@ def read_config(folder):
         content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         return dict(restored(content["settings"])), dict(content["environment"])
     except FileNotFoundError:
-        raise InputError(f"{folder} holds no run to resume (it has no config.json): give the folder of an interrupted run, or "
-                         "start one") from None
+        raise InputError(f"{folder} holds no run to resume (it has no config.json): give the folder of an interrupted "
+                         "run, or start one") from None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{folder / 'config.json'} cannot be read ({error}): start a new run") from None
 

@@ -13,7 +13,8 @@ def watched(records, epochs, step, fold=None):
     from tqdm import tqdm  # imported where needed: demo.py starts sooner
 
     terminal = sys.stdout.isatty()
-    bar = tqdm(total=epochs, desc=title(step, fold), unit="epoch", file=sys.stdout, dynamic_ncols=True, disable=not terminal)
+    bar = tqdm(total=epochs, desc=title(step, fold), unit="epoch", file=sys.stdout, dynamic_ncols=True,
+               disable=not terminal)
     with bar:
         if not terminal:
             print(title(step, fold), flush=True)
@@ -33,7 +34,8 @@ def title(step, fold=None):
 
 def short(record):
     """One epoch in a few words."""
-    words = [f"loss {record.loss:.3f}"] + [f"validation {percent(record.validation)}"] * (not math.isnan(record.validation))
+    words = [f"loss {record.loss:.3f}"]
+    words += [f"validation {percent(record.validation)}"] * (not math.isnan(record.validation))
     if record.step == "joint":
         known = [] if math.isnan(record.recovery) else [f"correct labels {percent(record.recovery)}"]
         words += known + [f"{record.changed} changed"]
@@ -46,7 +48,8 @@ def table(result):
     rows = [("", "best validation", "last validation", "test, last epoch", "seconds")]
     rows += [(TITLES[step], percent(outcome[step]["best_validation"]), percent(outcome[step]["last_validation"]),
               percent(outcome[step]["test"]), f"{outcome[step]['seconds']:.0f}") for step in TITLES if step in outcome]
-    return "\n".join(["", label_line(result), *detection_lines(outcome), *warning(result), "", *aligned(measured(rows))])
+    lines = ["", label_line(result), *detection_lines(outcome), *warning(result), "", *aligned(measured(rows))]
+    return "\n".join(lines)
 
 
 def measured(rows):
@@ -77,7 +80,8 @@ def label_line(result):
     moved = int((result.corrected != result.given).sum())
     if math.isnan(result.recovery):
         doubtful = int((result.suggested != result.given).sum())
-        return f"labels: {doubtful} of {len(result.given)} are suspicious, {moved} were corrected (the true labels are unknown)"
+        return (f"labels: {doubtful} of {len(result.given)} are suspicious, {moved} were corrected (the true labels "
+                "are unknown)")
     return (f"correct labels: {percent(result.initial)} given -> {percent(result.recovery)} corrected"
             f"   ({moved} of {len(result.given)} changed)")
 

@@ -99,8 +99,8 @@ def checked(folder, name):
     try:
         expected = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"][name]["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"{folder} has no manifest.json that knows {name}: give the folder of a finished run, or finish this "
-                         f"one: demo.py resume {folder}") from None
+        raise InputError(f"{folder} has no manifest.json that knows {name}: give the folder of a finished run, or "
+                         f"finish this one: demo.py resume {folder}") from None
     try:
         found = sha256(folder / name)
     except OSError as error:

@@ -29,7 +29,7 @@ def save(path, figure):
 
 
 def sheet(width, height):
-    """A Figure of width x height inches. The import is here because it takes longer than all others: demo.py starts sooner."""
+    """A Figure of width x height inches. The slow import is here so that demo.py starts sooner."""
     from matplotlib.figure import Figure
     return Figure(figsize=(width, height), layout="constrained")
 

@@ -41,7 +41,8 @@ def finish(folder, result, config, title):
     recipe = config.recipe
     save_arrays(folder / "weights.npz", result.weights)
     batches = -(-recipe.epochs2 * len(result.given) // min(recipe.batch, len(result.given)))
-    safetensors_file.save(folder / "model.safetensors", result.weights, mean_image(result.images), result.classes, batches)
+    safetensors_file.save(folder / "model.safetensors", result.weights, mean_image(result.images), result.classes,
+                          batches)
     pictures.draw_all(folder, result, recipe.begin)
     page.write(folder / "report.html", page.Page(
         title, result.classes, result.images, result.index, result.given, result.suggested, result.pred_probs,
@@ -56,7 +57,8 @@ def facts(result, config):
     """What the page says of the labels that were corrected, if not every suggestion was taken."""
     text = f"where the suggestion has a probability of {config.sure:g} or more"
     if not math.isnan(result.recovery):
-        text += f"; {100 * result.initial:.1f} % of the labels were right before, {100 * result.recovery:.1f} % are after"
+        text += (f"; {100 * result.initial:.1f} % of the labels were right before, {100 * result.recovery:.1f} % are "
+                 "after")
     return [("corrected labels", f"{(result.corrected != result.given).sum():,}", text)] * (config.sure > 0)
 
 

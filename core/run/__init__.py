@@ -1,4 +1,4 @@
-"""A run: settings, data, both steps, its folder.  `run(config)` is a function for anybody to call."""
+"""A run: settings, data, both steps, its folder.  `run(config)` starts one from Python."""
 from core.run.config import Config
 from core.run.experiment import Result, run
 

@@ -1,6 +1,6 @@
 """The command line, `demo.py COMMAND ...`: the commands and their options, those of a run from core/run/options.py.
 
-A new command is a function that adds its options and an entry in COMMANDS here, and a function that does it and an
+A new command needs a function that adds its options and an entry in COMMANDS here, and a function that runs it and an
 entry in DO in demo.py.
 """
 import argparse
@@ -129,7 +129,7 @@ OLD_FLAGS = {f"--{name}": name for name in ("check", "predict", "apply", "resume
 
 
 def parser():
-    """The parser of all commands. It knows neither the old flags nor that a run needs no command: `parse` does."""
+    """The parser of all commands. `parse` handles the old flags and the bare `demo.py`."""
     form = argparse.RawDescriptionHelpFormatter
     p = argparse.ArgumentParser("demo.py", usage="%(prog)s [COMMAND] [options]", description=DESCRIPTION,
                                 epilog=f"examples:\n{EXAMPLES}", formatter_class=form)
@@ -144,10 +144,10 @@ def parser():
 
 
 def parse(words):
-    """The arguments of a command line, with `command`, and `old_flag` where it was named by one (else None).
+    """The arguments of a command line, with `command`, and `old_flag` if the command was given as one (else None).
 
-    Raises InputError where two commands are asked for or a value is empty. For all other mistakes argparse prints a
-    sentence and raises SystemExit(2).
+    Raises InputError for two commands or an empty value. For all other mistakes argparse prints a message and raises
+    SystemExit(2).
     """
     check_values(words)
     flags = [flag for flag in map(flag_of, words) if flag in OLD_FLAGS]
@@ -166,7 +166,7 @@ def flag_of(word):
 
 
 def check_values(words):
-    """InputError for an empty value, as in --data "" or --data= or sweep "": as a path it is the current folder."""
+    """Raises InputError for an empty value (--data "", --data=, sweep ""): as a path it means the current folder."""
     name = "demo.py"
     for word in words:
         if word.startswith("--") or word in COMMANDS:

@@ -1,4 +1,4 @@
-"""What a run would work on, take and need, before it is started: everything is read, and a few training steps are measured.
+"""Dry run: reads all data, measures a few training steps, and estimates the time and memory of the run.
 
 N training images, C classes, K slots of the ring of predictions.
 """
@@ -24,34 +24,40 @@ except ImportError:                    # Windows does not have it
 
 
 class Trial(NamedTuple):
-    """What a few training steps took."""
-    training: float                    # seconds for an image that is learnt from
-    looking: float                     # seconds for an image that is only classified
-    peak: int                          # bytes that the process has held at most, with all images; 0 where the system does not say
+    """Time and memory of a few training steps."""
+    training: float                    # seconds per image in training
+    looking: float                     # seconds per image in inference
+    peak: int                          # peak memory of the process in bytes, images included; 0 if unknown
     ranks: int
-    notes: tuple = ()                  # what the network that was measured has to say
+    notes: tuple = ()                  # remarks of the measured network
 
 
 def report(config, data, given, reading=None):
-    """(lines of text, whether the run is possible).
+    """(lines of text, whether the run fits into memory).
 
-    data, given: data set and labels of the run; reading: of core/data/own.py, which knows more if the data are a user's own.
+    data, given: data set and labels of the run; reading: the Reading of core/data/own.py, for a user's own images.
     """
-    lines = [f"{data.name}: {len(given)} training, {len(data.validation.labels)} validation, {len(data.test.labels)} test "
-             f"images, {len(data.classes)} classes", *class_table(data, config.recipe.prior)]
+    lines = [f"{data.name}: {len(given)} training, {len(data.validation.labels)} validation, "
+             f"{len(data.test.labels)} test images, {len(data.classes)} classes",
+             *class_table(data, config.recipe.prior)]
     if reading and reading.shapes is not None:
         lines += ["", f"read in {duration(reading.seconds)}; {stored_sizes(reading.shapes)}; shown to the network as "
-                  f"{data.train.images.shape[2]} x {data.train.images.shape[1]}", *reading.notes, *lines_about(reading.findings)]
+                  f"{data.train.images.shape[2]} x {data.train.images.shape[1]}",
+                  *reading.notes, *lines_about(reading.findings)]
     tried = trial(config, data, given)
     more, possible = memory_lines(config, data, tried)
     return [*lines, "", *tried.notes, *time_lines(config, data, tried), *more], possible
 
 
 def trial(config, data, given):
-    """Trial of the run's network on the first images: two steps and a look to warm up, two and one that count."""
+    """The Trial of the run's network on the first images.
+
+    Of two training epochs of up to two steps and two inference passes the first are the warm-up, the second count.
+    """
     xp = np if config.gpu is None else backend.use_gpu(config.gpu, config.precision)
     rows = np.arange(min(2 * config.recipe.batch, len(given)))
-    small = data._replace(train=data.train.take(rows), validation=data.train.take(rows[:0]), test=data.train.take(rows[:0]))
+    nothing = data.train.take(rows[:0])
+    small = data._replace(train=data.train.take(rows), validation=nothing, test=nothing)
     arch = architecture(config.net, len(data.classes))
     recipe = config.recipe._replace(epochs=2, begin=2, K=1)
 
@@ -62,10 +68,11 @@ def trial(config, data, given):
         labels = SoftLabels(one_hot(backend.to_device(given[rows], xp), len(data.classes)), 1)
         prepare(arch, task.train, len(labels.Y), recipe)
         *_, last = train.joint_optimization(model, task, labels, recipe, theta_epoch=theta_epoch)
-        for _ in range(2):                                   # a GPU compiles what it has not met yet
+        for _ in range(2):                                   # the first pass on a GPU includes compilation
             start = time.perf_counter()
             backend.to_host(predictions(model, task.train))
-        return Trial(last.seconds / len(rows), (time.perf_counter() - start) / len(rows), peak_memory(), comm.size, notes)
+        looking = time.perf_counter() - start
+        return Trial(last.seconds / len(rows), looking / len(rows), peak_memory(), comm.size, notes)
 
     return launch(steps, config.ranks if config.gpu is None else 1)
 
@@ -83,29 +90,30 @@ def time_lines(config, data, tried):
 
 
 def memory_lines(config, data, tried):
-    """The memory that the run needs and the machine has, and whether that is enough: (lines, True or False)."""
+    """(lines about the memory that the run needs, whether the machine has it)."""
     N, C = len(data.train.labels), len(data.classes)
     images = sum(split.images.nbytes for split in (data.train, data.validation, data.test))
     ring = 4 * N * C * min(config.recipe.K, config.recipe.epochs)
     labels = ring + 4 * 4 * N * C                            # Y, the given labels, the mean over the ring, the new Y
     fold, kept = fold_memory(data.train, labels, C, config.folds) if config.folds else (0, 0)
-    processes = max(0, tried.peak - images)                  # the program and the network, in each process
+    processes = max(0, tried.peak - images)                  # program and network, in each process
     needed, there = images + kept + tried.ranks * (labels + fold + processes), free() + tried.peak
     shared = f", all but the images in each of {tried.ranks} processes" if tried.ranks > 1 else ""
     of_a_fold = f"a fold {size(fold)}, " if fold else ""
-    lines = [f"memory   about {size(needed)}: images {size(images)}, predictions of {config.recipe.K} epochs {size(ring)}, "
-             f"{of_a_fold}program and network {size(processes)}{shared}"]
+    lines = [f"memory   about {size(needed)}: images {size(images)}, predictions of {config.recipe.K} epochs "
+             f"{size(ring)}, {of_a_fold}program and network {size(processes)}{shared}"]
     possible = config.gpu is not None or not tried.peak or needed <= there
     if not possible:
-        lines.append(f"This machine has {size(there)} for it, which is not enough: choose a smaller --size, --K or --batch, "
-                     "or fewer --ranks")
+        lines.append(f"This machine has {size(there)} for it, which is not enough: choose a smaller --size, --K or "
+                     "--batch, or fewer --ranks")
     return lines, possible
 
 
 def fold_memory(train, labels, C, K):
-    """(bytes of one of K folds, while the labels of the whole run are held, bytes that stay of those before it for the checkpoint).
+    """(bytes of one of K folds beside the labels of the whole run, bytes of the completed folds for the checkpoint).
 
-    labels: bytes of the whole run's. A fold has the images of all others, then its own as well, and labels of the others.
+    labels: bytes of the labels of the whole run. Training a fold takes the images and labels of all other folds, and
+    predicting takes its own images as well.
     """
     part = (K - 1) / K
     split = sum(array.nbytes for array in train if array is not None)
@@ -115,7 +123,7 @@ def fold_memory(train, labels, C, K):
 # ---- the machine ---------------------------------------------------------------------------------------------------
 
 def peak_memory():
-    """Bytes of memory that this process has held at most; 0 where the system does not say."""
+    """Peak memory of this process in bytes; 0 if the system does not report it."""
     if resource is None:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -123,7 +131,7 @@ def peak_memory():
 
 
 def free(meminfo=Path("/proc/meminfo"), groups=Path("/sys/fs/cgroup")):
-    """Bytes of memory that a process can still have; infinite where the system does not say."""
+    """Bytes of memory that a process can still allocate; infinite if the system does not report them."""
     found = [float("inf")]
     if meminfo.exists():
         fields = dict(line.split(":") for line in meminfo.read_text().splitlines())

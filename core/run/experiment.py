@@ -1,4 +1,4 @@
-"""One experiment from beginning to end: data, noise, step 1, step 2, files."""
+"""One experiment from data to result: noise, step 1, step 2, files."""
 from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
@@ -25,18 +25,18 @@ from nets.families import architecture, functions_for
 
 class Result(NamedTuple):
     """The outcome, as NumPy arrays; N training images, C classes."""
-    records: list                      # of measure.Epoch, all trainings one after another
+    records: list                      # of measure.Epoch, from all trainings in order
     classes: tuple
     images: np.ndarray                 # (N, H, W, 3) uint8
     index: np.ndarray                  # (N,) row of each in its source
-    paths: np.ndarray                  # (N,) str, or None where the images are no single files
+    paths: np.ndarray                  # (N,) str, or None if the images are not single files
     given: np.ndarray                  # (N,)
-    truth: np.ndarray                  # (N,), or None where it is not known
+    truth: np.ndarray                  # (N,), or None if unknown
     soft: np.ndarray                   # (N, C)
-    pred_probs: np.ndarray             # (N, C) the mean that made the last update, or out-of-sample by config.folds
-    verdict: Verdict                   # suggested and corrected labels, estimated noise, how well it was found
-    weights: dict                      # of the network of step 2, with its running statistics
-    summary: dict                      # the outcome in a few numbers: summary.json
+    pred_probs: np.ndarray             # (N, C) mean behind the last update; out-of-sample with config.folds
+    verdict: Verdict                   # suggested and corrected labels, estimated noise, detection scores
+    weights: dict                      # of step 2's network, with running statistics
+    summary: dict                      # key figures: summary.json
 
     suggested = property(lambda self: self.verdict.suggested)
     corrected = property(lambda self: self.verdict.corrected)
@@ -48,9 +48,9 @@ def run(config, watch=lambda records, epochs, step, fold: records, say=lambda te
         source=None):
     """Run the experiment and return its Result.
 
-    watch(records, epochs, step, fold) is put around every training and has to pass its records on; say(text) hears what is to be
-    said before. Files go to config.out; resume: from the state of the run that is there; source: of config.data, if it has been
-    opened. Raises InputError for whatever the caller has to mend.
+    watch(records, epochs, step, fold) wraps every training and must yield its records; say(text) receives messages.
+    Files go to config.out. resume: continue from the checkpoint there. source: the Source of config.data, if already
+    opened. Raises InputError for bad settings or data, and NotFinite if the loss diverges.
     """
     folder = None if config.out is None else Path(config.out)
     if folder and not resume:
@@ -68,18 +68,18 @@ def run(config, watch=lambda records, epochs, step, fold: records, say=lambda te
             outcome = trained(config, data, given, xp, comm, folder, watch, say, resume)
             return finished(config, data, given, folder, *outcome) if comm.rank == 0 else None
 
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):      # NotFinite says more than a warning
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):      # NotFinite says more than these warnings
         return launch(main, config.ranks if config.gpu is None else 1)
 
 
 def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
-    """Both steps, on every rank: (records, soft labels Y (N, C), probabilities P (N, C), Verdict, weights of step 2's network).
+    """Both steps, on every rank: (records, soft labels Y (N, C), probabilities P (N, C), Verdict, weights of step 2).
 
-    P: what the last update of the labels was made from, or the out-of-sample probabilities. Rank 0 speaks and writes for all,
-    and alone has the Verdict.
+    P: the predictions behind the last label update, or the out-of-sample probabilities. Only rank 0 prints, writes
+    files and has the Verdict. Raises InputError.
     """
     first, recipe, truth = comm.rank == 0, config.recipe, data.train.truth
-    comm.barrier()                     # nobody looks whether the folder is free any more
+    comm.barrier()                     # every rank has checked by now that the folder is free
     progress, notes = state.opened(folder, config, data, given, comm, resume)
     if first:
         say("\n".join([description(config, data, given, comm.size), *notes]))
@@ -134,11 +134,13 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
 
 
 def finished(config, data, given, folder, records, Y, P, verdict, weights):
-    """The Result of what was trained, with its files."""
-    result = Result(records, data.classes, data.train.images, data.train.index, data.train.paths, given, data.train.truth, Y, P,
-                    verdict, weights, results.summary(verdict, given, records))
+    """The Result of a training; writes its files and removes the checkpoint."""
+    split = data.train
+    result = Result(records, data.classes, split.images, split.index, split.paths, given, split.truth, Y, P, verdict,
+                    weights, results.summary(verdict, given, records))
     if folder:
-        made = "" if config.noise == "none" else f", noise: {config.noise}"           # none was made: there may be some
+        # with "none" nothing is said: the labels may hold noise of their own
+        made = "" if config.noise == "none" else f", noise: {config.noise}"
         results.finish(folder, result, config, data.name + made)
         state.remove(folder)
     return result

@@ -1,9 +1,9 @@
-"""The run folder: what a run leaves behind.
+"""The run folder: its files, its lock, and its log.
 
-    manifest.json          what each file is, its checksum, and how its numbers are defined (core/report/manifest.py)
-    summary.json           the outcome in a few numbers; written last, so a folder that has it is complete
-    checkpoint.npz, checkpoint-previous.npz                           until then: the state from which the run goes on
-    .lock                  held by the process that writes here; it does not outlive that process
+    manifest.json          meaning and checksum of each file, definitions of its numbers (core/report/manifest.py)
+    summary.json           key figures; written last, so a folder that has it is complete
+    checkpoint.npz, checkpoint-previous.npz          until then: the state from which `resume` continues
+    .lock                  held by the process that writes here; freed when that process ends
 """
 import json
 import os
@@ -17,7 +17,7 @@ from core.report.manifest import WHAT
 from core.report.numbers import known
 
 FILES = (*WHAT, "checkpoint.npz", "checkpoint-previous.npz", "manifest.json", "summary.json")
-DECIDED = "cleaned_labels.csv"         # of `apply`: it holds what a person decided, so that no run removes it
+DECIDED = "cleaned_labels.csv"         # of `apply`: holds a person's decisions, so no run removes it
 
 
 def free_name(parent, name):
@@ -29,7 +29,7 @@ def free_name(parent, name):
 
 
 def check_free(folder, config):
-    """InputError if there is something in the folder already that config.force does not allow to replace, or the run needs."""
+    """Raises InputError if the folder holds files that the run reads, or may not replace without config.force."""
     with disk_errors(folder):
         there = folder.exists()
         is_folder = folder.is_dir()
@@ -37,20 +37,21 @@ def check_free(folder, config):
     if there and not is_folder:
         raise InputError(f"{folder} is a file: choose another folder with --out")
     if used and not config.force:
-        raise InputError(f"{folder} is not empty: choose another folder with --out, or replace the run in it by --force")
+        raise InputError(f"{folder} is not empty: choose another folder with --out, or replace the run in it by "
+                         "--force")
     for source in map(Path, filter(None, (config.data, config.test, config.truth, config.noise_file))):
         needed = used and source.name in FILES and source.exists() and source.parent.samefile(folder)
         need(not needed, f"{source} is what the run needs and is never replaced: choose another folder with --out")
 
 
 def left_over(folder):
-    """What killed processes have left half written."""
+    """Temporary files that killed processes left behind."""
     return list(folder.glob(".*.part"))
 
 
 @contextmanager
 def locked(folder):
-    """The folder, made if need be, is this process's alone while the block runs. InputError if it is another's."""
+    """Create the folder if missing, and lock it while the block runs. Raises InputError if another process holds it."""
     from filelock import FileLock, Timeout  # imported where needed: demo.py starts sooner
 
     lock = FileLock(folder / ".lock")
@@ -59,8 +60,8 @@ def locked(folder):
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise InputError(f"{folder} is in use by another process: wait until it has ended, or choose another folder "
-                             "with --out") from None
+            raise InputError(f"{folder} is in use by another process: wait until it has ended, or choose another "
+                             "folder with --out") from None
     try:
         yield
     finally:
@@ -68,15 +69,15 @@ def locked(folder):
 
 
 def begin(folder, config):
-    """Remove what an earlier run left in the folder, and write what is known before the training. The folder is locked.
+    """Remove the files of an earlier run from the locked folder, and write config.json.
 
-    Returns lines that say what stays there of the earlier run.
+    Returns a line for each file of the earlier run that stays. Raises InputError for errors of the disk.
     """
     with disk_errors(folder):
         stays, ended = (folder / DECIDED).exists(), (folder / "manifest.json").exists()
-        if ended:                                            # `predict` writes beside no other run
+        if ended:                                            # only `predict` on a complete run writes it
             (folder / "predictions.csv").unlink(missing_ok=True)
-        for name in reversed(FILES):                         # the summary first, which says that all others are there
+        for name in reversed(FILES):                         # the summary first: it marks the folder as complete
             (folder / name).unlink(missing_ok=True)
         for path in left_over(folder):
             path.unlink()
@@ -86,12 +87,12 @@ def begin(folder, config):
 
 
 def is_complete(folder):
-    """Whether the run in the folder has come to its end."""
+    """Whether the run in the folder is complete."""
     return (folder / "summary.json").exists()
 
 
 def go_on(folder, records):
-    """The log as it was at the checkpoint, and nothing half written. The folder is locked."""
+    """Restore the log to the checkpoint and remove temporary files. The folder is locked. Raises InputError."""
     with disk_errors(folder):
         for path in left_over(folder):
             path.unlink()
@@ -99,7 +100,7 @@ def go_on(folder, records):
 
 
 def log(folder, record):
-    """Append one epoch to log.jsonl. On a full disk no part of a line stays."""
+    """Append one epoch to log.jsonl; a full disk leaves no partial line. Raises InputError."""
     path = folder / "log.jsonl"
     with disk_errors(path):
         size = path.stat().st_size if path.exists() else 0
@@ -112,5 +113,5 @@ def log(folder, record):
 
 
 def line_of(record):
-    """An Epoch as a line of log.jsonl; what is not known is null."""
+    """An Epoch as a line of log.jsonl; unknown values are null."""
     return json.dumps({name: known(value) for name, value in record._asdict().items()}) + "\n"

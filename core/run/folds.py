@@ -1,7 +1,7 @@
-"""Out-of-sample probabilities: the images are dealt into folds, and each fold is classified by a network that never saw it.
+"""Out-of-sample probabilities by K-fold cross-validation.
 
-Such a network is that of the whole method, both steps, on the images of all other folds: their labels, their mean image. Five folds
-take about 5 * 4/5 = 4 times as long as the run without folds, on top of it.
+Each fold is classified by a network that was trained, by both steps of the method, on all other folds: their labels and
+their mean image. Five folds add about 5 * 4/5 = 4 times the training time of the run without folds.
 
 N training images, C classes.
 """
@@ -15,34 +15,40 @@ from core.measure import predictions
 
 
 def check(folds, N):
-    """InputError for a number of folds into which N images cannot be dealt."""
+    """Raises InputError unless N images can be divided into that many folds."""
     need(2 <= folds <= N, f"--folds {folds}: choose 2 to {N}, the number of images, for example 5")
 
 
 def dealt(given, folds, classes, seed):
-    """`folds` sorted arrays of rows, each row in one of them; their sizes differ by one at most, each has its share of every label."""
+    """A stratified partition of the rows into `folds` sorted arrays, whose sizes differ by one at most.
+
+    Raises InputError for a number of folds that is out of range.
+    """
     N = len(given)
     check(folds, N)
-    return stratified(given, [N // folds + (k < N % folds) for k in range(folds)], classes, np.random.default_rng([seed, *b"folds"]))
+    sizes = [N // folds + (k < N % folds) for k in range(folds)]
+    return stratified(given, sizes, classes, np.random.default_rng([seed, *b"folds"]))
 
 
 def without(data, rows):
-    """The DataSet without these training images, and with no others to measure on."""
+    """(the DataSet without these training images and without validation and test images, the remaining rows)"""
     nothing = data.train.take(slice(0))
     rest = np.setdiff1d(np.arange(len(data.train.labels)), rows)
     return data._replace(train=data.train.take(rest), validation=nothing, test=nothing), rest
 
 
 def out_of_sample(data, given, folds, seed, learn):
-    """P (N, C) float32: the probabilities of every training image by a network that never saw it. Raises InputError for a number that cannot be.
+    """P (N, C) float32: class probabilities of every training image, from a network that was not trained on it.
 
-    learn(data, given, fold) trains by the whole method on a DataSet and its given labels and returns the Model; fold: 1 .. folds.
+    learn(data, given, fold) trains by both steps on a DataSet and its given labels and returns the Model;
+    fold: 1 .. folds. Raises InputError for a number of folds that is out of range.
     """
     P = np.empty((len(given), len(data.classes)), np.float32)
     for fold, rows in enumerate(dealt(given, folds, len(data.classes), seed), start=1):
         others, rest = without(data, rows)
         model = learn(others, given[rest], fold)
-        images = Images(data.train.images[rows], mean_image(others.train.images), 0, False).on(xp_of(model.theta.buffer))
+        images = Images(data.train.images[rows], mean_image(others.train.images), 0, False)
+        images = images.on(xp_of(model.theta.buffer))
         P[rows] = to_host(predictions(model, images))
-        del others, images                                   # before the next fold takes its own
+        del others, images                                   # free the memory before the next fold
     return P

@@ -1,4 +1,4 @@
-"""What a run starts from: the data, the given labels, and both as the training wants them on its device."""
+"""The inputs of a run: data set, given labels, and the Task made of them on the training's device."""
 import numpy as np
 
 from core import noise
@@ -13,7 +13,7 @@ from core.run import folds
 
 
 def read_data(config, source=None):
-    """Reading (core/data/own.py) of the data that the configuration names; source: of config.data, if it has been opened."""
+    """The Reading (core/data/own.py) of config.data; source: its Source, if already opened. Raises InputError."""
     source = source or open_source(config.data)
     if source.kind == "digits":
         reading = own.Reading(digits.load(config.seed, *config.digits))
@@ -25,21 +25,23 @@ def read_data(config, source=None):
         reading = own.load(config.data, config.seed, config.size or 32, config.held_out or 0, config.test, config.truth,
                            store=config.cache, jobs=config.ranks or available_processors(), listing=source.listing)
     data = reading.data
-    if config.noise not in ("none", "labels") and data.train.truth is None:        # labels that are made wrong on purpose are
-        data = data._replace(train=data.train._replace(truth=data.train.labels))   # taken to be true before
+    if config.noise not in ("none", "labels") and data.train.truth is None:        # noise is added to labels that count
+        data = data._replace(train=data.train._replace(truth=data.train.labels))   # as true
     need(data.train.truth is None or config.noise in ("none", "labels") or (data.train.truth >= 0).all(),
-         f"--noise {config.noise} is made from the true labels of all images: give --truth for all, or leave --noise away")
+         f"--noise {config.noise} is made from the true labels of all images: give --truth for all, or leave --noise "
+         "away")
     prior = config.recipe.prior
-    need(isinstance(prior, str) or len(prior) == len(data.classes), f"--prior has {len(prior)} weights for {len(data.classes)} "
-         "classes: give one for each")
+    need(isinstance(prior, str) or len(prior) == len(data.classes),
+         f"--prior has {len(prior)} weights for {len(data.classes)} classes: give one for each")
     if config.folds:
         folds.check(config.folds, len(data.train.labels))
-    data = data._replace(pad=data.pad * (config.augment in ("both", "crop")), flip=data.flip and config.augment in ("both", "flip"))
+    data = data._replace(pad=data.pad * (config.augment in ("both", "crop")),
+                         flip=data.flip and config.augment in ("both", "flip"))
     return reading._replace(data=data)
 
 
 def given_labels(config, data):
-    """The labels to work with (N,) int64: those of the data, of a file, or made from the true ones as the configuration says."""
+    """The given labels (N,) int64: from the data, from a file, or the true labels with noise. Raises InputError."""
     truth, index, C, rate = data.train.truth, data.train.index, len(data.classes), config.rate
     rng = np.random.default_rng([config.seed, *b"noise"])
     return {
@@ -54,7 +56,7 @@ def given_labels(config, data):
 
 
 def as_task(data, seed, xp):
-    """The splits as the training wants them, on the device."""
+    """The Task of a DataSet, on the device of xp."""
     mean = mean_image(data.train.images)
 
     def shown(split):

@@ -1,4 +1,4 @@
-"""The options of a run, and the Config that follows from them."""
+"""The options of a run, and the Config made from them."""
 import argparse
 from collections import Counter
 from pathlib import Path
@@ -13,7 +13,7 @@ from core.run.folder import free_name
 from nets.families import NETS
 
 QUICK = (2000, 200, 400)               # training, validation and test images of --quick
-SURE = 0.9                             # of a new label for own images: docs/own-data.md has the trials
+SURE = 0.9                             # confidence threshold for own images: docs/own-data.md has the trials
 UNEVEN = 4                             # times as many images in one class as in another: no uniform prior
 
 
@@ -94,7 +94,7 @@ def run_options(p):
 
 
 def configuration(args, source=None):
-    """The Config that the arguments ask for; source: of their data, if it has been opened. Raises InputError."""
+    """The Config of the arguments; source: the Source of their data, if already opened. Raises InputError."""
     source = source or open_source(args.data)
     kind_of_data = source.kind
     need(not args.quick or (kind_of_data == "digits" and args.recipe is None),
@@ -126,7 +126,7 @@ def configuration(args, source=None):
 
 
 def recipe_of(args, name, source):
-    """The Recipe of that name, scaled to the data if it is `unknown`, with what the arguments change in it."""
+    """The Recipe of that name (`unknown` is scaled to the data), changed by the arguments. Raises InputError."""
     recipe = RECIPES[name]
     if name == "unknown":
         recipe = fitted(recipe, source)
@@ -144,7 +144,7 @@ def recipe_of(args, name, source):
 
 
 def fitted(recipe, source):
-    """The recipe for the number of own images in a Source; the prior of uneven classes is `given`."""
+    """The recipe scaled to the number of own images; prior `given` if the classes are uneven. Raises InputError."""
     need(source.kind == "own", "--recipe unknown is for your own images: name them with --data")
     n = Counter(source.listing.labels)
     recipe = scaled(recipe, sum(n.values()))
@@ -160,7 +160,7 @@ def noise_of(recipe):
 
 
 def map_of(text, papers):
-    """{from: to} of "9:1,2:0"; without a text the paper's map for CIFAR-10 where `papers` says so, else None."""
+    """{from: to} of "9:1,2:0"; without a text CIFAR10_MAP if `papers`, else None. Raises InputError."""
     if text is None:
         return CIFAR10_MAP if papers else None
     try:
@@ -175,7 +175,7 @@ def map_of(text, papers):
 
 
 def prior_of(text):
-    """"uniform", "given", or a weight for each class."""
+    """"uniform", "given", or a tuple of one weight per class. Raises InputError."""
     if text in ("uniform", "given"):
         return text
     try:

@@ -1,4 +1,4 @@
-"""Interrupted runs: what a folder holds of one, and what to type to resume it."""
+"""Interrupted runs: reading their settings from a folder, and the command that resumes them."""
 import os
 import shlex
 import shutil
@@ -19,18 +19,18 @@ DEMO = Path(__file__).parents[2] / "demo.py"
 
 
 def stored(folder):
-    """The Config of the run in a folder, to resume it. InputError where there is none."""
+    """The Config of the run in a folder, to resume it. Raises InputError if there is none or of another version."""
     values, _ = read_config(Path(folder))
     try:
         config = Config(**{**values, "recipe": Recipe(**values["recipe"]), "out": str(folder)})
     except (KeyError, TypeError):
-        raise InputError(f"{folder} was written by another version of this program: resume it with that one, or start a "
-                         "new run") from None
+        raise InputError(f"{folder} was written by another version of this program: resume it with that one, or start "
+                         "a new run") from None
     return config._replace(ranks=None) if config.gpu is not None or under_mpirun() else config
 
 
 def can_go_on(config):
-    """Whether config.out holds an interrupted run of these settings."""
+    """Whether config.out holds an interrupted run with these settings."""
     try:
         return identity(stored(config.out)) == identity(config) and not is_complete(Path(config.out))
     except InputError:
@@ -38,9 +38,9 @@ def can_go_on(config):
 
 
 def resume_hint(config):
-    """What config.out holds of an interrupted run, and what to type to resume it.
+    """A sentence with the state of the interrupted run in config.out and the command that resumes it.
 
-    Nothing, where a run of other settings is still there, which this one had not replaced yet.
+    "nothing was written" if the folder still holds a run with other settings, not yet replaced by this one.
     """
     if not can_go_on(config):
         return "nothing was written"
@@ -51,19 +51,19 @@ def resume_hint(config):
 
 
 def command(*words):
-    """What to type for `demo.py words`, with the interpreter that runs this."""
+    """The shell command for `demo.py words`, with the running interpreter."""
     line = [python(), near(DEMO), *words]
     return subprocess.list2cmdline(line) if os.name == "nt" else shlex.join(line)
 
 
 def python():
-    """This interpreter: by its name alone where the shell finds it so (an activated environment), else by its path."""
+    """The running interpreter: its bare name if the shell finds it by that (activated environment), else its path."""
     name = Path(sys.executable).name
     return name if shutil.which(name) == sys.executable else near(sys.executable)
 
 
 def near(path):
-    """A path below the current folder as it is seen from there, another one unchanged."""
+    """The path relative to the current folder if it lies below it, else unchanged."""
     try:
         return str(Path(path).relative_to(Path.cwd()))
     except ValueError:

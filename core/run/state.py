@@ -1,11 +1,11 @@
-"""The state of a run: all that an interrupted one needs to go on as if nothing had happened.
+"""The checkpoint of a run: everything that a resumed run needs to continue exactly as if uninterrupted.
 
     <step>.theta, .running, .velocity     flat buffers of the step's network, as in core/train.py
     <step>.Y, .s, .ring, .epochs          its SoftLabels
-    about                                 as JSON: the records of all epochs, and `origin`: fingerprints of settings and data
+    about                                 JSON: the records of all epochs, and fingerprints of settings and data
 
-There is no state of a random generator: order, crops and flips are functions of (seed, epoch). Of a step that is over
-velocity and ring are not kept. The file is a sealed one (core/files.py): RUN/checkpoint.npz, and the one before it.
+No state of a random generator is saved: order, crops and flips are functions of (seed, epoch). A completed step keeps
+neither velocity nor ring. The file is sealed (core/files.py): RUN/checkpoint.npz, beside the previous one.
 """
 import hashlib
 import json
@@ -22,12 +22,12 @@ from core.run import folder as run_folder
 
 FORMAT = [3, *Epoch._fields]
 FILE = "checkpoint.npz"
-WHERE = ("gpu", "kernels", "ranks", "out", "force", "cache")            # say where and not what: they may change when a run goes on
-SHARE = 0.01             # of a run's time that its checkpoints may take, but for those at the end of each step
+WHERE = ("gpu", "kernels", "ranks", "out", "force", "cache")    # where to compute, not what: may change on resuming
+SHARE = 0.01             # largest share of the run time for checkpoints, not counting those that end a step
 
 
 class Progress:
-    """How far a run has come, and its checkpoint at `path`; without a path nothing is kept."""
+    """The progress of a run, with its checkpoint at `path`; without a path nothing is saved."""
 
     def __init__(self, path, origin):
         self.path, self.origin = path, origin
@@ -35,26 +35,29 @@ class Progress:
         self.next_save = 0.0
 
     def load(self):
-        """Take over what the checkpoint holds, if there is one. InputError if it is that of another run."""
+        """Load the checkpoint, if there is one. Raises InputError if it belongs to another run."""
         if not self.path.exists():
             return
         saved = load_sealed(self.path)
         what_it_is = about(saved)
-        need(what_it_is["format"] == FORMAT, f"{self.path} was written by another version of this program: go on with that one")
+        need(what_it_is["format"] == FORMAT,
+             f"{self.path} was written by another version of this program: go on with that one")
         for key, what in (("settings", "its config.json is"), ("data", "the data or the given labels are")):
-            need(what_it_is[key] == self.origin[key], f"{self.path.parent} cannot go on: {what} not the same as when it began; "
-                 "put back what was there, or begin anew")
+            need(what_it_is[key] == self.origin[key],
+                 f"{self.path.parent} cannot go on: {what} not the same as when it began; put back what was there, or "
+                 "begin anew")
         self.records = [Epoch(*values) for values in what_it_is["records"]]
         for name in saved.keys() - {"about"}:
             step, _, key = name.rpartition(".")
             self.steps.setdefault(step, {})[key] = saved[name]
 
     def restore(self, step, model, labels):
-        """Bring model and labels to where the step was when it was saved, if it was."""
+        """Restore model and labels of a saved step. Raises InputError if they belong to another network."""
         saved = self.steps.get(step, {})
         for name, array in saved.items():
             held = arrays_of(model, labels)[name]
-            need(held.shape == array.shape and held.dtype == array.dtype, f"{self.path} is of another network: begin anew")
+            need(held.shape == array.shape and held.dtype == array.dtype,
+                 f"{self.path} is of another network: begin anew")
             if name == "epochs":
                 labels.epochs = int(array)
             elif name in ("Y", "s"):
@@ -63,7 +66,10 @@ class Progress:
                 held[...] = to_device(array, xp_of(held))
 
     def completed(self, step, model, labels, record, last):
-        """An epoch is over; a checkpoint is written at the end of a step, and else if the last one has cost little enough."""
+        """Add the record of an epoch; save a checkpoint at the end of a step, else as often as SHARE allows.
+
+        Raises InputError for errors of the disk.
+        """
         self.records.append(record)
         if self.path is None or not (last or time.monotonic() >= self.next_save):
             return
@@ -77,9 +83,9 @@ class Progress:
 
 
 def opened(folder, config, data, given, comm, resume):
-    """(Progress to start from, lines to say) on every rank: of a run that begins, or with `resume` of the one in the folder.
+    """(Progress to start from, lines to print) on every rank: of a new run, or with `resume` of the run in the folder.
 
-    Rank 0 holds the folder's lock. Without a folder the run leaves nothing behind.
+    Rank 0 holds the folder's lock. Without a folder nothing is written. Raises InputError.
     """
     first, notes = comm.rank == 0, []
     origin = {"settings": fingerprint(identity(config)), "data": fingerprint_of_data(data, given), "ranks": comm.size}
@@ -91,7 +97,7 @@ def opened(folder, config, data, given, comm, resume):
         progress.load()
         notes += [f"resumed  {how_far(progress.records)}", *(changes(folder, config) if first else [])]
     elif first and folder:
-        run_folder.check_free(folder, config)                # once more: another run may have begun in the meantime
+        run_folder.check_free(folder, config)                # again: another run may have started meanwhile
     if first and folder and progress.records:
         run_folder.go_on(folder, progress.records)
     elif first and folder:
@@ -100,12 +106,12 @@ def opened(folder, config, data, given, comm, resume):
 
 
 def identity(config):
-    """The settings that decide what is computed."""
+    """The settings that determine the result."""
     return {name: value for name, value in settings(config).items() if name not in WHERE}
 
 
 def changes(folder, config):
-    """A line that names what is not as it was when the run in the folder began, if anything: it may change the last bits."""
+    """[a line that names the changes of environment since the run in the folder began], or []. Raises InputError."""
     began, before = read_config(folder)
     changed = [name for name, value in environment().items() if value != before.get(name)]
     changed += ["--kernels"] * (began.get("kernels") != config.kernels)
@@ -113,13 +119,13 @@ def changes(folder, config):
 
 
 def remove(folder):
-    """Of a run that is complete no checkpoint has to be kept."""
+    """Delete the checkpoints of a complete run."""
     for path in (folder / FILE, previous(folder / FILE)):
         path.unlink(missing_ok=True)
 
 
 def how_far(records):
-    """The last of the records in words."""
+    """The last epoch in words."""
     if not records:
         return "at its beginning"
     step, fold, epoch, *_ = records[-1]
@@ -128,12 +134,12 @@ def how_far(records):
 
 
 def fingerprint(*values):
-    """The SHA-256 of arrays and of whatever JSON can express, in hexadecimal digits."""
+    """The SHA-256 of arrays and JSON values, in hexadecimal digits."""
     sha = hashlib.sha256()
     for value in values:
         if isinstance(value, np.ndarray):
             sha.update(f"{value.dtype.str} {value.shape}".encode())
-            for start in range(0, len(value), 4096):         # a part at a time: there may be more than fits twice
+            for start in range(0, len(value), 4096):         # in parts: memory may not hold a copy
                 sha.update(value[start:start + 4096].tobytes())
         else:
             sha.update(json.dumps(value, sort_keys=True).encode())
@@ -141,13 +147,14 @@ def fingerprint(*values):
 
 
 def fingerprint_of_data(data, given):
-    """That of everything which a run learns from and is measured by."""
-    arrays = (array for split in (data.train, data.validation, data.test) for array in (split.images, split.labels, split.truth))
+    """The fingerprint of all training, validation and test data."""
+    splits = data.train, data.validation, data.test
+    arrays = (array for split in splits for array in (split.images, split.labels, split.truth))
     return fingerprint(data.classes, given, data.train.index, *arrays)
 
 
 def about(saved):
-    """What the arrays of a checkpoint are about."""
+    """The JSON entry `about` of a checkpoint."""
     return json.loads(saved["about"].tobytes())
 
 

@@ -1,4 +1,4 @@
-"""Many runs at once: seeds, noise rates, settings.
+"""Sweeps: many runs over seeds, noise rates, settings.
 
 A sweep is a text file with one run a line, written as on the command line:
 
@@ -6,9 +6,8 @@ A sweep is a text file with one run a line, written as on the command line:
     --noise symmetric --rate 0.5 --seed 0
     --noise symmetric --rate 0.5 --seed 1
 
-Each run has a folder of its own in the sweep's folder, named after its line. Runs that are complete there are not run again, and one
-that was interrupted goes on from its checkpoint, so that the same command goes on with a sweep where it stopped, and runs what was
-added to it.
+Each run has its own folder in the sweep's folder, named after its line. Complete runs are skipped and interrupted ones
+resume from their checkpoint. So the same command continues a sweep, and runs the lines added to it.
 """
 import json
 import os
@@ -26,7 +25,7 @@ from core.run.resume import can_go_on
 
 
 def read(path, configure):
-    """[(line, Config)] of a sweep file; configure(arguments) makes the Config of one line. InputError names the line."""
+    """[(line, Config)] of a sweep file; configure(arguments) returns a Config. Raises InputError with the line."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -46,14 +45,15 @@ def read(path, configure):
     names = [folder_name(line) for line, _ in found]
     for line, _ in found:
         if names.count(folder_name(line)) > 1:
-            raise InputError(f"{path}: two runs would write to one folder, {folder_name(line)}: give every run one line of its own")
+            raise InputError(f"{path}: two runs would write to one folder, {folder_name(line)}: give every run one "
+                             "line of its own")
     return found
 
 
 def sweep(runs, out, jobs=None):
-    """Run what is not complete yet, `jobs` at a time (None: one for each processor): (the table of all as text, errors).
+    """Run all incomplete runs, `jobs` at a time (None: one per processor); returns (table of all runs, errors).
 
-    runs: [(line, Config)]. Each run is a single process: side by side they keep all processors busy without waiting for each other.
+    runs: [(line, Config)]. Each run is a single process: independent processes keep all processors busy.
     """
     from joblib import Parallel, delayed  # imported where needed: demo.py starts sooner
 
@@ -61,17 +61,17 @@ def sweep(runs, out, jobs=None):
     folders = [Path(out, folder_name(line)) for line, _ in runs]
     todo = [config._replace(out=str(folder), ranks=1 if config.gpu is None else None, force=True)
             for (_, config), folder in zip(runs, folders) if outcome_in(folder) is None]
-    errors = [error for error in Parallel(n_jobs=jobs, verbose=5 if todo else 0)(delayed(attempt)(c) for c in todo) if error]
-    return table(runs, folders), errors
+    outcomes = Parallel(n_jobs=jobs, verbose=5 if todo else 0)(delayed(attempt)(c) for c in todo)
+    return table(runs, folders), [error for error in outcomes if error]
 
 
 def attempt(config):
-    """Run it; an error is returned as a line, so that it does not end the other runs."""
+    """Run it; an error is returned as a line, so that the other runs continue."""
     try:
         run(config, resume=can_go_on(config))
     except InputError as error:
         return f"{config.out}: {error}"
-    except Exception as error:         # out of memory, or a fault of the program: the others can still be had
+    except Exception as error:         # out of memory, or a bug: the other runs continue
         return f"{config.out}: {type(error).__name__}: {error}"
 
 
@@ -84,12 +84,12 @@ def outcome_in(folder):
 
 
 def folder_name(line):
-    """A name for the folder of a run: its options, without what file names cannot hold."""
+    """The folder name of a run: its options without characters that file names cannot hold."""
     return re.sub(r"[^\w.]+", "-", line).strip("-.")[:200] or "default"
 
 
 def table(runs, folders):
-    """One row a run, and below one for each group of runs that differ in their seed alone: mean and standard deviation."""
+    """One row per run, then mean and standard deviation of each group of runs that differ only in their seed."""
     rows, groups = [("run", "correct labels", "corrected", "test, step 1", "test, step 2")], {}
     for (line, config), folder in zip(runs, folders):
         if outcome := outcome_in(folder):
@@ -101,17 +101,18 @@ def table(runs, folders):
     for group in groups.values():
         if len(group) > 1:
             (line, *_), found = zip(*group)
-            rows.append((f"{without_seed(line)}: {len(group)} seeds".lstrip(": "), *map(mean_and_deviation, zip(*found))))
+            title = f"{without_seed(line)}: {len(group)} seeds".lstrip(": ")
+            rows.append((title, *map(mean_and_deviation, zip(*found))))
     return "\n".join(aligned(rows))
 
 
 def without_seed(line):
-    """The line of a run, its --seed taken out."""
+    """The line of a run without its --seed."""
     return re.sub(r"(^|\s)--se\w*[\s=]\S+", "", line).strip()
 
 
 def mean_and_deviation(fractions):
-    """0.961, 0.967 -> 96.4 ± 0.4 %, and a dash where one is not known (None); deviation: of one run, with n - 1."""
+    """0.961, 0.967 -> 96.4 ± 0.4 %; a dash if a value is None. Sample standard deviation (n - 1)."""
     if None in fractions:
         return percent(None)
     return f"{100 * statistics.mean(fractions):.1f} ± {100 * statistics.stdev(fractions):.1f} %"

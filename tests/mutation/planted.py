@@ -605,7 +605,7 @@ PLANTED = {
          "validation=data.train.take(rows), test=nothing"),
         ("labels of other images", "learn(others, given[rest], fold)", "learn(others, given[:len(rest)], fold)"),
         ("the mean image of all", "mean_image(others.train.images)", "mean_image(data.train.images)"),
-        ("classified in a random crop", "0, False).on(", "data.pad, data.flip).on("),
+        ("classified in a random crop", "0, False)", "data.pad, data.flip)"),
         ("probabilities of the images that it was trained on", "P[rows] = to_host(predictions(model, images))",
          "P[rest] = to_host(predictions(model, images._replace(pixels=others.train.images)))"),
         ("folds counted from 0", "start=1", "start=0"),
