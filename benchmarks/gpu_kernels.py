@@ -30,7 +30,7 @@ from benchmarks.gpu_predicted import COPY, Work, bound, nearest, predicted, work
 from core import backend
 from core.batches import Images
 from core.errors import InputError
-from core.kernels.step import Step
+from core.kernels.step import StepGraph
 from core.kernels.variant import LETTERS, Variant, variant
 from nets.preact_resnet_launches import Network
 
@@ -69,7 +69,7 @@ def imagined(problem, number, variant=Variant()):
     network = Network(xp, number, {}, problem.arch, (problem.batch, *image), False, variant)
     network.program.compile = lambda: None
     images = Images(np.empty((problem.n, *image), np.uint8), np.empty(image, np.float32), PAD, True)
-    return Step(network, images, problem.n, RECIPE).program
+    return StepGraph(network, images, problem.n, RECIPE).program
 
 
 # ---- on a GPU --------------------------------------------------------------------------------------------------------

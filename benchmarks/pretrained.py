@@ -1,10 +1,12 @@
-"""What features of a pretrained network buy: labels, ranking and test accuracy at five kinds of noise, against cleanlab.
+"""What features of a pretrained network buy: labels, ranking and test accuracy at five kinds of noise,
+against cleanlab.
 
-    python -m benchmarks.pretrained FEATURES.npz --images 1000 --seeds 3      appends to benchmarks/results/pretrained.jsonl
-    python -m benchmarks.pretrained --page                                    benchmarks/results/pretrained.md from that file
+    python -m benchmarks.pretrained FEATURES.npz --images 1000 --seeds 3   appends to results/pretrained.jsonl
+    python -m benchmarks.pretrained --page                                 writes results/pretrained.md
 
-FEATURES.npz: train (N, D), labels (N,), test (M, D), test_labels (M,), of CIFAR-10's classes. The noise is made here: asymmetric
-by the paper's map, symmetric by drawing labels anew. Needs cleanlab and scikit-learn (requirements-test.txt).
+FEATURES.npz: train (N, D), labels (N,), test (M, D), test_labels (M,), of CIFAR-10's classes. The noise is made here:
+asymmetric by the paper's map, symmetric by drawing labels anew.
+Needs cleanlab and scikit-learn (requirements-test.txt).
 """
 import argparse
 import json
@@ -27,15 +29,17 @@ from core.recipes import Recipe
 from nets import head
 from nets.head import Head
 
-LINEAR = Recipe(lr=0.003, alpha=1.2, beta=0.4, epochs=40, begin=15, K=10, decay=0.01, lr2=0.003, epochs2=12, drops2=(8, 10))
-HIDDEN = Recipe(lr=0.01, alpha=1.2, beta=0.4, epochs=30, begin=10, K=10, decay=0.01, lr2=0.01, epochs2=12, drops2=(8, 10))
+LINEAR = Recipe(lr=0.003, alpha=1.2, beta=0.4, epochs=40, begin=15, K=10, decay=0.01, lr2=0.003, epochs2=12,
+                drops2=(8, 10))
+HIDDEN = Recipe(lr=0.01, alpha=1.2, beta=0.4, epochs=30, begin=10, K=10, decay=0.01, lr2=0.01, epochs2=12,
+                drops2=(8, 10))
 HEADS = {"linear": (0, LINEAR), "hidden layer": (256, HIDDEN)}
 NOISES = {"an-40": 0.4, "an-10": 0.1, "sn-50": 0.5, "sn-10": 0.1, "none": 0}
 FOLDS, SURE, CLASSES = 5, 0.9, 10
 REGULARISATIONS = (1e-4, 1e-3, 1e-2)            # scikit-learn's C, on standardised features
 RESULTS = "benchmarks/results/pretrained"
-COLUMNS = {"all": "all taken", "number": "taken at 0.9", "right": "right", "sure": "labels after", "auroc": "AUROC", "ap": "AP",
-           "error": "calibration error", "test": "test", "seconds": "s"}
+COLUMNS = {"all": "all taken", "number": "taken at 0.9", "right": "right", "sure": "labels after", "auroc": "AUROC",
+           "ap": "AP", "error": "calibration error", "test": "test", "seconds": "s"}
 
 
 def noisy(labels, kind, seed):
@@ -91,8 +95,8 @@ def measured(q, given, truth, test, seconds):
     return {"given": float((~wrong).mean()), "all": float((suggested == truth).mean()), "number": int(taken.sum()),
             "right": float((corrected == truth)[taken].mean()) if taken.any() else None,
             "sure": float((corrected == truth).mean()), "auroc": found.auroc, "ap": found.average_precision,
-            "error": calibration_error(chosen, suggested == truth), "estimate": float(1 - quality.self_confidence(q, given).mean()),
-            "test": test, "seconds": seconds}
+            "error": calibration_error(chosen, suggested == truth),
+            "estimate": float(1 - quality.self_confidence(q, given).mean()), "test": test, "seconds": seconds}
 
 
 def calibration_error(sure, right, bins=15):
@@ -137,7 +141,8 @@ def by_cleanlab(x, given, truth, test):
         accuracy = float((model.fit(z[kept], given[kept]).predict(z_test) == test[1]).mean())
         rows.append(("cleanlab, logistic regression", P, given, time.perf_counter() - start, accuracy))
     wrong = given != truth
-    return max(rows, key=lambda row: quality.average_precision(wrong, quality.self_confidence(row[1], given)) if wrong.any() else 0)
+    return max(rows, key=lambda row: quality.average_precision(wrong, quality.self_confidence(row[1], given))
+               if wrong.any() else 0)
 
 
 def setting(data, kind, N, seed, heads):
@@ -148,8 +153,9 @@ def setting(data, kind, N, seed, heads):
     made = [by_cleanlab(x, given, truth, test)]
     for name in heads:
         made += by_heads(x, given, truth, test, seed, name)
-    for method, q, given, seconds, accuracy in made:
-        yield {"noise": kind, "images": N, "seed": seed, "method": method, **measured(q, given, truth, accuracy, seconds)}
+    for method, q, given, seconds, test_accuracy in made:
+        yield {"noise": kind, "images": N, "seed": seed, "method": method,
+               **measured(q, given, truth, test_accuracy, seconds)}
 
 
 # ---- the page ------------------------------------------------------------------------------------------------------
@@ -171,14 +177,18 @@ def page(rows):
     for row in rows:
         groups[row["images"], row["noise"], row["method"]].append(row)
     lines = ["# Heads on pretrained features", "", __doc__.split("\n\n")[2].strip(), "",
-             "Percent, means over the seeds. given: correct labels before; all taken: after all suggestions; taken at 0.9: number of",
-             "corrections at a probability of at least 0.9, how many are right, the correct labels after them; AP: average precision",
-             "of the ranking by the probability of the given label; test: after step 2; s: seconds on one core beside other work.",
+             "Percent, means over the seeds. given: correct labels before; all taken: after all suggestions; "
+             "taken at 0.9: number of",
+             "corrections at a probability of at least 0.9, how many are right, "
+             "the correct labels after them; AP: average precision",
+             "of the ranking by the probability of the given label; test: after step 2; s: "
+             "seconds on one core beside other work.",
              "Posterior: step 2 on its q. cleanlab: the regularisation with the best ranking, chosen by the truth."]
     for N in sorted({images for images, _, _ in groups}):
         seeds = len({row["seed"] for row in rows if row["images"] == N})
         lines += ["", f"## {N} images, {seeds} seed{'s' * (seeds > 1)}", "",
-                  f"| noise | method | given | {' | '.join(COLUMNS.values())} |", "|---|---" + "|---:" * (len(COLUMNS) + 1) + "|"]
+                  f"| noise | method | given | {' | '.join(COLUMNS.values())} |", "|---|---"
+                  + "|---:" * (len(COLUMNS) + 1) + "|"]
         for (images, kind, method), found in sorted(groups.items(), key=lambda group: list(NOISES).index(group[0][1])):
             if images == N:
                 cells = [cell(name, [row[name] for row in found]) for name in ("given", *COLUMNS)]
@@ -202,7 +212,7 @@ def main():
         for seed in args.seeds:
             for kind in args.noise:
                 with warnings.catch_warnings(), open(f"{RESULTS}.jsonl", "a", encoding="utf-8") as log:
-                    warnings.simplefilter("ignore")             # scikit-learn's on convergence, cleanlab's dependencies'
+                    warnings.simplefilter("ignore")            # scikit-learn's on convergence, cleanlab's dependencies'
                     for row in setting(data, kind, args.images, seed, args.heads):
                         print(*row.values(), flush=True)
                         log.write(json.dumps(row) + "\n")

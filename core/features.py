@@ -1,9 +1,9 @@
 """Feature vectors in the place of images: what a head (nets/head.py) sees, and its random numbers.
 
 Features is to a head what Images (core/batches.py) is to a network of convolutions, and the
-functions `unaugmented` and `augmented` that training calls know both. A feature vector has nothing to
-crop or to mirror. What varies from epoch to epoch is which units of the hidden layer are dropped,
-and that is decided by a key that comes with each sample.
+functions `unaugmented` and `augmented` that training calls know both. A feature vector has nothing
+to crop or to mirror. What varies from epoch to epoch is which units of the hidden layer are
+dropped, and that is decided by a key that comes with each sample.
 
 N samples, B batch, D features, U hidden units.
 """

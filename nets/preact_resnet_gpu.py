@@ -15,7 +15,7 @@ the arrays of gradients and moments.
 
 from core.errors import InputError
 from core.kernels.parameters import PADDED
-from core.kernels.step import Step
+from core.kernels.step import StepGraph
 from core.kernels.variant import Variant
 from core.optim import flatten
 from nets.preact_resnet import init
@@ -54,13 +54,13 @@ class GpuNet:
 
     def __init__(self, xp, number="half", variant=Variant(), say=lambda text: None):
         self.xp, self.number, self.variant, self.say, self.kernels, self.networks = xp, number, variant, say, {}, {}
-        self.step = None               # what the last Step was made for, and that
+        self.step = None               # what the last StepGraph was made for, and that
 
     def forward(self, theta, x, arch):
         """x (N, H, W, channels) -> logits (N, classes), with the batch's own statistics; returns (logits, cache)."""
         network = self.network(arch, x.shape, inference=False)
         network.load(theta, x)
-        network.program.run("cast", "enter", "forward")
+        network.program.run("cast", "load_images", "forward")
         return network.logits.copy(), network
 
     def backward(self, dlogits, cache):
@@ -78,7 +78,7 @@ class GpuNet:
         network = self.network(arch, x.shape, inference=True)
         network.load(theta, x)
         network.running[...] = flatten(running[name] for name in network.running_views)
-        network.program.run("cast", "enter", "forward")
+        network.program.run("cast", "load_images", "forward")
         return network.logits.copy()
 
     def prepare(self, arch, images, N, recipe):
@@ -94,12 +94,12 @@ class GpuNet:
         return step.theta_epoch(model, task, labels, objective, lr, epoch)
 
     def step_for(self, arch, images, N, recipe):
-        """The Step for these N images, made once."""
+        """The StepGraph for these N images, made once."""
         pixels, mean, pad, flip = images
         shape = min(recipe.batch, N), *pixels.shape[1:]
         made_for = arch, shape, N, recipe.momentum, recipe.decay, id(pixels), id(mean), pad, flip
         if self.step is None or self.step[0] != made_for:
-            self.step = made_for, Step(self.network(arch, shape, False), images, N, recipe, self.say)
+            self.step = made_for, StepGraph(self.network(arch, shape, False), images, N, recipe, self.say)
         return self.step[1]
 
     def network(self, arch, shape, inference):

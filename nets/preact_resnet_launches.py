@@ -36,7 +36,7 @@ class Behind(NamedTuple):
 
 
 class Network:
-    """Arrays and launches; sections: cast, enter, forward and, unless it is for inference, backward."""
+    """Arrays and launches; sections: cast, load_images, forward and, unless it is for inference, backward."""
 
     def __init__(self, xp, number, kernels, arch, shape, inference, variant=Variant()):
         """shape (N, H, W, channels) of the images; kernels: those compiled before."""
@@ -56,8 +56,8 @@ class Network:
         self.pooled = program.array((shape[0], arch.widths[-1]), np.float32)
         with program.section("cast"):
             self.parameters.cast()
-        with program.section("enter"):
-            launches.enter(program, self.images, self.x)
+        with program.section("load_images"):
+            launches.load_images(program, self.images, self.x)
         with program.section("forward"):
             forward(self)
         if not inference:

@@ -3,8 +3,8 @@
     features(images, size)             of an array of images, resized by bicubic interpolation
     file_features(root, paths, size)   of image files, decoded as core/data/images.py does
 
-The network is EfficientNet-Lite0 with the weights of the package that `weights` names. Features are kept in one file for
-each array of images, and for each folder or table. The file names what they were computed from: with other weights,
+The network is EfficientNet-Lite0 with the weights of the package that `weights` names. Features are kept in one file
+for each array of images, and for each folder or table. The file names what they were computed from: with other weights,
 images, sizes, or another way to decode and resize, it is not used and soon replaced.
 
 N images, V views of each (1: as it is; 2: mirrored as well), S pixels to the side of what the network sees.

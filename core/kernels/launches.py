@@ -1,4 +1,5 @@
-"""Launches of norm.cu and ends.cu: batch normalisation, input and head of the network. Each function records launches.
+"""Launches of norm.cu and head_stem.cu: batch normalisation, input and head of the network.
+Each function records launches.
 
 x (N, H, W, C) or (..., C) activations, g their gradient after the normalisation, M = pixels of the batch, norm (4, C),
 sums (slots, 2, C), as defined in the kernel files.
@@ -13,10 +14,10 @@ HEAD = 256                # threads of a block of the head
 PIXELS = 256              # threads of a block, one pixel each
 
 
-def enter(program, images, x):
+def load_images(program, images, x):
     """x (N, H, W, 16) = images (N, H, W, channels) float32."""
     M, channels = images.size // images.shape[-1], images.shape[-1]
-    program.launch("ends.cu", "enter<T>", (-(-M // PIXELS),), PIXELS, (images, x, *integers(M, channels)))
+    program.launch("head_stem.cu", "load_images<T>", (-(-M // PIXELS),), PIXELS, (images, x, *integers(M, channels)))
 
 
 def norm_inference(program, moments, affine):
@@ -39,7 +40,7 @@ def head_forward(program, source, w, b, pooled, logits):
     """logits (N, classes) = pooled w + b, pooled (N, C) the mean of a BATCH or GIVEN source over the pixels."""
     x, _, _, _, sums, affine, norm, moments = source[1:]
     (N, H, W, C), classes = x.shape, len(b)
-    program.launch("ends.cu", "head_forward<T>", (N,), HEAD, (
+    program.launch("head_stem.cu", "head_forward<T>", (N,), HEAD, (
         x, sums, affine, norm, moments, w, b, pooled, logits, *integers(H * W, C, classes, source.slots)),
         16 * HEAD + 8 * C)
 
@@ -49,7 +50,8 @@ def head_backward(program, dlogits, x, norm, w, pooled, g, dw, db):
     (N, H, W, C), classes = x.shape, dlogits.shape[1]
     sums = program.array((N, 2, C), np.float32)
     with program.aside():
-        program.launch("ends.cu", "linear_gradient", (C + 1,), 32, (pooled, dlogits, dw, db, *integers(N, C, classes)))
-    program.launch("ends.cu", "head_backward<T>", (N,), HEAD, (
+        program.launch("head_stem.cu", "linear_gradient", (C + 1,), 32,
+                       (pooled, dlogits, dw, db, *integers(N, C, classes)))
+    program.launch("head_stem.cu", "head_backward<T>", (N,), HEAD, (
         dlogits, w, x, norm, g, sums, *integers(H * W, C, classes)), 8 * HEAD)
     return few_slots(program, sums)

@@ -16,7 +16,7 @@ MANY, SHORT = 64, 32      # from MANY slots on a block has SHORT parameters and 
                           # take one thread 19 us (16 loads in flight, 0.6 us each) and eight threads 3 us, predicted
 FATE = 5                  # counters of sgd.cu
 BLOCK = 256               # threads of a block
-PADDED = 16               # channels of the images after the padding of ends.cu
+PADDED = 16               # channels of the images after the padding of head_stem.cu
 
 
 class Place(NamedTuple):

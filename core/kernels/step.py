@@ -23,7 +23,7 @@ RATE = 0.1                # of the running statistics, as in update_running of c
 ENOUGH = 20               # consecutive skipped steps after which the loss scale is not the cause
 
 
-class Step:
+class StepGraph:
     """The graph for one network and the images of one training. begin, run, run, ..., end: inside `with step.stream`.
 
     say(text) receives a message about skipped steps.
@@ -39,7 +39,7 @@ class Step:
         self.velocity = array(network.parameters.size, np.float32)
         self.stream = self.program.xp.cuda.Stream(non_blocking=True, priority=-1)          # above the launches aside
         for name, write in (("gather", gather), ("objective", objective), ("update", update)):
-            self.program.sections.pop(name, None)                               # of an earlier Step
+            self.program.sections.pop(name, None)                               # of an earlier StepGraph
             with self.program.section(name):
                 write(self, recipe)
         self.program.compile()
@@ -119,7 +119,7 @@ def check(finite, left_out, most, half, epoch, lr):
 def gather(step, recipe):
     """x = the augmented images of the batch."""
     (B, H, W, channels), images = step.network.shape, step.images
-    step.program.launch("ends.cu", "gather<T>", (-(-B * H * W // 256),), 256, (
+    step.program.launch("head_stem.cu", "gather<T>", (-(-B * H * W // 256),), 256, (
         images.pixels, images.mean, step.order, step.state, step.network.x,
         *integers(B, H, W, channels, images.pad, images.flip)))
 

@@ -20,7 +20,7 @@ import pytest
 from benchmarks.gpu_predicted import of_quarter
 from core.batches import Images
 from core.kernels.program import source
-from core.kernels.step import Step
+from core.kernels.step import StepGraph
 from core.kernels.variant import REGISTERS, variant
 from core.recipes import RECIPES
 from nets.preact_resnet import Architecture
@@ -29,7 +29,7 @@ from tests.lib.emulator import LARGEST, SMALLEST, Emulator
 
 NVCC = shutil.which("nvcc")
 CAPABILITIES = (pytest.param("sm_80", marks=pytest.mark.thorough), "sm_90")
-FILES = ("conv.cu", "ends.cu", "norm.cu", "objective.cu", "sgd.cu", "wgrad.cu")
+FILES = ("conv.cu", "head_stem.cu", "norm.cu", "objective.cu", "sgd.cu", "wgrad.cu")
 NUMBERS = ("half", "float")
 SHARED = SMALLEST, LARGEST
 OPTIONS = "-std=c++17", "-ftz=true"    # the second is CuPy's own: float32 below 1e-38 become zero
@@ -59,7 +59,7 @@ def launches(number, shared=SMALLEST, letters="rpc"):
     networks = [Network(xp, number, {}, Architecture(), (128, 32, 32, 3), inference, variant(letters))
                 for inference in (False, True)]
     networks[0].program.compile = lambda: None                          # nothing to be run
-    step = Step(networks[0], Images(pixels, mean, 4, True), 1000, RECIPES["sn-70"])
+    step = StepGraph(networks[0], Images(pixels, mean, 4, True), 1000, RECIPES["sn-70"])
     programs = step.program, networks[1].program
     return [launch for program in programs for section in program.sections.values() for launch in section]
 

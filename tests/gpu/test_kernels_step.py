@@ -7,7 +7,7 @@ from core.backend import to_host
 from core.batches import augmented, batches
 from core.errors import NotFinite
 from core.kernels import step as step_module
-from core.kernels.step import SECTIONS, Step
+from core.kernels.step import SECTIONS, StepGraph
 from core.kernels.variant import variant
 from core.labels import SoftLabels, one_hot
 from core.model import fresh_model
@@ -60,8 +60,9 @@ def test_an_epoch_of_graphs_is_an_epoch_of_the_readable_training(xp):
 @pytest.mark.parametrize("xp", devices())
 def test_the_graph_gives_the_bits_of_its_launches_in_every_order_that_it_allows(xp, monkeypatch):
     net, results = GpuNet(xp, "half"), []
-    for order, one_step in [*((order, Step.run) for order in range(4)), (0, lambda step: step.program.run(*SECTIONS))]:
-        monkeypatch.setattr(Step, "run", one_step)
+    for order, one_step in [*((order, StepGraph.run) for order in range(4)),
+                            (0, lambda step: step.program.run(*SECTIONS))]:
+        monkeypatch.setattr(StepGraph, "run", one_step)
         xp.order = order                                                          # a GPU has an order of its own
         with using(xp):
             model, task, labels = small(net, xp)
@@ -109,7 +110,7 @@ def test_the_second_training_uses_the_graph_of_the_first():
 
 @pytest.fixture(scope="module", params=[pytest.param(None, marks=emulated)], ids=["emulator"])
 def step():
-    """The Step of a small problem, its epoch begun."""
+    """The StepGraph of a small problem, its epoch begun."""
     net = GpuNet(Emulator(), "float")
     model, task, labels = small(net)
     epochs(net, model, task, labels, [0])

@@ -1,4 +1,5 @@
-"""The head on features: its gradient, its dropout, its features, and its training by core/train.py on one and on several ranks."""
+"""The head on features: its gradient, its dropout, its features,
+and its training by core/train.py on one and on several ranks."""
 import os
 import sys
 from functools import partial
@@ -99,8 +100,8 @@ def test_dropout_is_its_definition_and_its_gradient_too(xp, rate):
     for found, given in ((out, x), (dx, dout)):
         expected = [[given[n, u] / (1 - rate) if keep[n, u] else 0.0 for u in range(6)] for n in range(5)]
         measured("dropout", "definition in loops", xp, distance(found, expected), 1e-15)
-    error = worst_error(lambda x: head.dropout_forward(x, xp.asarray(keep), rate), head.dropout_backward, [xp.asarray(x)],
-                        np.random.default_rng(4), complex_step, "all")
+    error = worst_error(lambda x: head.dropout_forward(x, xp.asarray(keep), rate), head.dropout_backward,
+                        [xp.asarray(x)], np.random.default_rng(4), complex_step, "all")
     measured("dropout", "complex step", xp, error, 1e-13)
 
 
@@ -113,7 +114,8 @@ def test_the_forward_pass_is_the_definition(xp, arch):
         h = [[h[n, u] / (1 - arch.dropout) if keep else 0.0 for u, keep in enumerate(kept_by_hand(int(key), arch))]
              for n, key in enumerate(keys)]
     z, _ = both_passes(arch, theta, x, keys, dlogits, xp)
-    measured("head", "definition in loops", xp, distance(z, naive.linear(np.array(h), theta["linear.w"], theta["linear.b"])), 1e-14)
+    measured("head", "definition in loops", xp,
+             distance(z, naive.linear(np.array(h), theta["linear.w"], theta["linear.b"])), 1e-14)
 
 
 @every_head
@@ -121,7 +123,8 @@ def test_float32_is_near_float64_and_stays_float32(xp, arch):
     given = drawn(arch, N=40, dtype=np.float32)
     (z, g), (z_64, g_64) = (both_passes(arch, *given, xp, dtype) for dtype in (np.float32, np.float64))
     assert {a.dtype for a in [z, *g.values()]} == {np.dtype(np.float32)}
-    measured("head", "float32 against float64", xp, max(distance(z, z_64), *(distance(g[name], g_64[name]) for name in g)), 2e-6)
+    measured("head", "float32 against float64", xp,
+             max(distance(z, z_64), *(distance(g[name], g_64[name]) for name in g)), 2e-6)
 
 
 # ---- laws ----------------------------------------------------------------------------------------------------------
@@ -154,7 +157,8 @@ def test_the_gradient_of_a_batch_is_the_sum_of_those_of_its_parts_and_a_part_may
     _, whole = both_passes(arch, theta, x, keys, dlogits, xp)
     parts = [both_passes(arch, theta, x[rows], keys[rows], dlogits[rows], xp)[1]
              for rows in (slice(0, 3), slice(3, 3), slice(3, 4), slice(4, None))]
-    measured("head", "sum over parts", xp, max(distance(sum(g[name] for g in parts), whole[name]) for name in theta), 1e-13)
+    measured("head", "sum over parts", xp, max(distance(sum(g[name] for g in parts), whole[name]) for name in theta),
+             1e-13)
 
 
 def test_the_mean_over_all_masks_is_what_inference_gives(xp, monkeypatch):
@@ -193,7 +197,7 @@ def test_init_draws_a_he_normal_hidden_layer_and_begins_with_uniform_predictions
         (theta, running), (again, _) = (head.init(arch, np.random.default_rng(7), dtype) for _ in range(2))
         assert {a.dtype for a in [*theta.values(), *running.values()]} == {np.dtype(dtype)}
         assert all((theta[name] == again[name]).all() for name in theta)
-        sigmas = theta["hidden.w"].astype(float) / np.sqrt(2 / 300)             # standard normal, within five standard errors:
+        sigmas = theta["hidden.w"].astype(float) / np.sqrt(2 / 300)      # standard normal, within five standard errors:
         assert abs(sigmas.mean()) < 5 / np.sqrt(sigmas.size) and abs(sigmas.var() - 1) < 5 * np.sqrt(2 / sigmas.size)
         assert not any(theta[name].any() for name in ("hidden.b", "linear.w", "linear.b"))
     assert (head.init(arch, np.random.default_rng(8))[0]["hidden.w"] != theta["hidden.w"]).all()
@@ -235,7 +239,7 @@ def test_units_are_kept_at_their_rate_independently_of_one_another_of_the_sample
             correlation = np.corrcoef(a.ravel(), b.ravel())[0, 1]
             assert abs(correlation) < 4 / np.sqrt(a.size)
         of_units, of_samples = masks.mean(axis=(0, 1)), masks.mean(axis=(0, 2))
-        assert np.std(of_units) < 1.5 * error * 8 and np.std(of_samples) < 1.5 * error * 20           # sqrt(64), sqrt(400)
+        assert np.std(of_units) < 1.5 * error * 8 and np.std(of_samples) < 1.5 * error * 20        # sqrt(64), sqrt(400)
 
 
 # ---- features ------------------------------------------------------------------------------------------------------
@@ -273,7 +277,8 @@ def test_images_are_still_images():
 
 # ---- training ------------------------------------------------------------------------------------------------------
 
-RECIPE = Recipe(lr=0.05, alpha=1.2, beta=0.4, epochs=6, begin=3, K=3, lr2=0.05, epochs2=5, drops2=(3,), batch=8, decay=0.01)
+RECIPE = Recipe(lr=0.05, alpha=1.2, beta=0.4, epochs=6, begin=3, K=3, lr2=0.05, epochs2=5, drops2=(3,), batch=8,
+                decay=0.01)
 TRAININGS = {"step 1": (train.joint_optimization, {}), "step 1, odd batches": (train.joint_optimization, {"batch": 7}),
              "step 1, fewer samples in a batch than ranks": (train.joint_optimization, {"batch": 2}),
              "step 1, labels from a pass in inference mode": (train.joint_optimization, {"predict": "evaluation"}),
@@ -289,7 +294,8 @@ def begin(xp, arch, comm=Serial(), n=61, dtype=np.float64):
     truth = rng.integers(arch.classes, size=n + 30)
     x = (3 * np.eye(arch.classes, arch.features)[truth] + rng.standard_normal((n + 30, arch.features))).astype(dtype)
     shown = Features(x[:n], *mean_and_std(x[:n], dtype)).on(xp)
-    validation, test = ((shown._replace(features=xp.asarray(x[k:k + 15])), xp.asarray(truth[k:k + 15])) for k in (n, n + 15))
+    validation, test = ((shown._replace(features=xp.asarray(x[k:k + 15])), xp.asarray(truth[k:k + 15]))
+                        for k in (n, n + 15))
     theta, running = head.init(arch, rng, dtype)
     theta = {name: a + 0.1 * rng.standard_normal(a.shape).astype(dtype) for name, a in theta.items()}
     theta, running = Flat(moved(theta, xp)), Flat({}, empty=xp.zeros(0, dtype))
@@ -321,7 +327,8 @@ def test_algorithm_1_as_it_is_trains_the_head_and_mends_labels(xp, arch):
 
 def test_the_model_of_the_program_holds_a_head(xp):
     model = fresh_model(head, HEADS["hidden"], np.random.default_rng(0), xp)
-    assert model.running.buffer.size == 0 and model.theta.views.keys() == {"hidden.w", "hidden.b", "linear.w", "linear.b"}
+    assert model.running.buffer.size == 0
+    assert model.theta.views.keys() == {"hidden.w", "hidden.b", "linear.w", "linear.b"}
 
 
 @pytest.mark.parametrize("case", TRAININGS)
@@ -363,7 +370,7 @@ def ours(case, xp, monkeypatch):
     def batches(n, size, seed, epoch, xp):
         return [(xp.asarray(i), n) for i, n in case.order[epoch]]
 
-    def augmented(shown, i, seed, epoch):                                   # the case's own masks in the place of the hash
+    def augmented(shown, i, seed, epoch):                                # the case's own masks in the place of the hash
         now["masks"] = xp.asarray(case.masks[epoch])[i] > 0
         return unaugmented(shown, i), None
 
@@ -375,7 +382,8 @@ def ours(case, xp, monkeypatch):
     z, cache = head.forward(moved(case.theta, xp), augmented(shown, rows, 0, 0), case.arch)
     terms, cache_L = objective_forward(z, Y[rows], p, case.recipe.alpha, case.recipe.beta)
     dz = objective_backward(1, cache_L)
-    found |= {"first.logits": z, **dict(zip(("first.L", "first.L_c", "first.L_p", "first.L_e"), terms)), "first.dlogits": dz}
+    found |= {"first.logits": z, **dict(zip(("first.L", "first.L_c", "first.L_p", "first.L_e"), terms)),
+              "first.dlogits": dz}
     found |= named("first.gradient", head.backward(dz, cache))
     labels = SoftLabels(Y, case.recipe.K)
     case = case._replace(running=head.init(case.arch, np.random.default_rng(0), np.float64)[1])

@@ -1,4 +1,5 @@
-"""The noise posterior: against definitions and brute force, on data drawn from known noise, and where it degenerates."""
+"""The noise posterior: against definitions and brute force, on data drawn from known noise,
+and where it degenerates."""
 import math
 from itertools import product
 
@@ -99,7 +100,7 @@ def test_the_temperature_is_that_of_the_data_and_finite_where_all_agree():
     P, _, truth = drawn(20000, np.eye(4), tau=0.4)
     assert posterior.best_temperature(np.eye(4)[truth], np.log(P), 1.0) == pytest.approx(0.4, rel=0.03)
     assert 1 < posterior.best_temperature(np.eye(2), np.log([[0.9, 0.1], [0.1, 0.9]]), 1.0) < 3
-    assert posterior.best_temperature(np.ones((5, 1)), np.zeros((5, 1)), 0.3) == pytest.approx(1)          # the prior alone
+    assert posterior.best_temperature(np.ones((5, 1)), np.zeros((5, 1)), 0.3) == pytest.approx(1)      # the prior alone
 
 
 def test_the_matrix_is_its_definition_and_the_maximum():
@@ -124,7 +125,8 @@ def test_the_matrix_of_labels_at_random_and_its_share_are_their_definitions():
     m = [3 / 6, 1 / 6, 2 / 6, 0]
     T = posterior.random_matrix(share, given, 4)
     assert T == pytest.approx(np.array([[0.7 * (j == k) + 0.3 * m[k] for k in range(4)] for j in range(4)]))
-    anew = [1 - q[i, k] * 0.7 / (0.7 + 0.3 * m[k]) for i, k in enumerate(given)]     # it was not, only if truth and label agree
+    # it was not, only if truth and label agree
+    anew = [1 - q[i, k] * 0.7 / (0.7 + 0.3 * m[k]) for i, k in enumerate(given)]
     assert posterior.best_share(q, given, share) == pytest.approx((1 + sum(anew)) / 7)
 
 
@@ -202,7 +204,8 @@ def test_nothing_on_a_grid_is_better_for_two_classes():
 def calibration(q, truth, bins=10):
     """Mean distance of probability and frequency, over all entries of q."""
     is_true, place = np.eye(q.shape[1])[truth], np.minimum((q * bins).astype(int), bins - 1)
-    return sum(abs(q[place == b].mean() - is_true[place == b].mean()) * (place == b).mean() for b in range(bins) if (place == b).any())
+    return sum(abs(q[place == b].mean() - is_true[place == b].mean()) * (place == b).mean() for b in range(bins)
+               if (place == b).any())
 
 
 def test_known_noise_and_temperature_are_found_and_the_posterior_is_calibrated():
@@ -212,7 +215,7 @@ def test_known_noise_and_temperature_are_found_and_the_posterior_is_calibrated()
     assert calibration(found.q, truth) < 0.005
     estimate = quality.estimated_errors(posterior.joint(found.q, given))[1]
     assert estimate == pytest.approx((given != truth).mean(), abs=0.01)
-    exact, _ = posterior.expectation(log_softmax(0.6 * np.log(P)), PAIR, given)             # by the noise that it was made with
+    exact, _ = posterior.expectation(log_softmax(0.6 * np.log(P)), PAIR, given)     # by the noise that it was made with
     assert np.abs(found.q - exact).mean() < 0.01
 
 
@@ -244,7 +247,8 @@ def test_corrections_do_no_harm_however_few_labels_are_wrong(N, share):
 
 
 def test_errors_of_the_network_are_not_taken_for_errors_of_annotators():
-    """All labels right, P sure and wrong in three of a hundred: nothing but the labels' number says that they are right."""
+    """All labels right, P sure and wrong in three of a hundred:
+    nothing but the labels' number says that they are right."""
     P, _, truth = drawn(3000, np.eye(10), tau=1, spread=5, seed=6)
     rng = np.random.default_rng(7)
     P = np.where(rng.random((3000, 1)) < 0.03, rng.permuted(P, axis=1), P)

@@ -87,8 +87,8 @@ def head_case(seed, arch, n, size):
     masks = (rng.uniform(size=(5, n, arch.hidden)) >= arch.dropout).astype(float)
     theta, theta2 = head_weights(rng, arch), head_weights(rng, arch)
     return HeadCase(arch, rng.standard_normal((n, arch.features)), rng.standard_normal(arch.features),
-                    rng.uniform(0.5, 1.5, arch.features), of_images.truth, of_images.Y, theta, theta2, {}, of_images.order,
-                    of_images.recipe, masks)
+                    rng.uniform(0.5, 1.5, arch.features), of_images.truth, of_images.Y, theta, theta2, {},
+                    of_images.order, of_images.recipe, masks)
 
 
 def head_weights(rng, arch):
@@ -99,7 +99,7 @@ def head_weights(rng, arch):
     return {name: rng.standard_normal(shape) / np.sqrt(shape[0]) for name, shape in shapes.items()}
 
 
-# ---- those that are stored --------------------------------------------------------------------------------------------
+# ---- those that are stored -------------------------------------------------------------------------------------------
 
 def small():
     """Every kind of block, an odd width; ten training steps."""

@@ -1,7 +1,7 @@
 // The two ends of the network.
 //
 //   gather           x = augmented(images, order[step * B + b], seed, epoch)   core/batches.py: the same bits, then rounded
-//   enter            x = the images given                                      images (N, H, W, channels) float32
+//   load_images      x = the images given                                      images (N, H, W, channels) float32
 //   head_forward     pooled (N, C) = mean over the pixels of max(x * norm[0] + norm[1], 0);  logits = pooled w + b
 //                    norm from sums, with its moments (norm.cuh); where sums is null, as given
 //   head_backward    g (N, H, W, C) = dlogits w^T / (H W) where x * norm[0] + norm[1] > 0, else 0;  sums (N, 2, C) of g, g*x
@@ -52,7 +52,7 @@ __global__ void gather(const unsigned char* pixels, const float* mean, const int
 }
 
 template <typename T>
-__global__ void enter(const float* images, T* x, int M, int channels) {
+__global__ void load_images(const float* images, T* x, int M, int channels) {
     const int e = blockIdx.x * blockDim.x + threadIdx.x;
     if (e < M) put_pixel(x, e, channels, [&](int c) { return images[size_t(e) * channels + c]; });
 }
