@@ -20,6 +20,7 @@ from benchmarks.gpu_report import circumstances
 from core import backend, train
 from core.files import save_text
 from core.labels import SoftLabels, one_hot
+from core.measure import of_training
 from core.model import fresh_model
 from core.recipes import RECIPES, Recipe
 from core.run.config import Config
@@ -78,7 +79,7 @@ def one(config, emulated, path, seed):
 
 def measured(records):
     """{what: its value at the end}"""
-    joint = [record for record in records if record.step == "joint"][-1]
+    joint = of_training(records, "joint")[-1]
     found = {"loss": joint.loss, "labels, %": 100 * joint.recovery, "test, %": 100 * joint.test}
     return found | ({"test after step 2, %": 100 * records[-1].test} if records[-1] is not joint else {})
 

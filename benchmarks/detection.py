@@ -66,7 +66,7 @@ def main():
     suggested = np.load(f"{args.run}/suggested_labels.npy")
     sure = np.load(f"{args.run}/corrected_labels.npy") != given
     log = map(json.loads, Path(args.run, "log.jsonl").read_text().splitlines())
-    seconds = sum(record["seconds"] for record in log if record["step"] == "joint")
+    seconds = sum(record["seconds"] for record in log if (record["step"], record["fold"]) == ("joint", None))
     score = quality.self_confidence(P, given)
     rows = [row("this program, all suggestions", wrong, suggested != given, score, seconds),
             row(f"this program, corrected (at least {config.sure:g} sure)", wrong, sure, score, seconds)]

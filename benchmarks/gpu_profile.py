@@ -5,7 +5,7 @@ the functions of the network and the step, which include the time that the devic
 """
 from functools import wraps
 
-from core import train
+from core import model, train
 from core.optim import Flat
 from nets import preact_resnet
 
@@ -37,9 +37,9 @@ def by_function(peer, steps):
     """With a pair of CUDA events around every call of these functions."""
     layers = ("conv_forward", "conv_backward", "batchnorm_forward", "batchnorm_backward",
               "relu_forward", "relu_backward", "linear_forward", "linear_backward")
-    others = ("augmented", "objective_forward", "objective_backward", "sgd_step", "update_running")
+    others = ("augmented", "objective_forward", "objective_backward", "sgd_step")
     places = [(preact_resnet, name) for name in layers] + [(train, name) for name in others]
-    places += [(Flat, "gather"), (type(peer.labels), "record")]
+    places += [(model, "update_running"), (Flat, "gather"), (type(peer.labels), "remember")]
     before, pairs = [getattr(*place) for place in places], {}
     try:
         for (home, name), function in zip(places, before):

@@ -11,7 +11,7 @@ from benchmarks.gpu_peers import Kernels
 from core.backend import first_line
 from core.errors import InputError
 
-INFERENCE = 500                        # images in a batch of core.train.predictions
+INFERENCE = 500                        # images in a batch of core.measure.predictions
 
 
 def kernels(number):

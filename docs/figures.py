@@ -23,6 +23,8 @@ import numpy as np  # noqa: E402
 from core import train  # noqa: E402
 from core.data import digits  # noqa: E402
 from core.labels import SoftLabels, one_hot  # noqa: E402
+from core.measure import predictions  # noqa: E402
+from core.model import fresh_model  # noqa: E402
 from core.objective import xlogx  # noqa: E402
 from core.recipes import RECIPES  # noqa: E402
 from core.run.config import Config  # noqa: E402
@@ -32,9 +34,6 @@ from nets.preact_resnet_fast import FastNet  # noqa: E402
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
-
-from core.measure import predictions
-from core.model import fresh_model
 
 FOLDER = Path(__file__).parent / "pictures"
 BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#d55e00", "#009e73", "#cc3311", "#666666"

@@ -14,7 +14,8 @@ nothing else (core/model.py):
 
 `arch` is a NamedTuple with the number of `classes`. Arguments are never written to. A cache may
 hold a workspace instead of copies: it is good until the next forward. With several ranks x is this
-rank's part of the mini-batch, and the gradient of the whole is the sum of the ranks' gradients.
+rank's part of the mini-batch, and the gradient of the whole is the sum of the ranks' gradients:
+a network with batch normalisation takes its statistics over all ranks, as FastNet(comm) does.
 A network may bring a `theta_epoch` of its own, with the arguments of core/train.py: theta_epoch,
 and `prepare(arch, images, N, recipe)` for what has to be done before the first one.
 

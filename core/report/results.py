@@ -71,7 +71,8 @@ def summary(verdict, given, records):
         outcome["detection"] = {name: known(value) for name, value in verdict.detection._asdict().items()}
     for training in dict.fromkeys((record.step, record.fold) for record in records):
         own = of_training(records, *training)
-        outcome[training_name(*training)] = {"best_validation": known(max(record.validation for record in own)),
-                                       "last_validation": known(own[-1].validation), "test": known(own[-1].test),
-                                       "seconds": sum(record.seconds for record in own)}
+        outcome[training_name(*training)] = {
+            "best_validation": known(max(record.validation for record in own)),
+            "last_validation": known(own[-1].validation), "test": known(own[-1].test),
+            "seconds": sum(record.seconds for record in own)}
     return outcome

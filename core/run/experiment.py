@@ -24,7 +24,7 @@ from nets.families import architecture, functions_for
 
 
 class Result(NamedTuple):
-    """The outcome, as NumPy arrays; N training images, C classes."""
+    """The outcome, as NumPy arrays; N training images, C classes. `verdict` is core.quality.Verdict."""
     records: list                      # of measure.Epoch, from all trainings in order
     classes: tuple
     images: np.ndarray                 # (N, H, W, 3) uint8

@@ -65,4 +65,4 @@ def as_task(data, seed, xp):
     truth = data.train.truth
     truth = None if truth is None or (truth < 0).all() else xp.asarray(truth)
     return Task(shown(data.train), (shown(data.validation), xp.asarray(data.validation.labels)),
-                      (shown(data.test), xp.asarray(data.test.labels)), truth, seed)
+                (shown(data.test), xp.asarray(data.test.labels)), truth, seed)

@@ -10,6 +10,7 @@ from core.kernels import step as step_module
 from core.kernels.step import SECTIONS, StepGraph
 from core.kernels.variant import variant
 from core.labels import SoftLabels, one_hot
+from core.measure import predictions
 from core.model import fresh_model
 from core.objective import Objective, objective_backward, objective_forward, softmax
 from core.run import Config, run
@@ -317,7 +318,7 @@ def test_what_is_prepared_is_all_that_a_training_and_its_predictions_launch():
         net.prepare(ARCH, task.train, len(labels.Y), RECIPE)
     kernels, step = set(net.kernels), net.step[1]
     epochs(net, model, task, labels, [0])
-    train.predictions(model, task.train, batch=7)
+    predictions(model, task.train, batch=7)
     assert set(net.kernels) == kernels and net.step[1] is step
     assert said == ["kernels  are compiled, if they are new to this machine: about half a minute"]
 

@@ -1,4 +1,4 @@
-"""Algorithm 1 step by step, the retraining, and what a Record says."""
+"""Algorithm 1 step by step, the retraining, and what an Epoch says."""
 import math
 import time
 from functools import partial

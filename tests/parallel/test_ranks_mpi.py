@@ -110,7 +110,7 @@ def test_without_mpi4py_the_remedy_is_told(monkeypatch):
 
 
 @pytest.mark.parametrize("name", MPI_RANKS)
-def test_one_process_of_mpirun_speaks(monkeypatch, name):
+def test_one_process_of_mpirun_is_the_main_one(monkeypatch, name):
     for variable in MPI_RANKS:
         monkeypatch.delenv(variable, raising=False)
     assert is_main()

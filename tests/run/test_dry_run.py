@@ -1,4 +1,4 @@
-"""core/run/dry_run.py and core/report/findings.py: what --check says before a run, and how true its estimates are."""
+"""core/run/dry_run.py and core/report/findings.py: what check says before a run, and how true its estimates are."""
 import tracemalloc
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Killed at any moment, a run goes on to the same result, bit for bit: more than 110 moments.
+"""Killed at any moment, a run is resumed to the same result, bit for bit: about a hundred moments.
 
 Every run is a fork of this process, so that nothing has to be imported again.
 """
