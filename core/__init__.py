@@ -2,7 +2,8 @@
 
     the paper       objective  labels  train (Algorithm 1)  noise  recipes
     a training      model  measure  finite  batches  optim  layers
-    label quality   quality
+    label quality   quality  posterior
+    features        features: vectors of a pretrained network in the place of images
     the machine     backend (NumPy or CuPy)  files  errors
     fast/           the layers, optimised for CPUs          kernels/   the layers in CUDA
     parallel/       the processes that share a training
