@@ -14,14 +14,14 @@ def epoch_means(iterations):
     @wraps(iterations)
     def means_of(model, task, labels, objective, lr, recipe, epoch):
         begun = [buffer.copy() for buffer in model.buffers()]
-        again = partial(iterations, model, task, labels, objective, lr, recipe, epoch)
+        iterate = partial(iterations, model, task, labels, objective, lr, recipe, epoch)
         sums = number = 0              # read at the end only: no waiting for the device
-        for terms in again():
+        for terms in iterate():
             sums = sums + terms
             number += 1
         *means, finite = read_out(*(sums / number), all_finite(sums, *model.buffers()))
         if not finite:
-            batch, what = first_not_finite(model, begun, again()) or (None, None)
+            batch, what = first_not_finite(model, begun, iterate()) or (None, None)
             raise NotFinite(
                 f"the loss is no longer finite in epoch {epoch + 1} (learning rate {lr})" + (
                     f", first {what} in batch {batch} of {number}: begin again with a smaller --lr"
@@ -32,7 +32,7 @@ def epoch_means(iterations):
 
 
 def first_not_finite(model, begun, iterations):
-    """(mini-batch from 1, name): where something of the model was not finite for the first time.
+    """(mini-batch from 1, name) of the first quantity that is not finite.
 
     begun: model.buffers() at the start of the epoch, all finite; iterations: those of the epoch, a
     generator that trains as it goes. None if all stays finite this time: then the arithmetic is not

@@ -1,6 +1,6 @@
 """What is measured while a model learns: an Epoch after every pass over the images.
 
-N images, C classes. Losses are in nats, accuracies are fractions. What nobody can know is nan.
+N images, C classes. Losses are in nats, accuracies are fractions. Unknown values are nan.
 """
 import math
 import time
@@ -14,7 +14,7 @@ from core.parallel.ranks import gathered, part_of
 
 
 class Epoch(NamedTuple):
-    """One epoch. `accuracy` compares with the labels in use during it; the others come after it."""
+    """One epoch. `accuracy` is against the labels in use; the others are measured after it."""
     step: str                          # joint, retrain, or cross-entropy for the baseline
     fold: int                          # 1, 2, ...; None outside of folds
     epoch: int                         # from 1

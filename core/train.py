@@ -34,7 +34,7 @@ def theta_iterations(model, task, labels, objective, lr, recipe, epoch):
         yield terms(L, z, y)
 
 
-theta_epoch = epoch_means(theta_iterations)        # one pass: the means of the terms, or NotFinite
+theta_epoch = epoch_means(theta_iterations)        # runs one pass: means of the terms, or NotFinite
 
 
 @timed

@@ -11,7 +11,7 @@ from core.run.commands import COMMANDS, parse
 from tests.project.test_docs import PAGES, ROOT, every_page
 
 STARTS = ("python", "py ", "pip ", "mpirun ", "sbatch ", ". ", ".venv", "export ", "git ", "ruff ", "nvcc ")
-COLUMNS = 100                                            # as wide as a block of code is on GitHub, about
+COLUMNS = 110                                            # GitHub shows 112 on a page of 1,012 pixels
 
 
 def blocks(text):
@@ -97,7 +97,7 @@ def test_every_command_can_be_pasted(page):
 @every_page
 def test_every_command_fits_into_its_block(page):
     """But for the command in <code>, which the browser wraps."""
-    text = re.sub(r"^<code>.*?^</code>$", "", PAGES[page].read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    text = PAGES[page].read_text(encoding="utf-8")
     lines = [line for block in blocks(text) for line in block.splitlines()]
     assert [line for line in lines if len(line) > COLUMNS and line.startswith(STARTS)] == []
 
