@@ -113,7 +113,7 @@ def main():
     parser.add_argument("images", type=Path)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--whole", type=int, default=10_000, help="images of the whole; 0: leave it away")
+    parser.add_argument("--whole", type=int, default=10_000, help="images of the whole; 0: leave it out")
     parser.add_argument("--jobs", type=int, default=available_processors())
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()

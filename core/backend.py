@@ -68,8 +68,8 @@ def one_kernel(library, f):
 
 
 def use_gpu(device=0, precision="float32"):
-    """cupy, with CUDA device number `device` made current and tried out;
-    InputError with the remedy if it can't be used.
+    """cupy, with CUDA device number `device` made current and tried out.
+    Raises InputError with the remedy if it can't be used.
 
     precision: one of PRECISIONS, for all matrix products of float32 from now on.
     """
@@ -145,7 +145,7 @@ def why_not_imported(error):
     """The remedy for an `import cupy` that failed."""
     if getattr(error, "name", None) == "cupy":
         return (f"--gpu needs CuPy, which is not installed for {sys.executable}: install {WHEEL}, "
-                f"for example: {INSTALL} -- or leave --gpu away to compute on the CPU")
+                f"for example: {INSTALL} -- or leave out --gpu to compute on the CPU")
     return (f"--gpu: CuPy is installed but cannot be imported ({first_line(error)}): "
             "remove every package whose name begins with cupy and install exactly one, "
             f"for example: {INSTALL}")
@@ -156,14 +156,14 @@ def why_no_device(text):
     if "InsufficientDriver" in text:
         return ("--gpu: there is no NVIDIA driver, or it is older than this CuPy's CUDA "
                 "(cudaErrorInsufficientDriver): if `nvidia-smi` fails, this machine has no usable "
-                "NVIDIA GPU and --gpu must be left away; otherwise update the driver or install "
+                "NVIDIA GPU and --gpu must be left out; otherwise update the driver or install "
                 f"the CuPy that suits it: {WHEEL}")
     if "NoDevice" in text:
         return ("--gpu: the NVIDIA driver works but shows no device (cudaErrorNoDevice): "
                 "check CUDA_VISIBLE_DEVICES and `nvidia-smi`, "
-                "or leave --gpu away to compute on the CPU")
+                "or leave out --gpu to compute on the CPU")
     return (f"--gpu: CUDA could not be started ({text}); check `nvidia-smi`, "
-            "or leave --gpu away to compute on the CPU")
+            "or leave out --gpu to compute on the CPU")
 
 
 def first_line(error):

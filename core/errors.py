@@ -15,6 +15,6 @@ class NotFinite(InputError):
 
 
 def need(good, text):
-    """InputError(text) unless good."""
+    """Raises InputError(text) unless good."""
     if not good:
         raise InputError(text)

@@ -26,7 +26,7 @@ def atomic(path, keep=None):
     The bytes go to a temporary file in the same folder, are forced to the disk, and take the name
     in one operation; so does the folder's entry. The file that was there takes the name `keep` if
     one is given. After an error the old file, or none, is there.
-    An error of the disk becomes an InputError.
+    Raises InputError for an error of the disk.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -57,7 +57,7 @@ def sync_folder(folder):
 
 @contextmanager
 def disk_errors(path):
-    """OSErrors of the block as InputErrors that name `path` and the remedy."""
+    """Raises InputError, with `path` and the remedy, in place of an OSError of the block."""
     remedies = {
         errno.ENOSPC: "the disk is full: free some space and resume the run, or choose another "
                       "disk with --out",
@@ -78,19 +78,20 @@ def disk_errors(path):
 
 
 def save_array(path, array):
-    """A .npy file, whole or not at all."""
+    """A .npy file, whole or not at all. Raises InputError for an error of the disk."""
     with atomic(path) as file:
         np.save(file, array, allow_pickle=False)
 
 
 def save_arrays(path, arrays):
-    """An .npz file of named arrays, whole or not at all."""
+    """An .npz file of named arrays, whole or not at all.
+    Raises InputError for an error of the disk."""
     with atomic(path) as file:
         np.savez(file, **arrays)
 
 
 def save_text(path, text):
-    """A text file in UTF-8, whole or not at all."""
+    """A text file in UTF-8, whole or not at all. Raises InputError for an error of the disk."""
     with atomic(path) as file:
         file.write(text.encode())
 
@@ -104,7 +105,7 @@ def previous(path):
 
 def save_sealed(path, arrays):
     """An .npz file of named arrays with its seal;
-    the one that was there is kept as previous(path)."""
+    the one that was there is kept as previous(path). Raises InputError for an error of the disk."""
     with atomic(path, previous(path)) as file:
         np.savez(file, **arrays)
         file.seek(-2, os.SEEK_END)        # where an archive without a comment says that it has none
@@ -129,11 +130,11 @@ def recover(path):
     """Put the previous file in the place of a sealed one that is missing or damaged.
     Returns whether it was damaged.
 
-    InputError where there are such files and none is whole.
+    Raises InputError where there are such files and none is whole.
     """
     there, found = [p for p in (path, previous(path)) if p.exists()], newest(path)
     need(found or not there, f"the checkpoints in {path.parent} are damaged: "
-                             "delete that folder and begin the run anew")
+                             "delete that folder and start a new run")
     if found and found != path:
         with disk_errors(path):
             os.replace(found, path)

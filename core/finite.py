@@ -24,7 +24,7 @@ def epoch_means(iterations):
             batch, what = first_not_finite(model, begun, iterate()) or (None, None)
             raise NotFinite(
                 f"the loss is no longer finite in epoch {epoch + 1} (learning rate {lr})" + (
-                    f", first {what} in batch {batch} of {number}: begin again with a smaller --lr"
+                    f", first {what} in batch {batch} of {number}: start again with a smaller --lr"
                     if batch else ", but it is when the epoch is computed again: memory or "
                     "processor make errors, resume the run on another machine"))
         return means

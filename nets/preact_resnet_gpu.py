@@ -103,7 +103,7 @@ class GpuNet:
         return self.step[1]
 
     def network(self, arch, shape, inference):
-        """The Network for that shape of batch, compiled."""
+        """The Network for that shape of batch, compiled. Raises InputError for an architecture that is unfit."""
         key = arch, tuple(shape), inference
         if unfit(arch):
             raise InputError(f"the kernels can't be used: {unfit(arch)}")

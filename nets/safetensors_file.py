@@ -39,7 +39,10 @@ class Trained(NamedTuple):
 
 
 def save(path, weights, mean, classes, batches):
-    """Write theta and running statistics `weights`, mean image (H, W, 3) and class names, after `batches` batches."""
+    """Write theta and running statistics `weights`, mean image (H, W, 3) and class names, after `batches` batches.
+
+    Raises InputError for an error of the disk.
+    """
     from safetensors.numpy import save as as_bytes  # imported where needed: demo.py starts sooner
 
     tensors = {name_there(name): layout_there(array) for name, array in weights.items()}
@@ -53,7 +56,10 @@ def save(path, weights, mean, classes, batches):
 
 
 def load(path):
-    """The Trained network in the file; the arrays have the bits that were saved. InputError for any other file."""
+    """The Trained network in the file; the arrays have the bits that were saved.
+
+    Raises InputError for any other file.
+    """
     from safetensors.numpy import load as from_bytes
 
     try:
@@ -81,7 +87,7 @@ def damaged(path):
 
 
 def read(path):
-    """The bytes of a file that is not larger than any network."""
+    """The bytes of a file that is not larger than any network. Raises InputError for a larger one."""
     with open(path, "rb") as file:
         raw = file.read(LARGEST + 1)
     need(len(raw) <= LARGEST, damaged(path))

@@ -78,7 +78,8 @@ def file_features(root, paths, size=224, views=1, jobs=1, store=None, file=None)
 def stored(items, piece, content, place, size, views, jobs, store, file):
     """Features of items, from the file for `place` if they were stored there for the same `content`.
 
-    piece(items, path, size, views): (features (V, n, 1280), reasons) of some of the items.
+    piece(items, path, size, views): (features (V, n, 1280), reasons) of some of the items. Raises InputError for a size
+    or a number of views that the network does not take.
     """
     need(size in SIZES, f"images of {size} pixels: the pretrained network takes multiples of 32 from {SIZES[0]} to "
          f"{SIZES[-1]}; choose 128 for small images, 224 for photographs")
@@ -155,7 +156,10 @@ def network(path, size):
 # ---- what is kept --------------------------------------------------------------------------------------------------
 
 def key_of(path, content, size, views):
-    """A text that is another one if anything is different that the features depend on."""
+    """A text that is another one if anything is different that the features depend on.
+
+    Raises InputError if the weights cannot be read.
+    """
     try:
         digest = hashlib.sha256(path.read_bytes())
     except OSError as error:

@@ -46,7 +46,10 @@ def is_official(path):
 
 
 def read_batches(path):
-    """Six arrays of planes (n, 3, 32, 32) uint8, six of labels (n,) int64, the test batch last; and ten class names."""
+    """Six arrays of planes (n, 3, 32, 32) uint8, six of labels (n,) int64, the test batch last; and ten class names.
+
+    Raises InputError for files that are missing, damaged or foreign.
+    """
     contents = {}
     for name, raw in read_files(path):
         where = f"{name} in {path}"
@@ -56,7 +59,10 @@ def read_batches(path):
 
 
 def batch(content, where):
-    """Planes (n, 3, 32, 32), red before green before blue, and labels (n,) of one batch file."""
+    """Planes (n, 3, 32, 32), red before green before blue, and labels (n,) of one batch file.
+
+    Raises InputError for a file without them.
+    """
     pixels, labels = uint8_rows(field(content, "data"), 3 * 32 * 32), field(content, "labels")
     if pixels is None:
         raise InputError(f"{where} has no images as n x 3072 uint8 under 'data': use the official download")
@@ -68,7 +74,7 @@ def batch(content, where):
 
 
 def class_names(content, where):
-    """The ten names in batches.meta."""
+    """The ten names in batches.meta. Raises InputError for a file without them."""
     names = field(content, "label_names")
     names = tuple(map(text, names)) if isinstance(names, list) else ()
     good = all(isinstance(name, str) and name.isprintable() and 0 < len(name) < 100 for name in names)
@@ -78,7 +84,7 @@ def class_names(content, where):
 
 
 def check_all_present(labels, classes, path):
-    """InputError for a class without an image."""
+    """Raises InputError for a class without an image."""
     for c, name in enumerate(classes):
         if c not in labels:
             raise InputError(f"{path} has no training image of class {c}, {name!r}: "

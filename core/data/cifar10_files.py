@@ -26,7 +26,7 @@ def md5(raw):
 
 
 def read_files(path):
-    """Yield (name, bytes) of each of FILES, in any order."""
+    """Yield (name, bytes) of each of FILES, in any order. Raises InputError for a missing or damaged file."""
     path = Path(path)
     try:
         if not path.exists():
@@ -40,7 +40,7 @@ def read_files(path):
 
 
 def folder_files(path):
-    """(name, bytes) of each of FILES in a folder."""
+    """Yield (name, bytes) of each of FILES in a folder. Raises InputError for a missing or too large file."""
     folder = path / FOLDER if (path / FOLDER).is_dir() else path
     for name in FILES:
         file = folder / name
@@ -52,7 +52,10 @@ def folder_files(path):
 
 
 def archive_files(path):
-    """(name, bytes) of each of FILES in the archive, which is read once from its beginning to its end."""
+    """Yield (name, bytes) of each of FILES in the archive, which is read once from its beginning to its end.
+
+    Raises InputError for a missing or damaged archive.
+    """
     if not path.is_file():
         raise InputError(f"{path} is no file: give the folder {FOLDER} or the archive cifar-10-python.tar.gz")
     with open(path, "rb") as file:
@@ -76,7 +79,7 @@ def archive_files(path):
 
 
 def check_size(size, where):
-    """InputError for a file that is too large to be read whole."""
+    """Raises InputError for a file that is too large to be read whole."""
     if size > LARGEST:
         raise InputError(f"{where} has {size:,} bytes, far more than an official file: download it again")
 
@@ -85,7 +88,7 @@ class BoundedGzip(gzip.GzipFile):
     """A gzip stream that unpacks no more than the files can hold, whatever sizes its headers claim."""
 
     def read(self, size=-1):
-        """As gzip's; InputError once it is too much."""
+        """As gzip's. Raises InputError once it is too much."""
         if self.tell() > len(FILES) * LARGEST:
             raise InputError(f"{self.name} unpacks to far more than the official archive: download it again")
         return super().read(size)

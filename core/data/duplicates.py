@@ -1,5 +1,4 @@
-"""What is amiss with images that can be read: the same one twice, in both sets, under two labels;
-classes that hardly are any."""
+"""Findings about images that can be read: duplicates, images in both sets, images under two labels, tiny classes."""
 import hashlib
 
 import numpy as np
@@ -8,7 +7,7 @@ from core.data.listing import Finding
 
 
 def about_classes(source, classes):
-    """Findings about classes that hardly are any."""
+    """Findings about classes with one image, or with none that can be read."""
     named = {label for label in source.listing.labels} - set(classes)
     names, counts = np.unique(source.labels, return_counts=True)
     return [Finding("empty", name) for name in sorted(named)] + [Finding("single", str(name))

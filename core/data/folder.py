@@ -35,7 +35,7 @@ def scan(root):
 
 def walk(root):
     """(paths of the images, names of the class folders, findings); paths are relative to root,
-    with / between their parts."""
+    with / between their parts. Raises InputError if root cannot be read."""
     real, paths, folders, findings, waiting = os.path.realpath(root), [], [], [], [""]
     while waiting:
         folder = waiting.pop()

@@ -45,7 +45,10 @@ def read_labels(path, classes, n, used=None):
 
 
 def places(rows, path, n):
-    """Which of n images each row is about: its index where there are two columns, else its position."""
+    """Which of n images each row is about: its index where there are two columns, else its position.
+
+    Raises InputError for a wrong number of columns and for a wrong or repeated index.
+    """
     free = {str(i): i for i in range(n)}
     order = []
     for i, (line, cells) in enumerate(rows):
@@ -61,7 +64,10 @@ def places(rows, path, n):
 
 
 def decode(entries, classes, path):
-    """Class numbers of texts: (line, text) each, read as names or as numbers, whichever fits more of them."""
+    """Class numbers of texts: (line, text) each, read as names or as numbers, whichever fits more of them.
+
+    Raises InputError for a text that is no class.
+    """
     readings = {name: c for c, name in enumerate(classes)}, {str(c): c for c in range(len(classes))}
     known = max(readings, key=lambda reading: sum(label in reading for _, label in entries))
     for line, label in entries:
@@ -96,7 +102,7 @@ def read_matrix(path, C):
 
 
 def numbers(cells, line, C, path):
-    """One row of the matrix."""
+    """One row of the matrix. Raises InputError for a wrong number of cells and for a cell that is no number."""
     if len(cells) != C:
         raise InputError(f"{path}, line {line} has {len(cells)} columns for {C} classes: write one number for each")
     for cell in cells:
@@ -121,7 +127,10 @@ def is_array(path):
 
 
 def read_array(path, shape, kinds, what):
-    """The array in a .npy file. Shape and type are compared in its header, before memory is set aside."""
+    """The array in a .npy file. Shape and type are compared in its header, before memory is set aside.
+
+    Raises InputError for another shape or type, and for a damaged file.
+    """
     try:
         array = np.lib.format.open_memmap(path, mode="r")           # refuses objects, i.e. pickles, and files too short
     except PermissionError as error:
@@ -135,7 +144,7 @@ def read_array(path, shape, kinds, what):
 
 def read_rows(path, delimiter=","):
     """[(line number, cells)] of a text file without its empty lines,
-    cells stripped of spaces and of guards against formulas."""
+    cells stripped of spaces and of guards against formulas. Raises InputError for a file that is no CSV in UTF-8."""
     try:
         if path.stat().st_size > LARGEST:
             raise InputError(f"{path} has more than {LARGEST:,} bytes: give a file of labels or of a matrix alone")

@@ -1,4 +1,4 @@
-"""What a folder or a table of images names, before any image is opened: files, labels, and what was found amiss.
+"""What a folder or a table of images names, before any image is opened: files, labels and findings.
 
 KINDS says in words what each kind of finding is and what was done about it.
 """

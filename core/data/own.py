@@ -1,4 +1,4 @@
-"""A user's own images and labels: class folders or a table of paths -> a data set, and what was found amiss on the way.
+"""A user's own images and labels: class folders or a table of paths -> a data set and findings.
 
 S pixels to the side of an image as the network sees it, N images that could be read, C classes.
 """
@@ -65,13 +65,16 @@ def split(source, classes, path):
     number = {name: c for c, name in enumerate(classes)}
     strange = sorted(set(source.labels) - set(classes))
     need(not strange, f"{path} has classes that the training images do not have, {', '.join(map(repr, strange[:3]))}: "
-         "name them alike, or leave them away")
+         "name them alike, or leave them out")
     return Split(source.images, np.array([number[name] for name in source.labels], np.int64), source.index, None,
                  source.paths)
 
 
 def parts(everything, held_out, C, seed):
-    """(training, validation): a class keeps at least one image to be learnt from."""
+    """(training, validation): a class keeps at least one image to be learnt from.
+
+    Raises InputError if no image can be held out.
+    """
     N = len(everything.labels)
     n = min(round(held_out * N), N - C)
     need(held_out == 0 or n > 0, f"--held-out {held_out:g} of {N} images of {C} classes leaves none to "

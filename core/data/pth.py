@@ -105,7 +105,7 @@ def zipped(file, path):
 
 
 def in_line(file, path):
-    """({name: Tensor}, {key: array}) of the format before PyTorch 1.6."""
+    """({name: Tensor}, {key: array}) of the format before PyTorch 1.6. Raises InputError for a damaged file."""
     found = {}
 
     def note(persistent_id):
@@ -174,7 +174,7 @@ def whole(n):
 
 
 def state_dict(content, path):
-    """{name: Tensor} of what the pickle holds."""
+    """{name: Tensor} of what the pickle holds. Raises InputError if it has no state dict."""
     for name in NESTED:
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]

@@ -70,7 +70,7 @@ def read(path, size, store, jobs, listing=None):
 
 
 def listed(path):
-    """Listing of a folder or a table."""
+    """Listing of a folder or a table. Raises InputError if `path` is neither."""
     path = Path(path)
     try:
         there, is_folder = path.exists(), path.is_dir()

@@ -67,7 +67,10 @@ def delimiter_of(path):
 
 
 def first_line(path):
-    """The first line of a text that is not empty, as far as it can be read."""
+    """The first line of a text that is not empty, as far as it can be read.
+
+    Raises InputError if the file cannot be opened.
+    """
     try:
         with open(path, encoding="utf-8-sig", errors="replace") as file:
             return next((line for line in iter(lambda: file.readline(10_000), "") if line.strip()), "")

@@ -38,7 +38,10 @@ def read_truth(path, listing, classes):
 
 
 def from_paths(path, listing):
-    """[(line, row, label)] of a table of paths, relative to the data; row None for an image that is left out."""
+    """[(line, row, label)] of a table of paths, relative to the data; row None for an image that is left out.
+
+    Raises InputError for a path that is not among the images.
+    """
     row_of = dict.fromkeys(finding.path for finding in listing.findings) | dict(zip(listing.paths, listing.index))
     entries = []
     for line, file, label in columns(path):
@@ -51,7 +54,7 @@ def from_paths(path, listing):
 
 
 def from_rows(path, rows):
-    """[(line, row, label)] of lines `index,label` or `label`."""
+    """[(line, row, label)] of lines `index,label` or `label`. Raises InputError for other lines."""
     lines = read_rows(path)
     if lines and [cell.lower() for cell in lines[0][1]] in (["label"], ["index", "label"]):
         lines = lines[1:]

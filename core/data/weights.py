@@ -22,7 +22,7 @@ def read(path):
 
 
 def safe(path):
-    """The same of a safetensors file."""
+    """The same of a safetensors file. Raises InputError for a damaged or empty one."""
     try:
         with open(path, "rb") as file:
             tensors = safetensors.deserialize(file.read())

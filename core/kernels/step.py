@@ -106,7 +106,7 @@ class StepGraph:
 
 def check(finite, left_out, most, half, epoch, lr):
     """Raises NotFinite if training cannot continue after this epoch. left_out, most: SKIPPED and MOST of sgd.cu."""
-    again = "begin again with a smaller --lr" + ", or resume the run with --kernels float" * half
+    again = "start again with a smaller --lr" + ", or resume the run with --kernels float" * half
     if not finite or (left_out and not half):
         raise NotFinite(f"the loss is no longer finite in epoch {epoch + 1} (learning rate {lr}): {again}")
     if most >= ENOUGH:

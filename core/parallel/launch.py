@@ -33,7 +33,7 @@ def launch(main, size=None):
     One thread for a single rank as well: the fast network's products are too small to share, and on a busy machine
     threads of the BLAS that wait for each other took 8 s for a step of 0.5 s.
     size None: the ranks of mpirun where it started this program, else one for each available processor, or one alone
-    where processes cannot be forked. Errors: see above; InputError for a size that cannot be had here.
+    where processes cannot be forked. Errors: see above. Raises InputError for a size that cannot be had here.
     """
     from threadpoolctl import threadpool_limits  # imported where needed: demo.py starts sooner
 
@@ -65,6 +65,7 @@ def launch_mpi(main, comm):
     """The same for the ranks of mpirun: an exception of one ends all, because the others would wait for it for ever.
 
     MPI ends with it: the other ranks leave the program here, and rank 0 goes on alone.
+    Raises InputError if mpi4py belongs to another MPI library.
     """
     from threadpoolctl import threadpool_limits
 
@@ -95,7 +96,10 @@ def launch_mpi(main, comm):
 
 
 def launch_forked(main, size):
-    """The same for processes of this machine, of which this one is rank 0."""
+    """The same for processes of this machine, of which this one is rank 0.
+
+    Raises RankFailed, or the InputError of a rank.
+    """
     comm, patience, lost = Forked(size), 2, None
     try:
         fork(comm, main)
@@ -111,7 +115,10 @@ def launch_forked(main, size):
 
 
 def fork(comm, main):
-    """The processes of ranks 1, 2, ...: each calls main and ends with it."""
+    """The processes of ranks 1, 2, ...: each calls main and ends with it.
+
+    Raises InputError if the system starts no more processes.
+    """
     flush()                                                  # or every child would write it again
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     try:

@@ -1,4 +1,4 @@
-"""What was found amiss in a user's data, and how its classes are filled, as lines of text."""
+"""Findings about a user's data, and the sizes of its classes, as lines of text."""
 from collections import Counter
 
 import numpy as np

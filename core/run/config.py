@@ -68,7 +68,7 @@ def check(config, kind):
     need(config.precision in backend.PRECISIONS,
          f"--precision {config.precision}: choose {' or '.join(backend.PRECISIONS)}")
     need(config.ranks is None or (1 <= config.ranks <= 1024 and config.gpu is None),
-         f"--ranks {config.ranks}: choose 1 or more, and leave it away with --gpu")
+         f"--ranks {config.ranks}: choose 1 or more, and leave it out with --gpu")
     need(0 < r.lr < math.inf and 0 < r.lr2 < math.inf, f"--lr {r.lr:g}: the learning rate must be a positive number")
     need(0 <= r.alpha < math.inf and 0 <= r.beta < math.inf, "--alpha and --beta must be numbers >= 0")
     need(min(r.K, r.batch, r.epochs, r.epochs2) >= 1, "--K, --batch and --epochs must be at least 1")

@@ -10,7 +10,7 @@ def description(config, data, given, ranks):
     """One line each for data, noise, network, step 1 and step 2."""
     recipe, truth = config.recipe, data.train.truth
     wrong = 100 * (1 - correct(given, truth))
-    wrong = ("nobody knows how many labels are wrong" if math.isnan(wrong)
+    wrong = ("the number of wrong labels is unknown" if math.isnan(wrong)
              else f"{wrong:.1f} % of the labels really wrong")
     asked = f", rate {config.rate:g} requested" if config.noise in RATED else ""
     prior_note = recipe.prior if isinstance(recipe.prior, str) else "a vector"

@@ -1,4 +1,4 @@
-"""Dry run: reads all data, measures a few training steps, and estimates the time and memory of the run.
+"""Dry run: checks the data and estimates time and memory by a few measured training steps.
 
 N training images, C classes, K slots of the ring of predictions.
 """

@@ -28,8 +28,8 @@ def read_data(config, source=None):
     if config.noise not in ("none", "labels") and data.train.truth is None:        # noise is added to labels that count
         data = data._replace(train=data.train._replace(truth=data.train.labels))   # as true
     need(data.train.truth is None or config.noise in ("none", "labels") or (data.train.truth >= 0).all(),
-         f"--noise {config.noise} is made from the true labels of all images: give --truth for all, or leave --noise "
-         "away")
+         f"--noise {config.noise} is made from the true labels of all images: give --truth for all, or leave out "
+         "--noise")
     prior = config.recipe.prior
     need(isinstance(prior, str) or len(prior) == len(data.classes),
          f"--prior has {len(prior)} weights for {len(data.classes)} classes: give one for each")

@@ -24,8 +24,8 @@ def stored(folder):
     try:
         config = Config(**{**values, "recipe": Recipe(**values["recipe"]), "out": str(folder)})
     except (KeyError, TypeError):
-        raise InputError(f"{folder} was written by another version of this program: resume it with that one, or start "
-                         "a new run") from None
+        raise InputError(f"{folder} was written by another version of this program: resume it with that version, or "
+                         "start a new run") from None
     return config._replace(ranks=None) if config.gpu is not None or under_mpirun() else config
 
 

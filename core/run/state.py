@@ -41,11 +41,11 @@ class Progress:
         saved = load_sealed(self.path)
         what_it_is = about(saved)
         need(what_it_is["format"] == FORMAT,
-             f"{self.path} was written by another version of this program: go on with that one")
+             f"{self.path} was written by another version of this program: resume it with that version")
         for key, what in (("settings", "its config.json is"), ("data", "the data or the given labels are")):
             need(what_it_is[key] == self.origin[key],
-                 f"{self.path.parent} cannot go on: {what} not the same as when it began; put back what was there, or "
-                 "begin anew")
+                 f"{self.path.parent} cannot be resumed: {what} not the same as when it began; put back what was "
+                 "there, or start a new run")
         self.records = [Epoch(*values) for values in what_it_is["records"]]
         for name in saved.keys() - {"about"}:
             step, _, key = name.rpartition(".")
@@ -57,7 +57,7 @@ class Progress:
         for name, array in saved.items():
             held = arrays_of(model, labels)[name]
             need(held.shape == array.shape and held.dtype == array.dtype,
-                 f"{self.path} is of another network: begin anew")
+                 f"{self.path} is of another network: start a new run")
             if name == "epochs":
                 labels.epochs = int(array)
             elif name in ("Y", "s"):

@@ -79,7 +79,7 @@ def read_run(folder):
 
 
 def whole_numbers(path):
-    """The (N,) whole numbers in a .npy file of the run."""
+    """The (N,) whole numbers in a .npy file of the run. Raises InputError if it is missing or damaged."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception:                  # a damaged file can raise nearly anything
@@ -140,7 +140,7 @@ def read_decisions(path, run):
 
 
 def decision(run, row, kind, label, where):
-    """The label, or REMOVED, that one line decides on."""
+    """The label, or REMOVED, that one line decides on. Raises InputError for an unknown decision or class."""
     need(kind in KINDS, f"{where}: {kind!r:.60} is no decision: write one of {', '.join(KINDS)}")
     if kind == "remove":
         return REMOVED
@@ -155,7 +155,7 @@ def decision(run, row, kind, label, where):
 
 
 def check_free(out, decisions, folder, force):
-    """InputError if `out` must not be written: it is there and `force` is not given,
+    """Raises InputError if `out` must not be written: it is there and `force` is not given,
     or it is something to start from."""
     try:
         settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))["settings"]

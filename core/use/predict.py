@@ -58,7 +58,7 @@ def predict(sources, run, out=None, jobs=1):
 
 def target(out):
     """The file to write: `out` itself if it is called .csv, else the file of the usual name in that folder,
-    which is made."""
+    which is made. Raises InputError if another file would be replaced."""
     path = out if out.suffix.lower() == ".csv" else out / NAME
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,10 @@ def target(out):
 # ---- the images ----------------------------------------------------------------------------------------------------
 
 def classified(source, network, jobs):
-    """Predicted of one file, folder or array."""
+    """Predicted of one file, folder or array.
+
+    Raises InputError for a path without images, and for an array that does not fit the network.
+    """
     classify = ready(network)
     if source.suffix.lower() == ".npy" and os.path.isfile(source):
         pixels = array(source, network.mean.shape)
@@ -92,7 +95,10 @@ def ready(network):
 
 
 def images(source):
-    """([paths of the image files in a folder, sorted, or of the one file], [(path, reason) of what is left out])"""
+    """([paths of the image files in a folder, sorted, or of the one file], [(path, reason) of what is left out]).
+
+    Raises InputError if there are none, and for a path that does not exist.
+    """
     need(os.path.exists(source), f"{printable(str(source))} does not exist: check the path")
     if not os.path.isdir(source):
         return [str(source)], []
@@ -104,7 +110,7 @@ def images(source):
 
 
 def array(path, shape):
-    """The images in a .npy file, which stay on the disk."""
+    """The images in a .npy file, which stay on the disk. Raises InputError for a damaged or other array."""
     try:
         pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:         # a damaged file can raise nearly anything
@@ -116,7 +122,7 @@ def array(path, shape):
     return pixels
 
 
-# ---- what is told --------------------------------------------------------------------------------------------------
+# ---- output --------------------------------------------------------------------------------------------------------
 
 def table(names, probs, unread, classes):
     """Lines: path, class, probability of the first images; what could not be read."""

@@ -141,7 +141,7 @@ def test_data_that_cannot_be_used(root, tmp_path):
 def test_a_test_set_with_other_classes(root, tmp_path):
     write_folder(tmp_path / "test", ("cat", "Dog", "emu"))
     assert complaint(root, test=tmp_path / "test").endswith(
-        "test has classes that the training images do not have, 'Dog', 'emu': name them alike, or leave them away")
+        "test has classes that the training images do not have, 'Dog', 'emu': name them alike, or leave them out")
 
 
 @pytest.mark.parametrize("path", ["a\0b", "x" * 5000])

@@ -249,7 +249,7 @@ def test_in_32_bits_a_gradient_that_is_not_finite_ends_the_training_at_once(monk
         run()
     monkeypatch.setattr(step, "run", counted)
     with pytest.raises(NotFinite, match=r"no longer finite in epoch 1 \(learning rate 0.05\): "
-                                        r"begin again with a smaller --lr$"):
+                                        r"start again with a smaller --lr$"):
         epochs(net, model, task, labels, [0])
 
 

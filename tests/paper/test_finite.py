@@ -25,7 +25,7 @@ def test_the_infinite_gradient_that_is_computed_first_is_named_with_its_batch(mo
         return gather(arrays)
 
     monkeypatch.setattr(model.theta, "gather", spoil)
-    sentence = rf"epoch 1 .*first the gradient of {names[-1]} in batch 2 of 3: begin again"
+    sentence = rf"epoch 1 .*first the gradient of {names[-1]} in batch 2 of 3: start again"
     with np.errstate(all="ignore"), pytest.raises(InputError, match=sentence):
         next(train.joint_optimization(model, task, labels, RECIPE))
 

@@ -1,5 +1,6 @@
 """The structure that the README promises: who may import whom, and where each library belongs. The rest is ruff's."""
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -102,3 +103,21 @@ def test_functions_and_classes_fit_on_a_screen():
             for node in ast.parse(path.read_text(encoding="utf-8")).body
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and len(ast.unparse(node).splitlines()) > 85]
     assert long == []
+
+
+def raises_for_the_user(function):
+    """Whether the function itself raises InputError or NotFinite, by a raise or by need()."""
+    calls = [node.func for node in ast.walk(function) if isinstance(node, ast.Call)]
+    raised = [node.exc for node in ast.walk(function) if isinstance(node, ast.Raise) and node.exc]
+    return "need" in map(ast.unparse, calls) or any(
+        ast.unparse(exception).split("(")[0] in ("InputError", "NotFinite") for exception in raised)
+
+
+@pytest.mark.parametrize("file", [file for file in FILES.values() if file.startswith(("core/", "nets/"))])
+def test_what_raises_for_the_user_says_so(file):
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    public = [node for body in (tree, *classes) for node in body.body
+              if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
+    assert [node.name for node in public if raises_for_the_user(node)
+            and not re.search(r"\bRaises\b|\bInputError\b", ast.get_docstring(node) or "")] == []

@@ -150,7 +150,7 @@ MISTAKES = {
     "--kernels half": "--kernels is for --gpu",
     "--data photos --truth truth.csv --noise symmetric --rate 0.2": "--noise symmetric is made from the true "
                                                                     "labels of all images: "
-                                                                    "give --truth for all, or leave --noise away",
+                                                                    "give --truth for all, or leave out --noise",
 }
 
 

@@ -209,4 +209,4 @@ def test_a_truth_of_images_held_out_says_nothing_of_the_others(photos, tmp_path)
     (tmp_path / "truth.csv").write_text(f"path,label\n{held_out},ant\n")
     config = configuration(parse([*arguments, "--truth", str(tmp_path / "truth.csv")]))
     data = experiment.read_data(config).data
-    assert "nobody knows how many labels are wrong" in experiment.description(config, data, data.train.labels, 1)
+    assert "the number of wrong labels is unknown" in experiment.description(config, data, data.train.labels, 1)

@@ -108,7 +108,7 @@ def test_checkpoints_are_not_saved_more_often_than_their_share_of_the_time(tmp_p
     assert saved == [["joint", 1], ["joint", 3], ["retrain", 2], ["cross-entropy", 5]]
 
 
-# ---- what cannot go on ---------------------------------------------------------------------------------------------
+# ---- what cannot be resumed ----------------------------------------------------------------------------------------
 
 def other_data(folder, monkeypatch):
     reading = experiment.read_data(None)
