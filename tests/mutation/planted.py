@@ -10,7 +10,7 @@ TESTS = {                               # by which tests the mutants of a file a
     "core/optim.py": ["paper/optim", "paper/train"],
     "core/layers.py": ["paper/layers", "paper/layer_laws", "paper/preact_resnet_gradients", "paper/preact_resnet"],
     "core/train.py": ["paper/train", "paper/reference", "parallel/train_on_ranks"],
-    "core/model.py": ["paper/train", "paper/reference", "parallel/train_on_ranks"],
+    "core/model.py": ["paper/finite", "paper/train", "paper/reference", "parallel/train_on_ranks", "paper/head"],
     "core/measure.py": ["paper/measure", "paper/train", "paper/reference", "parallel/train_on_ranks", "run/run_folds"],
     "core/batches.py": ["paper/batches", "paper/train"],
     "nets/preact_resnet.py": ["paper/preact_resnet_gradients", "paper/preact_resnet", "paper/reference"],

@@ -5,9 +5,10 @@ import pytest
 from core import finite, train
 from core.errors import InputError
 from core.finite import all_finite
+from core.objective import Objective
 from core.parallel.launch import launch
 from nets.preact_resnet_fast import FastNet
-from tests.paper.test_train import RECIPE, begin
+from tests.paper.test_train import RECIPE, begin, same, state
 
 STEPS = 3                                # batches of the first epoch: 20 images, 8 at a time
 
@@ -73,3 +74,15 @@ def test_a_training_that_stays_finite_is_computed_once(monkeypatch):
     list(train.joint_optimization(model, task, labels, RECIPE))
     assert not calls and all_finite(model.theta.buffer)
     assert not all_finite(np.zeros(3), np.array([1, np.inf])) and not all_finite(np.array([np.nan]), np.zeros(2))
+
+
+def test_what_a_model_hands_out_as_its_buffers_is_all_that_an_epoch_changes(xp):
+    model, task, labels = begin(xp)
+    objective, found = Objective(xp.full(3, 1 / 3, np.float32), 1.2, 0.8), []
+    train.theta_epoch(model, task, labels, objective, 0.1, RECIPE, 0)               # velocity is no longer zero
+    begun = [buffer.copy() for buffer in model.buffers()]
+    for _ in range(2):
+        for buffer, array in zip(model.buffers(), begun, strict=True):
+            buffer[...] = array
+        found.append([train.theta_epoch(model, task, labels, objective, 0.1, RECIPE, 1), *state(model)])
+    assert found[0][0] == found[1][0] and same(found[0][1:], found[1][1:])

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays as drawn
 
@@ -20,6 +20,8 @@ sizes = st.integers(1, 7)
 
 @given(st.integers(1, 3), sizes, sizes, st.integers(1, 3), st.integers(1, 3), st.sampled_from([1, 3, 5]),
        st.integers(1, 3))
+@example(1, 3, 1, 2, 2, 3, 2)          # an image that is narrower than the stride, and one that is lower
+@example(1, 1, 3, 2, 2, 3, 2)
 def test_conv_of_any_shape_is_the_definition_and_its_backward_pass_the_adjoint(xp, N, H, W, C, K, R, stride):
     """<dout, conv(x)> = <conv_T(dout), x> = <dw, w>, as conv is linear in x and in w"""
     x, w = normal([(N, H, W, C), (R, R, C, K)])
