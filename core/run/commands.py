@@ -4,6 +4,7 @@ A new command needs a function that adds its options and an entry in COMMANDS he
 entry in DO in demo.py.
 """
 import argparse
+import os
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -153,9 +154,13 @@ def parse(words):
     flags = [flag for flag in map(flag_of, words) if flag in OLD_FLAGS]
     asked = dict.fromkeys([*(word for word in words[:1] if word in COMMANDS), *(OLD_FLAGS[flag] for flag in flags)])
     need(len(asked) < 2, f"{' and '.join(asked)} are different commands: choose one")
+    first = "".join(words[:1])
+    need(first in COMMANDS or first.startswith("-") or not os.path.exists(first),
+         f"{first} is not a command: did you mean --data {first}?")
     args, unknown = parser().parse_known_args(with_command(words))
     if unknown:
-        args.fail(f"unrecognized arguments: {' '.join(unknown)}")
+        data = [f" (did you mean --data {word}?)" for word in unknown if os.path.exists(word)]
+        args.fail(f"unrecognized arguments: {' '.join(unknown)}{''.join(data[:1])}")
     args.old_flag = flags[0] if flags else None
     return args
 

@@ -111,6 +111,17 @@ def test_a_value_may_end_with_an_equals_sign():
     assert parse(["--out", "a=", "--data=b="]).data == "b="
 
 
+def test_a_path_without_its_option_is_answered_by_the_option(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    assert demo.main(["photos"]) == 2
+    assert capsys.readouterr().err == "error: photos is not a command: did you mean --data photos?\n"
+    with pytest.raises(SystemExit) as stop:
+        demo.main(["check", "photos"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.endswith("unrecognized arguments: photos (did you mean --data photos?)\n")
+
+
 REFUSED = {
     "chekc --data a": "invalid choice: 'chekc'",
     "photos": "invalid choice: 'photos'",
