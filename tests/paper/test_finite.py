@@ -86,3 +86,11 @@ def test_what_a_model_hands_out_as_its_buffers_is_all_that_an_epoch_changes(xp):
             buffer[...] = array
         found.append([train.theta_epoch(model, task, labels, objective, 0.1, RECIPE, 1), *state(model)])
     assert found[0][0] == found[1][0] and same(found[0][1:], found[1][1:])
+
+
+def test_parameters_that_the_last_batch_of_an_epoch_made_infinite_are_noticed():
+    """The loss of that epoch, computed before, is finite."""
+    model, task, labels = begin(np)
+    sentence = "no longer finite in epoch 1 .*, first the gradient of .* in batch 1 of 1"
+    with np.errstate(all="ignore"), pytest.raises(InputError, match=sentence):
+        next(train.joint_optimization(model, task, labels, RECIPE._replace(batch=20, lr=1e39)))
