@@ -26,7 +26,7 @@ def main(argv=None):
     """Run the command line; returns the exit status."""
     if sys.stdout is None:             # closed by whoever started the program
         sys.stdout = open(os.devnull, "w", encoding="utf-8")
-    if not is_main():                   # of the processes that mpirun has started only the first prints
+    if not is_main():                  # of the processes that mpirun has started only the first prints
         sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")
     args = None
     try:
