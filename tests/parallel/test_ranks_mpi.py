@@ -31,7 +31,7 @@ def mpirun(size, *command):
 
 
 @mpi
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.thorough)])
 def test_mpi_ranks_equal_one_rank(size):
     """Every case of tests/parallel/test_train_on_ranks.py, and the network itself."""
     out, err, status = mpirun(size, "-c", """

@@ -27,6 +27,7 @@ def check_dask(printed, out):
 
 
 @dask
+@pytest.mark.thorough
 def test_dask_runs_every_seed_in_a_folder_of_its_own(tmp_path, monkeypatch, capsys):
     """On a cluster that has an address, of threads and with few images."""
     from dask.distributed import LocalCluster
@@ -48,6 +49,7 @@ def test_dask_starts_a_cluster_of_its_own(tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="a shell script")
+@pytest.mark.thorough
 def test_a_slurm_array_runs_one_line_in_each_job_and_the_sweep_then_knows_it(tmp_path, monkeypatch, capsys):
     """In a folder with nothing but the program, which draws few images here."""
     (tmp_path / "demo.py").write_text("import runpy\nrunpy.run_module('tests.lib.tiny_demo', run_name='__main__')\n")

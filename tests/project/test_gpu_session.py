@@ -89,6 +89,7 @@ def lives(pid):
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="no /proc")
+@pytest.mark.thorough                  # these wait, as a session does
 @pytest.mark.parametrize("end", [[], ["ends"]], ids=["hangs", "ends"])
 def test_a_part_is_over_with_its_grandchildren(session, tmp_path, end):
     start = time.monotonic()
@@ -102,6 +103,7 @@ def test_a_part_is_over_with_its_grandchildren(session, tmp_path, end):
     assert table(session)["family"] == ("ok" if end else "ended after 8 s")
 
 
+@pytest.mark.thorough
 def test_no_part_runs_longer_than_its_session_and_none_begins_after_it(tmp_path):
     with Session(tmp_path / "work", tmp_path / "all.tgz", 4 + MARGIN) as session:
         session.run(script("slow", 600, "import time; print('begun'); time.sleep(600)"))
@@ -266,10 +268,11 @@ COMPLETE, REFUSES, BREAKS, STUCK, LATE = (8, "complete"), (0, "fails"), (5, "fai
 @pytest.mark.parametrize("told, taken, status", [
     ({"kernels-half": COMPLETE}, ["kernels-half"], 0),
     ({"kernels-half": REFUSES, "kernels-float": COMPLETE}, ["kernels-half", "kernels-float"], 0),
-    ({"kernels-half": REFUSES, "kernels-float": STUCK, "cupy": COMPLETE}, ["kernels-half", "kernels-float", "cupy"], 0),
+    pytest.param({"kernels-half": REFUSES, "kernels-float": STUCK, "cupy": COMPLETE},
+                 ["kernels-half", "kernels-float", "cupy"], 0, marks=pytest.mark.thorough),
     ({"kernels-half": BREAKS, "again": COMPLETE}, ["kernels-half", "again"], 0),
     (dict.fromkeys(["kernels-half", "kernels-float", "cupy"], REFUSES), ["kernels-half", "kernels-float", "cupy"], 1),
-    ({"kernels-half": LATE}, ["kernels-half"], 1),
+    pytest.param({"kernels-half": LATE}, ["kernels-half"], 1, marks=pytest.mark.thorough),
 ], ids=["half", "float", "cupy", "again", "none", "out of time"])
 def test_the_experiment_takes_the_first_way_that_works(tmp_path, monkeypatch, capfd, told, taken, status):
     (tmp_path / "demo.py").write_text(DEMO)

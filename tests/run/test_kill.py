@@ -154,6 +154,7 @@ def sizes(folder):
     return {re.sub(r"[.]\d+[.]part$", ".part", path.name): path.stat().st_size for path in folder.iterdir()}
 
 
+@pytest.mark.thorough
 def test_killed_at_random_times_again_and_again_until_it_is_complete(expected, tmp_path):
     rng, kills, runs = random.Random(0), 0, 0
     while kills < 30:
