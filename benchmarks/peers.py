@@ -59,7 +59,7 @@ def numpy_steps(net, comm, arch, size, N, dtype):
 
     def step():
         logits, cache = net.forward(theta.views, x, arch)
-        L, cache_L = objective_forward(gathered(comm, logits), y, p, ALPHA, BETA)      # s_bar is over the whole batch
+        L, cache_L = objective_forward(gathered(comm, logits, N), y, p, ALPHA, BETA)     # s_bar is over the whole batch
         flat = theta.gather(net.backward(objective_backward(1, cache_L)[part], cache))
         comm.allreduce(flat)
         gradient = flat.copy() if N < BATCH else None

@@ -54,7 +54,7 @@ def predictions(model, images, batch=500):
     for k in range(0, len(z), batch):
         rows = slice(mine.start + k, min(mine.start + k + batch, mine.stop))
         z[k:k + batch] = model.predict(unaugmented(images, rows))
-    return softmax(gathered(model.comm, z))
+    return softmax(gathered(model.comm, z, len(images.pixels)))
 
 
 def accuracy(model, images, labels):

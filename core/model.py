@@ -24,10 +24,10 @@ class Model(NamedTuple):
         """This rank's part of the rows i (B,); all of them where there is one rank."""
         return i[part_of(self.comm, len(i))]
 
-    def forward(self, x):
+    def forward(self, x, B):
         """(z (B, C), cache): logits of the whole mini-batch, from this rank's part x of it."""
         z, cache = self.net.forward(self.theta.views, x, self.arch)
-        return gathered(self.comm, z), cache
+        return gathered(self.comm, z, B), cache
 
     def backward(self, dz, cache):
         """dL/dtheta of the whole mini-batch as a flat array, from dL/dz (B, C)."""

@@ -24,7 +24,7 @@ def theta_iterations(model, task, labels, objective, lr, recipe, epoch):
     # DEVIATION 14: fewer images than a mini-batch are one mini-batch (docs/paper.md)
     for i, own in batches(N, min(recipe.batch, N), task.seed, epoch, xp):
         x, y = augmented(task.train, model.part(i), task.seed, epoch), labels.Y[i]
-        z, cache = model.forward(x)
+        z, cache = model.forward(x, len(i))
         L, cache_L = objective_forward(z, y, *objective)
         dtheta = model.backward(objective_backward(1, cache_L), cache)
         sgd_step(model.theta.buffer, model.velocity, dtheta, lr, recipe.momentum, recipe.decay)

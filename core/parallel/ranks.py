@@ -163,15 +163,11 @@ def part_of(comm, N):
     return slice(N * comm.rank // comm.size, N * (comm.rank + 1) // comm.size)
 
 
-def gathered(comm, part):
-    """The rows of all ranks' parts, in the order of the ranks, on every rank."""
+def gathered(comm, part, N):
+    """The N rows of all ranks' parts, in the order of the ranks, on every rank."""
     if comm.size == 1:
         return part
-    rows = np.zeros(comm.size)                               # how many each rank has
-    rows[comm.rank] = len(part)
-    comm.allreduce(rows)
-    before, N = int(rows[:comm.rank].sum()), int(rows.sum())
     whole = np.zeros((N, *part.shape[1:]), part.dtype)
-    whole[before:before + len(part)] = part
+    whole[part_of(comm, N)] = part
     comm.allreduce(whole)
     return whole

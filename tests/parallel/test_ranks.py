@@ -66,7 +66,7 @@ def test_parts_gathered_are_the_whole(N):
     def main(comm):
         part = whole[part_of(comm, N)]
         assert len(part) in (N // 3, N // 3 + 1)
-        return gathered(comm, part)
+        return gathered(comm, part, N)
 
     assert np.array_equal(launch(main, 3), whole)
 
