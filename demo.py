@@ -94,7 +94,7 @@ def check_main(args):
     source = open_source(args.data)
     config = configuration(args, source)
     reading = read_data(config, source)
-    lines, possible = dry_run.report(config, reading.data, given_labels(config, reading.data), reading)
+    lines, possible = dry_run.report(config, reading, given_labels(config, reading.data), source)
     print("\n".join(lines))
     return 0 if possible else 2
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core import folds, noise, posterior, quality, train
+from core import noise, posterior, quality, train
 from core.batches import unaugmented
 from core.features import Features, mean_and_std
 from core.files import save_text
@@ -26,6 +26,7 @@ from core.labels import SoftLabels, one_hot
 from core.measure import accuracy, predictions
 from core.model import Task, fresh_model
 from core.recipes import Recipe
+from core.run import folds
 from nets import head
 from nets.head import Head
 
@@ -61,6 +62,7 @@ def fitted(recipe, N):
 
 def shown(x, features=None):
     """x (N, D) standardised by itself, or like the Features."""
+    x = x[:, None]
     return Features(x, *mean_and_std(x)) if features is None else features._replace(features=x)
 
 
@@ -83,7 +85,7 @@ def tested(x, Y, arch, recipe, seed, test):
     """Test accuracy of step 2 on the labels Y."""
     features = shown(x)
     model = trained(train.retrain, features, SoftLabels(Y.astype(np.float32), 1), arch, recipe, seed)
-    return float(accuracy(model, features._replace(features=test[0]), test[1]))
+    return float(accuracy(model, shown(test[0], features), test[1]))
 
 
 def measured(q, given, truth, test, seconds):
@@ -120,7 +122,7 @@ def by_heads(x, given, truth, test, seed, kind):
     for fold, rows in enumerate(folds.dealt(given, FOLDS, CLASSES, seed), start=1):
         rest = np.setdiff1d(np.arange(len(x)), rows)
         model, _, features = step_1(x[rest], given[rest], arch, recipe, 10 * seed + fold)
-        P[rows] = predictions(model, features._replace(features=x[rows]))
+        P[rows] = predictions(model, shown(x[rows], features))
     yield f"joint, {kind}, {FOLDS} folds", P, given, time.perf_counter() - start, None
     q = posterior.noise_posterior(P, given).q
     seconds = time.perf_counter() - start
@@ -133,7 +135,7 @@ def by_cleanlab(x, given, truth, test):
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import cross_val_predict
     features, rows = shown(x), []
-    z, z_test = (unaugmented(f, slice(None)) for f in (features, features._replace(features=test[0])))
+    z, z_test = (unaugmented(f, slice(None)) for f in (features, shown(test[0], features)))
     for C in REGULARISATIONS:
         start, model = time.perf_counter(), LogisticRegression(C=C, max_iter=300)
         P = cross_val_predict(model, z, given, cv=FOLDS, method="predict_proba").astype(np.float64)

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from core.posterior import joint
+
 SLACK = 1e-6                           # so little below a threshold counts as reached: rounding
 
 
@@ -166,9 +168,12 @@ def ratio(a, b):
 
 class Verdict(NamedTuple):
     """What a run concludes about its labels, computed once and handed on."""
-    suggested: np.ndarray              # (N,) the class of greatest weight in the soft labels
+    suggested: np.ndarray              # (N,) class of greatest weight: soft labels, or posterior
     corrected: np.ndarray              # (N,) the suggestion where confident enough, else the given
-    joint: np.ndarray                  # (C, C) confident joint of given labels and probabilities
+    probs: np.ndarray                  # (N, C) probabilities that score the labels: P, or the posterior
+    joint: np.ndarray                  # (C, C) estimated joint counts of given labels and true ones
+    matrix: np.ndarray                 # (C, C) estimated noise matrix
+    temperature: float                 # of the posterior; None without one
     errors: float                      # estimated number of wrong labels
     rate: float                        # estimated fraction of wrong labels
     initial: float                     # fraction of the given labels that are true, nan if unknown
@@ -177,18 +182,30 @@ class Verdict(NamedTuple):
 
 
 def judge(given, Y, s, P, truth=None, sure=0):
-    """The Verdict on the given labels (N,).
+    """The Verdict on the given labels (N,) by the soft labels, as in the paper.
 
     Y (N, C): soft labels; s (N, C): the predictions that made them, which have to reach `sure`;
     P (N, C): class probabilities, s or out-of-sample ones; truth (N,): -1 where unknown, None where
     it always is.
     """
-    suggested, joint = Y.argmax(axis=1), confident_joint(P, given)
+    suggested, J = Y.argmax(axis=1), confident_joint(P, given)
     final = corrected(given, suggested, s, sure)
+    return verdict(given, suggested, final, P, J, noise_matrix(J), None, truth)
+
+
+def judge_by_posterior(given, found, truth=None, sure=0):
+    """The Verdict on the given labels (N,) by the posterior `found` (core/posterior.py)."""
+    suggested = found.q.argmax(axis=1)
+    final = corrected(given, suggested, found.q, sure)
+    return verdict(given, suggested, final, found.q, joint(found.q, given), found.T, found.tau, truth)
+
+
+def verdict(given, suggested, final, probs, J, matrix, temperature, truth):
+    """The Verdict with what follows from suggestions, corrected labels and probabilities."""
     found = None
     if truth is not None:
         rows = truth >= 0
         found = detection((given != truth)[rows], is_label_issue(given, suggested)[rows],
-                          self_confidence(P, given)[rows])
-    return Verdict(suggested, final, joint, *estimated_errors(joint),
+                          self_confidence(probs, given)[rows])
+    return Verdict(suggested, final, probs, J, matrix, temperature, *estimated_errors(J),
                    correct(given, truth), correct(final, truth), found)

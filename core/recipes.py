@@ -32,6 +32,7 @@ class Recipe(NamedTuple):
 OFFICIAL, RECALLED = "official code, README", "recalled from the paper, unconfirmed"
 OURS = "ours, for the embedded digits"
 UNKNOWN = "ours, for labels whose noise is not known"
+HEADS = "ours, for features of photographs: docs/results.md"
 
 # DEVIATION 11: the official code has two of these, in its README (docs/paper.md)
 RECIPES = {
@@ -54,6 +55,11 @@ RECIPES = {
     # own images, with labels that are wrong nobody knows how often: scaled() fits it to their
     # number
     "unknown": Recipe(lr=0.1, alpha=0.8, beta=0.4, source=UNKNOWN),
+    # heads on features of a pretrained network: smaller_batches() fits them to few images
+    "head": Recipe(lr=0.01, alpha=1.2, beta=0.4, source=HEADS, epochs=30, begin=10, lr2=0.01,
+                   epochs2=12, drops2=(8, 10), decay=0.01),
+    "linear": Recipe(lr=0.003, alpha=1.2, beta=0.4, source=HEADS, epochs=40, begin=15, lr2=0.003,
+                     epochs2=12, drops2=(8, 10), decay=0.01),
     "quick":  Recipe(lr=0.1, alpha=1.2, beta=0.8, source=OURS, epochs=20, begin=12, K=3, lr2=0.2,
                      epochs2=6, drops2=(4, 5)),
 }
@@ -65,18 +71,20 @@ EPOCHS = (20, 200)                     # at least and at most
 
 def scaled(recipe, N):
     """The recipe for N images: smaller batches where there are few,
-    and as many epochs as STEPS allows.
+    and as many epochs as STEPS allows."""
+    recipe = smaller_batches(recipe, N)
+    epochs = min(max(EPOCHS[0], round(STEPS * recipe.batch / max(1, N))), EPOCHS[1])
+    return shortened(recipe, epochs)
 
-    The batch is halved, and the learning rate with it,
-    until an epoch has 16 batches or a batch has 16 images.
-    """
+
+def smaller_batches(recipe, N):
+    """The recipe with its batch halved, and the learning rates with it,
+    until an epoch of N images has 16 batches or a batch has 16 images."""
     batch = recipe.batch
     while batch > 16 and N < 16 * batch:
         batch //= 2
-    epochs = min(max(EPOCHS[0], round(STEPS * batch / max(1, N))), EPOCHS[1])
     scale = batch / recipe.batch
-    return shortened(recipe, epochs)._replace(
-        batch=batch, lr=recipe.lr * scale, lr2=recipe.lr2 * scale)
+    return recipe._replace(batch=batch, lr=recipe.lr * scale, lr2=recipe.lr2 * scale)
 
 
 def shortened(recipe, epochs):

@@ -17,6 +17,7 @@ import numpy as np
 from core.backend import xp_of
 from core.errors import InputError, need
 
+NAME = "efficientnet-lite0"
 FEATURES, CLASSES = 1280, 1000
 BATCHNORM_EPS = 1e-3                   # TensorFlow's default
 MEAN, SCALE = 127, 128               # of the pixels, in TensorFlow's description of the Lite models

@@ -4,7 +4,8 @@ from typing import NamedTuple
 import numpy as np
 
 from core import train
-from nets import preact_resnet
+from nets import efficientnet_lite, head, preact_resnet
+from nets.head import Head
 from nets.preact_resnet import Architecture
 from nets.preact_resnet_fast import FastNet
 from nets.preact_resnet_gpu import net_for
@@ -14,16 +15,23 @@ NETS = {                               # widths and blocks of each stage
     "medium": dict(widths=(32, 64, 128), blocks=(1, 1, 1)),
     "small": dict(widths=(16, 32, 64), blocks=(1, 1, 1)),
 }
+BACKBONES = (efficientnet_lite.NAME,)   # pretrained networks that make features: core/data/backbone.py
+HEADS = {                              # on features of a pretrained network: units of the hidden layer
+    "head": dict(hidden=256),
+    "linear": dict(hidden=0),
+}
 
 
-def architecture(name, classes):
-    """The Architecture of that name for so many classes."""
+def architecture(name, classes, features=None):
+    """The architecture of that name for so many classes; features: their number, for a head."""
+    if name in HEADS:
+        return Head(features=features, classes=classes, **HEADS[name])
     return Architecture(classes=classes, **NETS[name])
 
 
 def on_processors(arch, comm=None):
     """The fastest functions for this architecture on the CPU."""
-    return FastNet(comm)
+    return head if isinstance(arch, Head) else FastNet(comm)
 
 
 class Chosen(NamedTuple):
@@ -41,6 +49,8 @@ def functions_for(arch, xp, comm, kernels=None, say=print):
     """
     if xp is np:
         return Chosen(on_processors(arch, comm), train.theta_epoch, nothing)
+    if isinstance(arch, Head):
+        return Chosen(head, train.theta_epoch, nothing)
     net = net_for(xp, arch, say, kernels) if kernels else None
     return (Chosen(net, net.theta_epoch, net.prepare) if net else
             Chosen(preact_resnet, train.theta_epoch, nothing))

@@ -22,7 +22,7 @@ import numpy as np
 
 from core.errors import InputError, need
 from core.files import atomic
-from nets import preact_resnet
+from nets import head_file, preact_resnet
 from nets.preact_resnet import Architecture
 
 LEAVES = {"gamma": "weight", "beta": "bias", "mean": "running_mean", "var": "running_var", "w": "weight", "b": "bias"}
@@ -56,7 +56,7 @@ def save(path, weights, mean, classes, batches):
 
 
 def load(path):
-    """The Trained network in the file; the arrays have the bits that were saved.
+    """The Trained network in the file, or the TrainedHead; the arrays have the bits that were saved.
 
     Raises InputError for any other file.
     """
@@ -64,8 +64,10 @@ def load(path):
 
     try:
         raw = read(path)
-        tensors = from_bytes(raw)
-        classes = class_names(raw)
+        tensors, about = from_bytes(raw), metadata(raw)
+        classes = class_names(about)
+        if (head := head_file.head_in(tensors, about, classes)) is not None:
+            return head
     except OSError as error:
         raise InputError(f"{path} cannot be read, {error.strerror}: check the path and its permissions") from None
     except Exception:                                        # a damaged file can raise nearly anything
@@ -94,10 +96,14 @@ def read(path):
     return raw
 
 
-def class_names(raw):
+def metadata(raw):
+    """The metadata of a file; KeyError or ValueError where there are none."""
+    return json.loads(raw[8:8 + int.from_bytes(raw[:8], "little")])["__metadata__"]
+
+
+def class_names(about):
     """The class names in the metadata; ValueError where they are none."""
-    header = json.loads(raw[8:8 + int.from_bytes(raw[:8], "little")])
-    names = json.loads(header["__metadata__"]["classes"])
+    names = json.loads(about["classes"])
     if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
         raise ValueError("no class names")
     return tuple(names)

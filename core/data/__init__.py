@@ -1,6 +1,6 @@
 """Data sets as arrays: what every reader returns, and how a part is drawn from one.
 
-N images of H x W pixels and 3 channels, C classes.
+N images of H x W pixels and 3 channels, C classes; V views of D features for each image.
 """
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ class Split(NamedTuple):
     index: np.ndarray                  # (N,) int64, the row of each image in its source
     truth: np.ndarray = None           # (N,) int64, the true labels; None where nobody knows them
     paths: np.ndarray = None           # (N,) str, the file of each image; None where there are no single files
+    features: np.ndarray = None        # (N, V, D) float32, what a head sees in place of the images (core/features.py)
 
     def take(self, rows):
         """The part of the split in `rows`, in that order."""
@@ -30,6 +31,7 @@ class DataSet(NamedTuple):
     pad: int                           # crops are shifted by up to `pad` pixels
     flip: bool                         # whether a mirrored image still shows its class
     rows: int = 0                      # of the source that `train.index` counts in; 0: as many as train has images
+    backbone: dict = None              # of the features: name, sha256 of the weights, size; None: another program's
 
 
 def stratified(labels, sizes, classes, rng):

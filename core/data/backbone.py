@@ -160,12 +160,17 @@ def key_of(path, content, size, views):
 
     Raises InputError if the weights cannot be read.
     """
-    try:
-        digest = hashlib.sha256(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path} cannot be read, {error.strerror}: check the path and its permissions") from None
+    digest = hashlib.sha256(digest_of(path).encode())
     digest.update(f" {VERSION} {pillow_version} {content} {size} {views}".encode())
     return digest.hexdigest()
+
+
+def digest_of(path):
+    """The SHA-256 of a file of weights, in hexadecimal digits. Raises InputError if it cannot be read."""
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read, {error.strerror}: check the path and its permissions") from None
 
 
 def load(kept, key, shape):

@@ -9,7 +9,8 @@ TITLES = {"joint": "step 1: network and labels", "retrain": "step 2: fresh netwo
 
 
 def watched(records, epochs, step, fold=None):
-    """The records, passed on as they come. A bar with the time left on a terminal; elsewhere one line for each."""
+    """The records, passed on as they come. A bar with the time left on a terminal; elsewhere one line for each, and of a
+    fold one in all."""
     from tqdm import tqdm  # imported where needed: demo.py starts sooner
 
     terminal = sys.stdout.isatty()
@@ -22,7 +23,7 @@ def watched(records, epochs, step, fold=None):
             if terminal:
                 bar.set_postfix_str(short(record), refresh=False)
                 bar.update(record.epoch - bar.n)
-            else:
+            elif fold is None or record.epoch == epochs:
                 print(f"  epoch {record.epoch:3d}/{epochs}  {short(record)}  {record.seconds:.1f} s", flush=True)
             yield record
 

@@ -53,7 +53,7 @@ def save_tasks(folder, result, source):
 
     Images have the addresses that the local storage of Label Studio gives to files, counted from the root of the disk.
     """
-    given, P, names = result.given, result.pred_probs, result.classes
+    given, P, names = result.given, result.verdict.probs, result.classes
     p_given, p_suggested = (six_digits(quality.self_confidence(P, labels)) for labels in (given, result.suggested))
     files = absolute(result.paths, source)
     rows = (row for row in quality.most_suspicious_first(P, given) if given[row] != result.suggested[row])

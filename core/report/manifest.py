@@ -11,6 +11,7 @@ import numpy as np
 from core.errors import InputError
 from core.files import save_text
 from core.report.config import read_config
+from nets.families import HEADS
 
 BLOCK = 1 << 20                        # bytes that are read at a time
 
@@ -23,10 +24,9 @@ WHAT = {
     "true_labels.npy": "the true labels, -1 where nobody knows",
     "given_is_wrong.npy": "where the given label is known not to be the true one",
     "pred_probs.npy": "class probabilities of each image, defined below",
-    "soft_labels.npy": "the label distributions that step 1 ended with",
+    "soft_labels.npy": "the label distributions that step 2 learnt from, defined below",
     "suggested_labels.npy": "the class of greatest weight in the soft labels",
-    "corrected_labels.npy": "the suggested label where step 1 gives it at least the probability "
-                            "`sure`, else the given one",
+    "corrected_labels.npy": "the suggested label where its probability is at least `sure`, else the given one",
     "noise_matrix.npy": "estimated probability of each given label (column) where the truth is the class of the row",
     "label_issues.csv": "every image, the most suspicious first",
     "corrected_labels.csv": "the corrected labels, by path, to be given to --data, or by index, to --noise labels",
@@ -40,11 +40,8 @@ WHAT = {
 DEFINITIONS = {
     "suggested_label": "the class of greatest weight in the soft labels",
     "is_label_issue": "the suggested label is not the given one",
-    "p_given, p_suggested": "entries of pred_probs",
-    "label_score": "self-confidence: the entry of pred_probs for the given label, in [0, 1]; low is suspicious",
+    "label_score": "self-confidence: p_given, the probability of the given label, in [0, 1]; low is suspicious",
     "margin": "p_given less the largest other entry of the row, in [-1, 1]; (margin + 1) / 2 is the normalized margin",
-    "noise_matrix": "from the confident joint of given_labels and pred_probs, calibrated to the numbers of given "
-                    "labels",
     "cells of tables": "text that begins with = + - @, a tab or a line break is written with an apostrophe "
                        "before it, so that no spreadsheet takes it for a formula",
 }
@@ -56,7 +53,7 @@ def save_manifest(folder):
     files = {name: described(folder / name) for name in sorted(WHAT) if (folder / name).is_file()}
     text = {"rows": "row i of every (N, ...) array is the image index[i] of the source",
             "files": files,
-            "definitions": {"pred_probs": probabilities(settings), **DEFINITIONS},
+            "definitions": {"pred_probs": probabilities(settings), **by_soft_labels(settings), **DEFINITIONS},
             "settings": settings, "environment": environment}
     save_text(folder / "manifest.json", json.dumps(text, indent=2) + "\n")
 
@@ -70,12 +67,27 @@ def described(path):
     return about
 
 
+def by_soft_labels(settings):
+    """What the soft labels of a run are, and what follows from them or from pred_probs."""
+    if settings.get("posterior"):
+        return {"soft_labels": "the posterior of the true class given image and given label, from pred_probs and "
+                               "given_labels with the temperature in summary.json and noise_matrix "
+                               "(core/posterior.py)",
+                "p_given, p_suggested": "entries of soft_labels",
+                "noise_matrix": "of maximum likelihood, together with the temperature"}
+    return {"soft_labels": "the label distributions that step 1 ended with",
+            "p_given, p_suggested": "entries of pred_probs",
+            "noise_matrix": "from the confident joint of given_labels and pred_probs, calibrated to the numbers of "
+                            "given labels"}
+
+
 def probabilities(settings):
     """What the pred_probs of a run are."""
     recipe, folds = settings["recipe"], settings.get("folds")
     if folds:
-        return (f"out-of-sample: {folds} trainings of the whole method, each on all folds but one, "
-                "and the network of step 2 on the images of that one, not augmented")
+        what, step = ("step 1", 1) if settings["net"] in HEADS else ("the whole method", 2)
+        return (f"out-of-sample: {folds} trainings of {what}, each on all folds but one, "
+                f"and the network of step {step} on the images of that one, not augmented")
     seen = {"training": "the training pass (augmented images, statistics of the batch)",
             "evaluation": "an evaluation pass (images as they are, running statistics)"}[recipe["predict"]]
     return (f"NOT out-of-sample: mean over the last {min(recipe['K'], recipe['epochs'])} epochs of step 1 of "

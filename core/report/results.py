@@ -3,19 +3,20 @@ import json
 import math
 
 from core.batches import mean_image
+from core.features import mean_and_std
 from core.files import save_array, save_arrays, save_text
 from core.measure import of_training, training_name
-from core.quality import noise_matrix
 from core.report import issues, page, pictures
 from core.report.manifest import save_manifest
 from core.report.numbers import known
-from nets import safetensors_file
+from nets import head_file, safetensors_file
 
 
 def save_labels(folder, data, given, soft, P, verdict, source):
     """The labels, before and after, as soon as step 1 has found them: what comes later cannot take them away.
 
-    P (N, C): the predictions that the last update was made from; source: the folder or table of the images.
+    soft (N, C): the labels for step 2; P (N, C): the predictions that the last update was made from, or out-of-sample
+    ones; source: the folder or table of the images.
     """
     truth = data.train.truth
     save_text(folder / "classes.txt", "".join(f"{name}\n" for name in data.classes))
@@ -26,31 +27,33 @@ def save_labels(folder, data, given, soft, P, verdict, source):
     for name, array in arrays.items():
         save_array(folder / f"{name}.npy", array)
     issues.save_corrected(folder, data.classes, data.train, verdict.corrected, source)
-    save_probabilities(folder, data, given, P, verdict)
-
-
-def save_probabilities(folder, data, given, P, verdict):
-    """The class probabilities P (N, C), and what follows from them."""
     save_array(folder / "pred_probs.npy", P)
-    save_array(folder / "noise_matrix.npy", noise_matrix(verdict.joint))
-    issues.save_issues(folder, data.classes, data.train, given, verdict.suggested, P)
+    save_array(folder / "noise_matrix.npy", verdict.matrix)
+    issues.save_issues(folder, data.classes, data.train, given, verdict.suggested, verdict.probs)
 
 
-def finish(folder, result, config, title):
-    """Write weights, pictures, the page with that title, manifest and summary."""
+def finish(folder, result, config, title, data):
+    """Write weights, pictures, the page with that title, manifest and summary of the Result on a DataSet."""
     recipe = config.recipe
     save_arrays(folder / "weights.npz", result.weights)
-    batches = -(-recipe.epochs2 * len(result.given) // min(recipe.batch, len(result.given)))
-    safetensors_file.save(folder / "model.safetensors", result.weights, mean_image(result.images), result.classes,
-                          batches)
+    save_network(folder / "model.safetensors", result, recipe, data)
     pictures.draw_all(folder, result, recipe.begin)
     page.write(folder / "report.html", page.Page(
-        title, result.classes, result.images, result.index, result.given, result.suggested, result.pred_probs,
+        title, result.classes, result.images, result.index, result.given, result.suggested, result.verdict.probs,
         result.truth, result.paths, result.records, recipe.begin, result.verdict.rate, facts(result, config)))
     if result.paths is not None:
         issues.save_tasks(folder, result, config.data)
     save_manifest(folder)
     save_text(folder / "summary.json", json.dumps(result.summary, indent=2) + "\n")
+
+
+def save_network(path, result, recipe, data):
+    """The network of step 2 as a safetensors file, with all that it takes to use it."""
+    if data.train.features is not None:
+        head_file.save(path, result.weights, *mean_and_std(data.train.features), result.classes, data.backbone)
+        return
+    batches = -(-recipe.epochs2 * len(result.given) // min(recipe.batch, len(result.given)))
+    safetensors_file.save(path, result.weights, mean_image(result.images), result.classes, batches)
 
 
 def facts(result, config):
@@ -67,6 +70,8 @@ def summary(verdict, given, records):
     outcome = {"initial": known(verdict.initial), "recovery": known(verdict.recovery),
                "changed": int((verdict.corrected != given).sum()),
                "estimated_errors": verdict.errors, "estimated_rate": verdict.rate}
+    if verdict.temperature is not None:
+        outcome["temperature"] = verdict.temperature
     if verdict.detection:
         outcome["detection"] = {name: known(value) for name, value in verdict.detection._asdict().items()}
     for training in dict.fromkeys((record.step, record.fold) for record in records):

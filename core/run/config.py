@@ -5,7 +5,7 @@ from typing import NamedTuple
 from core import backend
 from core.errors import need
 from core.recipes import Recipe
-from nets.families import NETS
+from nets.families import BACKBONES, HEADS, NETS
 
 RATED = ("symmetric", "symmetric-others", "asymmetric", "pair")
 AUGMENTS = ("both", "crop", "flip", "none")
@@ -29,13 +29,16 @@ class Config(NamedTuple):
     class_map: dict = None             # for asymmetric
     augment: str = "both"              # crop (random shifts), flip (mirror images), both, or none
     sure: float = 0                    # confidence threshold: smallest probability of a corrected label
-    net: str = "small"                 # one of nets.families.NETS
+    net: str = "small"                 # one of nets.families.NETS, or of HEADS with features
+    backbone: str = None               # pretrained network whose features a head learns from: one of BACKBONES
+    features: str = None               # file of features of any other network
     gpu: int = None                    # device number; None: NumPy
     precision: str = "tf32"            # of matrix products on the GPU, one of backend.PRECISIONS
     kernels: str = None                # hand-written CUDA kernels that store half or float; None: CuPy's functions
     ranks: int = None                  # processes that share the training on the CPU; None: one per processor
     seed: int = 0
     folds: int = None                  # folds of cross-validation for pred_probs; None: predictions of step 1
+    posterior: bool = False            # decide on labels by the noise posterior of pred_probs, not by the soft labels
     compare: bool = False              # also train the baseline: plain cross-entropy on the given labels
     digits: tuple = (4000, 500, 1000)  # training, validation and test images of the embedded data
     out: str = None                    # the run folder; None: nothing is written
@@ -48,8 +51,9 @@ def check(config, kind):
     The messages name the options of the command line.
     """
     r = config.recipe
-    need(config.noise in NOISES and config.net in NETS,
-         f"the noise must be one of {NOISES} and the net one of {tuple(NETS)}")
+    need(config.noise in NOISES and config.net in (*NETS, *HEADS),
+         f"the noise must be one of {NOISES} and the net one of {(*NETS, *HEADS)}")
+    check_features(config)
     need(config.noise not in RATED or (config.rate is not None and 0 <= config.rate <= 1),
          f"--rate {config.rate}: the rate is a fraction between 0 and 1, for example 0.5")
     need((config.noise in FROM_FILE) == (config.noise_file is not None),
@@ -62,8 +66,10 @@ def check(config, kind):
     need(0 <= config.sure <= 1, f"--sure {config.sure}: give a probability, 0 to 1")
     need(config.seed >= 0, f"--seed {config.seed}: the seed is a whole number from 0 on")
     need(config.subset is None or kind == "cifar10", "--subset is for CIFAR-10 (--data PATH)")
-    need(kind == "own" or (config.size, config.test, config.truth, config.held_out, config.cache) == (None,) * 5,
-         "--size, --test, --truth, --held-out and --cache are for your own images (--data PATH)")
+    need(kind == "own" or (config.test, config.truth, config.held_out) == (None,) * 3,
+         "--test, --truth and --held-out are for your own images (--data PATH)")
+    need(kind == "own" or config.backbone or (config.size, config.cache) == (None,) * 2,
+         "--size and --cache are for your own images (--data PATH) and for --backbone")
     need(config.kernels is None or config.gpu is not None, "--kernels is for --gpu")
     need(config.precision in backend.PRECISIONS,
          f"--precision {config.precision}: choose {' or '.join(backend.PRECISIONS)}")
@@ -77,3 +83,23 @@ def check(config, kind):
     number = r.update.removeprefix("hard-")
     need(r.update in ("soft", "hard") or (number != r.update and number.isdecimal() and int(number) >= 1),
          f"--update {r.update}: choose soft, hard, or hard- and a number, for example hard-50")
+
+
+def check_features(config):
+    """Raises InputError for settings of features and of networks on images that do not fit together."""
+    on_features = config.backbone is not None or config.features is not None
+    need(config.backbone is None or config.features is None,
+         "--backbone and --features both say what the network sees: choose one")
+    need(config.backbone is None or config.backbone in BACKBONES,
+         f"--backbone {config.backbone}: choose {' or '.join(BACKBONES)}, or none")
+    need((config.net in HEADS) == on_features,
+         f"--net {config.net} is trained on {'features' if config.net in HEADS else 'images'}: choose "
+         + ("--backbone or --features with it" if config.net in HEADS else
+            f"{' or '.join(HEADS)} on features, or --backbone none"))
+    need(config.augment == "none" or config.features is None,
+         f"--augment {config.augment} is for images: leave it out with --features")
+    need(config.augment in ("flip", "none") or config.backbone is None,
+         f"--augment {config.augment}: with --backbone choose flip, which computes the features of mirrored images as "
+         "well, or none")
+    need(not config.posterior or config.folds is not None,
+         "--posterior decides by out-of-sample probabilities: it needs --folds, for example 5")

@@ -3,7 +3,7 @@ import math
 
 from core.quality import correct
 from core.run.config import RATED
-from nets.families import NETS
+from nets.families import HEADS, NETS
 
 
 def description(config, data, given, ranks):
@@ -20,10 +20,30 @@ def description(config, data, given, ranks):
         f"{len(data.classes)} classes"
         + {"both": "", "none": ", not augmented"}.get(config.augment, f", augmented by {config.augment}"),
         f"noise    {config.noise}{asked}, {wrong}",
-        f"network  {config.net}: widths {NETS[config.net]['widths']}, blocks {NETS[config.net]['blocks']}, "
+        f"network  {network(config, data)}, "
         f"on {f'the CPU, {ranks} process' + 'es' * (ranks > 1) if config.gpu is None else f'GPU {config.gpu}'}",
         f"step 1   {recipe.epochs} epochs, lr {recipe.lr:g}, alpha {recipe.alpha:g}, beta {recipe.beta:g}, "
         f"{recipe.update} labels from epoch {recipe.begin} on, mean of {recipe.K}, prior {prior_note}   "
         f"({recipe.source})",
+        *folds(config),
         f"step 2   {recipe.epochs2} epochs, lr {recipe.lr2:g}, divided by 10 after epochs "
         f"{', '.join(map(str, recipe.drops2))}"])
+
+
+def network(config, data):
+    """The network, and what it sees if that is not the images."""
+    if config.net not in HEADS:
+        return f"{config.net}: widths {NETS[config.net]['widths']}, blocks {NETS[config.net]['blocks']}"
+    units, (_, views, D) = HEADS[config.net]["hidden"], data.train.features.shape
+    source = config.features
+    if config.backbone:
+        source = f"{config.backbone}, images of {data.backbone['size']}x{data.backbone['size']}"
+        source += ", as they are and mirrored" if views == 2 else ""
+    return f"{config.net}: {f'a hidden layer of {units}' if units else 'no hidden layer'}, on {D} features of {source}"
+
+
+def folds(config):
+    """A line about the out-of-sample probabilities, if there are any."""
+    what = "step 1" if config.net in HEADS else "both steps"
+    use = "; their noise posterior decides on the labels" if config.posterior else ""
+    return [f"folds    {config.folds} times {what}, each without one fold{use}"] * bool(config.folds)

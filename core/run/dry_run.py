@@ -13,15 +13,18 @@ from core.labels import SoftLabels, one_hot
 from core.measure import predictions
 from core.model import fresh_model
 from core.parallel.launch import launch
+from core.parallel.processors import available_processors
 from core.report.findings import class_table, lines_about, stored_sizes
-from core.run.inputs import as_task
-from nets.families import architecture, functions_for
+from core.run.seen import with_features
+from core.run.task import as_task, features_in
+from nets.families import HEADS, architecture, functions_for
 
 try:
     import resource
 except ImportError:                    # Windows does not have it
     resource = None
 
+FEW_SEEN = 64                          # images that a pretrained network is timed on
 
 class Trial(NamedTuple):
     """Time and memory of a few training steps."""
@@ -30,35 +33,43 @@ class Trial(NamedTuple):
     peak: int                          # peak memory of the process in bytes, images included; 0 if unknown
     ranks: int
     notes: tuple = ()                  # remarks of the measured network
+    seeing: float = 0                  # seconds per image of a pretrained network on all processors
+    features: int = 0                  # bytes per training image
 
 
-def report(config, data, given, reading=None):
+def report(config, reading, given, source):
     """(lines of text, whether the run fits into memory).
 
-    data, given: data set and labels of the run; reading: the Reading of core/data/own.py, for a user's own images.
+    reading, given: Reading and labels of the run, without features; source: the Source of the images.
     """
+    if config.features is not None:
+        reading = with_features(config, reading, source)
+    data = reading.data
     lines = [f"{data.name}: {len(given)} training, {len(data.validation.labels)} validation, "
              f"{len(data.test.labels)} test images, {len(data.classes)} classes",
              *class_table(data, config.recipe.prior)]
-    if reading and reading.shapes is not None:
+    if reading.shapes is not None:
         lines += ["", f"read in {duration(reading.seconds)}; {stored_sizes(reading.shapes)}; shown to the network as "
                   f"{data.train.images.shape[2]} x {data.train.images.shape[1]}",
                   *reading.notes, *lines_about(reading.findings)]
-    tried = trial(config, data, given)
+    tried = trial(config, reading, given, source)
     more, possible = memory_lines(config, data, tried)
     return [*lines, "", *tried.notes, *time_lines(config, data, tried), *more], possible
 
 
-def trial(config, data, given):
+def trial(config, reading, given, source):
     """The Trial of the run's network on the first images.
 
     Of two training epochs of up to two steps and two inference passes the first are the warm-up, the second count.
     """
     xp = np if config.gpu is None else backend.use_gpu(config.gpu, config.precision)
-    rows = np.arange(min(2 * config.recipe.batch, len(given)))
+    data, rows, seeing = reading.data, np.arange(min(2 * config.recipe.batch, len(given))), 0
+    if config.backbone is not None:
+        data, seeing = few_seen(config, reading, source)
     nothing = data.train.take(rows[:0])
-    small = data._replace(train=data.train.take(rows), validation=nothing, test=nothing)
-    arch = architecture(config.net, len(data.classes))
+    small = data._replace(train=data.train.take(rows % len(data.train.labels)), validation=nothing, test=nothing)
+    arch = architecture(config.net, len(data.classes), features_in(data))
+    stored = 0 if small.train.features is None else small.train.features[0].nbytes
     recipe = config.recipe._replace(epochs=2, begin=2, K=1)
 
     def steps(comm):
@@ -72,35 +83,51 @@ def trial(config, data, given):
             start = time.perf_counter()
             backend.to_host(predictions(model, task.train))
         looking = time.perf_counter() - start
-        return Trial(last.seconds / len(rows), looking / len(rows), peak_memory(), comm.size, notes)
+        return Trial(last.seconds / len(rows), looking / len(rows), peak_memory(), comm.size, notes, seeing, stored)
 
     return launch(steps, config.ranks if config.gpu is None else 1)
 
 
+def few_seen(config, reading, source):
+    """(the DataSet of the first images with their features, seconds for one on all processors)"""
+    jobs, rows = config.ranks or available_processors(), np.arange(min(FEW_SEEN, len(reading.data.train.labels)))
+    data = reading.data
+    nothing = data.train.take(rows[:0])
+    few = reading._replace(data=data._replace(train=data.train.take(rows), validation=nothing, test=nothing))
+    start = time.perf_counter()
+    seen = with_features(config._replace(test=None, cache=None, ranks=1), few, source)
+    return seen.data, (time.perf_counter() - start) / len(rows) / jobs
+
+
 def time_lines(config, data, tried):
-    """The time of an epoch and of the whole run."""
+    """The time of an epoch, of the whole run, and of features that a pretrained network has to make before it."""
     recipe, N = config.recipe, len(data.train.labels)
     epoch = tried.training * N + tried.looking * (len(data.validation.labels) + len(data.test.labels))
     steps = recipe.epochs + recipe.epochs2
     epochs, others = steps * (2 if config.compare else 1), config.folds or 1
-    total = epochs * epoch + (others - 1) * steps * tried.training * N                 # core/run/folds.py
+    within = recipe.epochs if config.net in HEADS else steps                           # core/run/experiment.py
+    seeing = tried.seeing * (N + len(data.validation.labels) + len(data.test.labels))
+    total = epochs * epoch + (others - 1) * within * tried.training * N + seeing       # core/run/folds.py
     processes = f"{tried.ranks} process{'es' * (tried.ranks > 1)}" if config.gpu is None else f"GPU {config.gpu}"
     return [f"time     about {duration(epoch)} an epoch on {processes}, {duration(total)} for all {epochs} epochs"
-            + (f" and those of {config.folds} folds" if config.folds else "")]
+            + (f" and those of {config.folds} folds" if config.folds else "")
+            + (f", {duration(seeing)} of it for the features of {config.backbone}" if config.backbone else "")]
 
 
 def memory_lines(config, data, tried):
     """(lines about the memory that the run needs, whether the machine has it)."""
     N, C = len(data.train.labels), len(data.classes)
-    images = sum(split.images.nbytes for split in (data.train, data.validation, data.test))
+    splits = data.train, data.validation, data.test
+    images = sum(split.images.nbytes + tried.features * len(split.labels) for split in splits)
     ring = 4 * N * C * min(config.recipe.K, config.recipe.epochs)
     labels = ring + 4 * 4 * N * C                            # Y, the given labels, the mean over the ring, the new Y
-    fold, kept = fold_memory(data.train, labels, C, config.folds) if config.folds else (0, 0)
+    fold, kept = fold_memory(data.train, labels, C, config.folds, tried.features) if config.folds else (0, 0)
     processes = max(0, tried.peak - images)                  # program and network, in each process
     needed, there = images + kept + tried.ranks * (labels + fold + processes), free() + tried.peak
     shared = f", all but the images in each of {tried.ranks} processes" if tried.ranks > 1 else ""
     of_a_fold = f"a fold {size(fold)}, " if fold else ""
-    lines = [f"memory   about {size(needed)}: images {size(images)}, predictions of {config.recipe.K} epochs "
+    what = "images and features" if tried.features else "images"
+    lines = [f"memory   about {size(needed)}: {what} {size(images)}, predictions of {config.recipe.K} epochs "
              f"{size(ring)}, {of_a_fold}program and network {size(processes)}{shared}"]
     possible = config.gpu is not None or not tried.peak or needed <= there
     if not possible:
@@ -109,14 +136,14 @@ def memory_lines(config, data, tried):
     return lines, possible
 
 
-def fold_memory(train, labels, C, K):
+def fold_memory(train, labels, C, K, features=0):
     """(bytes of one of K folds beside the labels of the whole run, bytes of the completed folds for the checkpoint).
 
-    labels: bytes of the labels of the whole run. Training a fold takes the images and labels of all other folds, and
+    labels: bytes of the labels of the whole run; features: bytes of those of one image. Training a fold takes the images and labels of all other folds, and
     predicting takes its own images as well.
     """
     part = (K - 1) / K
-    split = sum(array.nbytes for array in train if array is not None)
+    split = sum(array.nbytes for array in train if array is not None) + features * len(train.labels)
     return round(split + part * labels), round((K - 1) * part * 2 * 4 * len(train.labels) * C)      # Y and s
 
 

@@ -11,7 +11,8 @@ from core.labels import SoftLabels, one_hot
 from core.measure import training_name
 from core.model import fresh_model
 from core.parallel.launch import launch
-from core.quality import Verdict, judge
+from core.posterior import noise_posterior
+from core.quality import Verdict, judge, judge_by_posterior
 from core.recipes import baseline
 from core.report import results
 from core.report.findings import lines_about
@@ -19,8 +20,10 @@ from core.run import folder as run_folder
 from core.run import folds, state
 from core.run.config import check
 from core.run.description import description
-from core.run.inputs import as_task, given_labels, read_data
-from nets.families import architecture, functions_for
+from core.run.inputs import given_labels, read_data
+from core.run.seen import with_features
+from core.run.task import as_task, features_in
+from nets.families import HEADS, architecture, functions_for
 
 
 class Result(NamedTuple):
@@ -59,7 +62,9 @@ def run(config, watch=lambda records, epochs, step, fold: records, say=lambda te
     check(config, source.kind)
     xp = np if config.gpu is None else backend.use_gpu(config.gpu, config.precision)
     reading = read_data(config, source)
-    data, given = reading.data, given_labels(config, reading.data)
+    given = given_labels(config, reading.data)
+    reading = with_features(config, reading, source)
+    data = reading.data
 
     def main(comm):
         if comm.rank == 0 and (found := [*reading.notes, *lines_about(reading.findings)]):
@@ -73,17 +78,17 @@ def run(config, watch=lambda records, epochs, step, fold: records, say=lambda te
 
 
 def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
-    """Both steps, on every rank: (records, soft labels Y (N, C), probabilities P (N, C), Verdict, weights of step 2).
+    """Both steps, on every rank: (records, labels Y (N, C) of step 2, probabilities P (N, C), Verdict, step 2's weights).
 
-    P: the predictions behind the last label update, or the out-of-sample probabilities. Only rank 0 prints, writes
-    files and has the Verdict. Raises InputError.
+    P: the predictions behind the last label update, or the out-of-sample probabilities. Y: the soft labels of step 1,
+    or the noise posterior. Only rank 0 prints, writes files and has the Verdict. Raises InputError.
     """
     first, recipe, truth = comm.rank == 0, config.recipe, data.train.truth
     comm.barrier()                     # every rank has checked by now that the folder is free
     progress, notes = state.opened(folder, config, data, given, comm, resume)
     if first:
         say("\n".join([description(config, data, given, comm.size), *notes]))
-    arch = architecture(config.net, len(data.classes))
+    arch = architecture(config.net, len(data.classes), features_in(data))
     net, theta_epoch, prepare = functions_for(arch, xp, comm, config.kernels, say)
     task = as_task(data, config.seed, xp)
 
@@ -104,28 +109,34 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
 
     def step_1(task, given, fold=None):
         labels = SoftLabels(one_hot(backend.to_device(given, xp), len(data.classes)), min(recipe.K, recipe.epochs))
-        training(train.joint_optimization, task, labels, "joint", recipe.epochs, recipe, fold=fold)
-        return labels
+        model = training(train.joint_optimization, task, labels, "joint", recipe.epochs, recipe, fold=fold)
+        return model, labels
 
-    def step_2(task, labels, fold=None):
-        return training(train.retrain, task, SoftLabels(labels.Y, 1), "retrain", recipe.epochs2, recipe, fold=fold)
+    def step_2(task, Y, fold=None):
+        return training(train.retrain, task, SoftLabels(Y, 1), "retrain", recipe.epochs2, recipe, fold=fold)
 
     def learn(data, given, fold):
         task = as_task(data, config.seed, xp)
-        return step_2(task, step_1(task, given, fold), fold)
+        model, labels = step_1(task, given, fold)
+        # a head of step 1 ranks better: AN-40, average precision 0.85 against 0.84 after step 2 (docs/results.md)
+        return model if config.net in HEADS else step_2(task, labels.Y, fold)
 
-    labels = step_1(task, given)
+    _, labels = step_1(task, given)
     Y, s = backend.to_host(labels.Y), backend.to_host(labels.s)
     P, verdict = s, judge(given, Y, s, s, truth, config.sure) if first else None
     if first and folder:
-        results.save_labels(folder, data, given, Y, s, verdict, config.data)
-    model = step_2(task, labels)                             # DEVIATION 15: one program runs both steps (docs/paper.md)
+        results.save_labels(folder, data, given, Y, P, verdict, config.data)
     if config.folds:
         P = folds.out_of_sample(data, given, config.folds, config.seed, learn)
+        found = noise_posterior(P, given) if config.posterior else None
+        Y = found.q.astype(Y.dtype) if found else Y
         if first:
-            verdict = judge(given, Y, s, P, truth, config.sure)
+            verdict = (judge_by_posterior(given, found, truth, config.sure) if found else
+                       judge(given, Y, s, P, truth, config.sure))
         if first and folder:
-            results.save_probabilities(folder, data, given, P, verdict)
+            results.save_labels(folder, data, given, Y, P, verdict, config.data)
+    # DEVIATION 15: one program runs both steps (docs/paper.md)
+    model = step_2(task, backend.to_device(Y, xp))
     if config.compare:
         plain = baseline(recipe)
         training(train.retrain, task, SoftLabels(labels.Y0, 1), "cross-entropy", plain.epochs2, plain, "cross-entropy")
@@ -141,6 +152,6 @@ def finished(config, data, given, folder, records, Y, P, verdict, weights):
     if folder:
         # with "none" nothing is said: the labels may hold noise of their own
         made = "" if config.noise == "none" else f", noise: {config.noise}"
-        results.finish(folder, result, config, data.name + made)
+        results.finish(folder, result, config, data.name + made, data)
         state.remove(folder)
     return result

@@ -1,17 +1,17 @@
 """Out-of-sample probabilities by K-fold cross-validation.
 
-Each fold is classified by a network that was trained, by both steps of the method, on all other folds: their labels and
-their mean image. Five folds add about 5 * 4/5 = 4 times the training time of the run without folds.
+Each fold is classified by a network that was trained on all other folds: their labels and their mean image. Five folds
+add about 5 * 4/5 = 4 times the training time of the run without folds.
 
 N training images, C classes.
 """
 import numpy as np
 
 from core.backend import to_host, xp_of
-from core.batches import Images, mean_image
 from core.data import stratified
 from core.errors import need
 from core.measure import predictions
+from core.run.task import shown_by
 
 
 def check(folds, N):
@@ -40,15 +40,14 @@ def without(data, rows):
 def out_of_sample(data, given, folds, seed, learn):
     """P (N, C) float32: class probabilities of every training image, from a network that was not trained on it.
 
-    learn(data, given, fold) trains by both steps on a DataSet and its given labels and returns the Model;
-    fold: 1 .. folds. Raises InputError for a number of folds that is out of range.
+    learn(data, given, fold) trains on a DataSet and its given labels and returns the Model; fold: 1 .. folds.
+    Raises InputError for a number of folds that is out of range.
     """
     P = np.empty((len(given), len(data.classes)), np.float32)
     for fold, rows in enumerate(dealt(given, folds, len(data.classes), seed), start=1):
         others, rest = without(data, rows)
         model = learn(others, given[rest], fold)
-        images = Images(data.train.images[rows], mean_image(others.train.images), 0, False)
-        images = images.on(xp_of(model.theta.buffer))
-        P[rows] = to_host(predictions(model, images))
-        del others, images                                   # free the memory before the next fold
+        held_out = shown_by(others)(data.train.take(rows)).on(xp_of(model.theta.buffer))
+        P[rows] = to_host(predictions(model, held_out))
+        del others, held_out                                 # free the memory before the next fold
     return P

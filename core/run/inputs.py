@@ -1,15 +1,15 @@
-"""The inputs of a run: data set, given labels, and the Task made of them on the training's device."""
+"""The inputs of a run: data set and given labels."""
 import numpy as np
 
 from core import noise
-from core.batches import Images, mean_image
 from core.data import cifar10, digits, own
 from core.data.label_files import read_labels, read_matrix
 from core.data.source import open_source
 from core.errors import need
-from core.model import Task
 from core.parallel.processors import available_processors
 from core.run import folds
+
+PIXELS = 32                            # to the side of own images; a pretrained network decodes the files by itself
 
 
 def read_data(config, source=None):
@@ -22,7 +22,8 @@ def read_data(config, source=None):
         official = cifar10.is_official(config.data)
         reading = own.Reading(data if official else data._replace(name=f"{data.name} (not the official pixels)"))
     else:
-        reading = own.load(config.data, config.seed, config.size or 32, config.held_out or 0, config.test, config.truth,
+        size = config.size if config.size and not config.backbone else PIXELS
+        reading = own.load(config.data, config.seed, size, config.held_out or 0, config.test, config.truth,
                            store=config.cache, jobs=config.ranks or available_processors(), listing=source.listing)
     data = reading.data
     if config.noise not in ("none", "labels") and data.train.truth is None:        # noise is added to labels that count
@@ -53,16 +54,3 @@ def given_labels(config, data):
         "matrix": lambda: noise.transition(truth, read_matrix(config.noise_file, C), rng),
         "labels": lambda: read_labels(config.noise_file, data.classes, data.rows or len(index), index)[index],
     }[config.noise]()
-
-
-def as_task(data, seed, xp):
-    """The Task of a DataSet, on the device of xp."""
-    mean = mean_image(data.train.images)
-
-    def shown(split):
-        return Images(split.images, mean, data.pad, data.flip).on(xp)
-
-    truth = data.train.truth
-    truth = None if truth is None or (truth < 0).all() else xp.asarray(truth)
-    return Task(shown(data.train), (shown(data.validation), xp.asarray(data.validation.labels)),
-                (shown(data.test), xp.asarray(data.test.labels)), truth, seed)

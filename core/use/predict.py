@@ -1,6 +1,6 @@
 """The trained network at work: classes with probabilities for images that it has not seen.
 
-n images, C classes, S pixels to the side of the training images.
+n images, C classes, S pixels to the side of the training images, D features.
 """
 import os
 from pathlib import Path
@@ -8,21 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.batches import Images
 from core.data.csv_cells import csv_text
 from core.data.folder import SUFFIXES, walk
-from core.data.images import decode
 from core.data.listing import printable
 from core.errors import InputError, need
 from core.files import disk_errors, save_text
-from core.measure import predictions
-from core.model import Model
-from core.optim import Flat
 from core.report.console import aligned
 from core.report.manifest import checked
 from core.report.numbers import percent
+from core.use.networks import ready
 from nets import safetensors_file as export
-from nets.families import on_processors
 
 PIECE = 500                            # images in memory at a time
 SHOWN = 20                             # lines of the table
@@ -40,14 +35,15 @@ def predict(sources, run, out=None, jobs=1):
     """Classify the images of `sources` by the network of the folder `run`, write predictions.csv;
     the lines of a short table.
 
-    sources: image files, folders of images with or without sub-folders, or .npy arrays (n, S, S, 3) uint8. out: a
-    folder, or the name of a .csv file; None: the folder of the run. Raises InputError.
+    sources: image files, folders of images with or without sub-folders, or .npy arrays (n, S, S, 3) uint8; for a run on
+    features of another program .npy arrays (n, D) of its features. out: a folder, or the name of a .csv file; None: the
+    folder of the run. Raises InputError.
     """
     run = Path(run)
     need(run.is_dir(), f"{run} is not a folder: give the folder of a run with --from")
-    network = export.load(checked(run, "model.safetensors"))
+    network = ready(export.load(checked(run, "model.safetensors")), jobs)
     path = target(run if out is None else Path(out))
-    found = [classified(source, network, jobs) for source in map(Path, sources)]
+    found = [classified(source, network) for source in map(Path, sources)]
     names, unread = [name for part in found for name in part.names], [lost for part in found for lost in part.unread]
     need(names, "there is no image to classify" + "".join(f": {name}: {reason}" for name, reason in unread[:1]))
     probs = np.concatenate([part.probs for part in found])
@@ -69,29 +65,24 @@ def target(out):
 
 # ---- the images ----------------------------------------------------------------------------------------------------
 
-def classified(source, network, jobs):
-    """Predicted of one file, folder or array.
+def classified(source, network):
+    """Predicted of one file, folder or array by a Ready network.
 
     Raises InputError for a path without images, and for an array that does not fit the network.
     """
-    classify = ready(network)
     if source.suffix.lower() == ".npy" and os.path.isfile(source):
-        pixels = array(source, network.mean.shape)
-        probs = [classify(np.array(pixels[k:k + PIECE])) for k in range(0, max(len(pixels), 1), PIECE)]
-        return Predicted([str(row) for row in range(len(pixels))], np.concatenate(probs), [])
+        rows, classify = array(source, network), network.of_features or network.of_pixels
+        probs = [classify(np.array(rows[k:k + PIECE])) for k in range(0, max(len(rows), 1), PIECE)]
+        return Predicted([str(row) for row in range(len(rows))], np.concatenate(probs), [])
+    need(network.of_files, f"{printable(str(source))}: the run learnt from features of another program: give a .npy "
+         "file of the features of new images, made by the same program")
     files, unread = images(source)
     names, probs, waiting = [], [], iter(files)
-    for pixels, shapes, reasons in decode(files, len(network.mean), jobs):
-        probs.append(classify(pixels[shapes[:, 0] > 0]))
+    for found, reasons in network.of_files(files):
+        probs.append(found)
         for reason, name in zip(reasons, waiting):
             names.append(name) if reason is None else unread.append((name, reason))
     return Predicted(names, np.concatenate(probs), unread)
-
-
-def ready(network):
-    """pixels (n, S, S, 3) uint8 -> probabilities (n, C), as the training itself measures its network"""
-    model = Model(on_processors(network.arch), network.arch, Flat(network.theta), Flat(network.running), None)
-    return lambda pixels: predictions(model, Images(pixels, network.mean, 0, False))
 
 
 def images(source):
@@ -109,17 +100,25 @@ def images(source):
     return [str(source / path) for path in sorted(inside)], left_out
 
 
-def array(path, shape):
-    """The images in a .npy file, which stay on the disk. Raises InputError for a damaged or other array."""
+def array(path, network):
+    """The images or features in a .npy file, which stay on the disk. Raises InputError for a damaged or other array."""
     try:
-        pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:         # a damaged file can raise nearly anything
         raise InputError(f"{path} is not an intact .npy file ({type(error).__name__}): "
                          "save it again with numpy.save") from None
-    need(isinstance(pixels, np.ndarray) and pixels.shape[1:] == shape and pixels.dtype == np.uint8,
+    if network.of_features:
+        D = network.features
+        need(isinstance(found, np.ndarray) and found.shape[1:] == (D,) and found.dtype.kind == "f"
+             and np.isfinite(found).all(),
+             f"{path} is not an array of features as in the training: save finite numbers of shape (n, {D})")
+        return found
+    shape = network.shape or ("S", "S", 3)
+    good = isinstance(found, np.ndarray) and found.ndim == 4 and found.dtype == np.uint8 and found.shape[3] == 3
+    need(good and (network.shape is None or found.shape[1:] == shape),
          f"{path} is not an array of images as in the training: save it as uint8 of shape (n, "
          f"{', '.join(map(str, shape))})")
-    return pixels
+    return found
 
 
 # ---- output --------------------------------------------------------------------------------------------------------

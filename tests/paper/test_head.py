@@ -244,11 +244,16 @@ def test_units_are_kept_at_their_rate_independently_of_one_another_of_the_sample
 
 # ---- features ------------------------------------------------------------------------------------------------------
 
+def seen(x, dtype):
+    """Features of one view, x (N, D), standardised by themselves."""
+    return Features(x[:, None], *mean_and_std(x[:, None], dtype))
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_features_are_standardised_over_the_training_set_and_constant_ones_become_zero(xp, dtype):
     x = (normal([(50, 6)])[0] * np.arange(1, 7) + np.arange(6)).astype(dtype)
     x[:, 2], x[:, 4] = dtype(0.1), 0
-    shown = Features(x, *mean_and_std(x)).on(xp)
+    shown = seen(x, np.float32).on(xp)
     for found in (unaugmented(shown, slice(None)), unaugmented(shown, xp.asarray(np.arange(50)))):
         assert isinstance(found, xp.ndarray) and found.dtype == np.float32
         for d in range(6):
@@ -261,12 +266,28 @@ def test_features_are_standardised_over_the_training_set_and_constant_ones_becom
 
 def test_the_augmented_features_are_the_plain_ones_with_the_hash_as_key(xp):
     x = normal([(20, 3)])[0].astype(np.float32)
-    shown, i = Features(x, *mean_and_std(x)).on(xp), xp.asarray(np.array([7, 0, 19, 7]))
+    shown, i = seen(x, np.float32).on(xp), xp.asarray(np.array([7, 0, 19, 7]))
     found, keys = augmented(shown, i, 5, 6)
     np.testing.assert_array_equal(to_host(found), to_host(features.unaugmented(shown, i)))
     np.testing.assert_array_equal(to_host(keys), to_host(hashed(i, 5, 6)))
     assert keys.dtype == np.uint32 and isinstance(keys, xp.ndarray)
-    np.testing.assert_array_equal(x, to_host(shown.features))
+    np.testing.assert_array_equal(x, to_host(shown.features)[:, 0])
+
+
+def test_every_view_is_shown_as_often_and_by_the_key_of_the_sample_and_the_first_one_in_inference(xp):
+    x = normal([(400, 2, 3)])[0]
+    shown, rows = Features(x, *mean_and_std(x, np.float64)).on(xp), xp.asarray(np.arange(400))
+    mean, std = x.reshape(800, 3).mean(axis=0), x.reshape(800, 3).std(axis=0)
+    drawn = set()
+    for epoch in range(6):
+        found, keys = (to_host(a) for a in augmented(shown, rows, 1, epoch))
+        view = [int(key) // 2 ** 31 for key in keys]                          # its highest bit
+        expected = [(x[i, v] - mean) / std for i, v in enumerate(view)]
+        assert np.abs(found - expected).max() < 1e-12
+        assert abs(np.mean(view) - 0.5) < 4 * 0.5 / 20
+        drawn.add(tuple(view))
+    assert len(drawn) == 6
+    assert np.abs(to_host(unaugmented(shown, slice(3, 9))) - (x[3:9, 0] - mean) / std).max() < 1e-12
 
 
 def test_images_are_still_images():
@@ -293,8 +314,8 @@ def begin(xp, arch, comm=Serial(), n=61, dtype=np.float64):
     rng = np.random.default_rng(100)
     truth = rng.integers(arch.classes, size=n + 30)
     x = (3 * np.eye(arch.classes, arch.features)[truth] + rng.standard_normal((n + 30, arch.features))).astype(dtype)
-    shown = Features(x[:n], *mean_and_std(x[:n], dtype)).on(xp)
-    validation, test = ((shown._replace(features=xp.asarray(x[k:k + 15])), xp.asarray(truth[k:k + 15]))
+    shown = seen(x[:n], dtype).on(xp)
+    validation, test = ((shown._replace(features=xp.asarray(x[k:k + 15, None])), xp.asarray(truth[k:k + 15]))
                         for k in (n, n + 15))
     theta, running = head.init(arch, rng, dtype)
     theta = {name: a + 0.1 * rng.standard_normal(a.shape).astype(dtype) for name, a in theta.items()}
@@ -363,7 +384,7 @@ def ours(case, xp, monkeypatch):
     given = ("features", "mean", "std", "masks", "Y")
     found = {f"input.{name}": getattr(case, name) for name in given} | named("input.theta", case.theta)
     found |= named("input.theta2", case.theta2)
-    shown, Y, now = Features(case.features, case.mean, case.std).on(xp), xp.asarray(case.Y), {}
+    shown, Y, now = Features(case.features[:, None], case.mean, case.std).on(xp), xp.asarray(case.Y), {}
     held_out = shown._replace(features=shown.features[:1]), xp.asarray(case.truth[:1])
     task = Task(shown, held_out, held_out, xp.asarray(case.truth), seed=0)
 

@@ -1,0 +1,87 @@
+"""Features in the place of images: of a pretrained network that runs here, or from a user's file."""
+import numpy as np
+
+from core.data import feature_files
+from core.data.source import open_source
+from core.errors import need
+from core.parallel.processors import available_processors
+from nets.efficientnet_lite import FEATURES, NAME
+
+SMALL, LARGE = 128, 224                # pixels to the side for the pretrained network: core/data/backbone.py
+
+
+def with_features(config, reading, source):
+    """The Reading with features in every split, if the Config asks for them. Raises InputError."""
+    if config.features is not None:
+        return from_file(config, reading, source)
+    return computed(config, reading, source) if config.backbone is not None else reading
+
+
+# ---- from a file ---------------------------------------------------------------------------------------------------
+
+def from_file(config, reading, source):
+    """The Reading with the features of config.features. Raises InputError."""
+    data, found = reading.data, feature_files.read_features(config.features)
+    rows, root = data.rows or len(data.train.labels), source.listing.root if source.listing else None
+    train, validation = (split._replace(features=feature_files.features_of(found, split, rows, root))
+                         for split in (data.train, data.validation))
+    test = data.test
+    if len(test.labels) and (found.test is not None or config.test is not None):
+        test = test._replace(features=feature_files.features_of_tests(found, test))
+    else:
+        test = test.take(slice(0))._replace(features=train.features[:0])
+    notes = [f"{found.constant} of {found.features.shape[1]} features are the same in all rows: they tell nothing"]
+    data = data._replace(train=train, validation=validation, test=test, pad=0, flip=False)
+    return reading._replace(data=data, notes=[*reading.notes, *notes[:found.constant]])
+
+
+# ---- from a pretrained network -------------------------------------------------------------------------------------
+
+def computed(config, reading, source):
+    """The Reading with the features that config.backbone makes of all images. Raises InputError."""
+    from core.data import backbone  # imported where needed: demo.py starts sooner
+
+    data, notes, views = reading.data, list(reading.notes), views_of(config)
+    size, second = size_of(config, reading), None
+    if config.test is not None:
+        second = open_source(config.test)
+
+    def seen(split, listing, views):
+        if len(split.labels) == 0:
+            return split._replace(features=np.zeros((0, views, FEATURES), np.float32))
+        found = features_of(config, split, listing, size, views)
+        notes.extend(found.notes)
+        return split._replace(features=found.views.swapaxes(0, 1))
+
+    train, validation = seen(data.train, source.listing, views), seen(data.validation, source.listing, 1)
+    test = seen(data.test, second and second.listing, 1)
+    about = {"name": NAME, "sha256": backbone.digest_of(backbone.weights()), "size": size}
+    data = data._replace(train=train, validation=validation, test=test, pad=0, flip=views == 2, backbone=about)
+    return reading._replace(data=data, notes=notes)
+
+
+def features_of(config, split, listing, size, views):
+    """backbone.Features of a Split, from the files of its images if it has them. Raises InputError."""
+    from core.data import backbone
+
+    jobs = config.ranks or available_processors()
+    if split.paths is None:
+        return backbone.features(split.images, size, views, jobs, config.cache)
+    found = backbone.file_features(listing.root, split.paths.tolist(), size, views, jobs, config.cache)
+    row = min(found.reasons, default=None)
+    need(row is None, f"{row is not None and split.paths[row]} could be read a moment ago and cannot be now, "
+         f"{found.reasons.get(row)}: start again")
+    return found
+
+
+def views_of(config):
+    """How many views of an image a head learns from: 2 with mirrored ones."""
+    return 2 if config.augment in ("flip", "both") else 1
+
+
+def size_of(config, reading):
+    """Pixels to the side of what the pretrained network sees: as asked, or by the sizes of the images as stored."""
+    if config.size is not None:
+        return config.size
+    sides = reading.data.train.images.shape[1:3] if reading.shapes is None else reading.shapes
+    return SMALL if np.median(np.min(sides, axis=-1)) <= SMALL else LARGE

@@ -1,0 +1,81 @@
+"""A trained network, ready to classify: what it takes, and its probabilities for it.
+
+n images, S pixels to the side of the training images, D features, C classes.
+"""
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from core.batches import Images
+from core.data.images import decode
+from core.errors import need
+from core.features import Features
+from core.measure import predictions
+from core.model import Model
+from core.optim import Flat
+from nets.efficientnet_lite import NAME
+from nets.families import on_processors
+from nets.head import Head
+
+
+class Ready(NamedTuple):
+    """How a network is used; pixels are (n, ..., ..., 3) uint8, and every function returns probabilities (n, C)."""
+    classes: tuple
+    shape: tuple                       # (S, S, 3) of the images in an array; None where a side may have any length
+    features: int                      # D; None for a network on images
+    of_files: object                   # files -> pieces of (probabilities of the readable ones, reasons or None of all)
+    of_pixels: object                  # pixels -> probabilities; None where the network takes features
+    of_features: object = None         # features (n, D) -> probabilities; None where it takes images
+
+
+def ready(network, jobs):
+    """The Ready use of a network that nets/safetensors_file.py has loaded; jobs: processes. Raises InputError."""
+    model = Model(on_processors(network.arch), network.arch, Flat(network.theta), running(network), None)
+    if not isinstance(network.arch, Head):
+        of_pixels = partial(of_images, model, network.mean)
+        return Ready(network.classes, network.mean.shape, None, partial(files_of_images, of_pixels, len(network.mean), jobs),
+                     of_pixels)
+    of_features = partial(of_vectors, model, network.mean, network.std)
+    if network.backbone is None:
+        return Ready(network.classes, None, network.arch.features, None, None, of_features)
+    from core.data import backbone  # imported where needed: demo.py starts sooner
+
+    size, weights = network.backbone["size"], backbone.digest_of(backbone.weights())
+    need((network.backbone["name"], network.backbone["sha256"]) == (NAME, weights),
+         f"the run learnt from features of {network.backbone['name']}, and its weights here are other ones: install "
+         "those of the training")
+    return Ready(network.classes, None, None, partial(files_of_backbone, of_features, size, jobs),
+                 lambda pixels: of_features(backbone.features(pixels, size, 1, jobs).views[0]))
+
+
+def running(network):
+    """The running statistics as a flat array, empty where the network has none."""
+    return Flat(network.running, empty=np.zeros(0, np.float32))
+
+
+def of_images(model, mean, pixels):
+    """Probabilities (n, C) of pixels (n, S, S, 3), as the training itself measures its network."""
+    return predictions(model, Images(pixels, mean, 0, False))
+
+
+def of_vectors(model, mean, std, features):
+    """Probabilities (n, C) of features (n, D)."""
+    return predictions(model, Features(features[:, None], mean, std))
+
+
+def files_of_images(of_pixels, size, jobs, files):
+    """Pieces of (probabilities, reasons) of image files, decoded at the size of the training."""
+    for pixels, shapes, reasons in decode(files, size, jobs):
+        yield of_pixels(pixels[shapes[:, 0] > 0]), reasons
+
+
+def files_of_backbone(of_features, size, jobs, files):
+    """The same by features; all files are one piece."""
+    from core.data import backbone
+
+    found = backbone.file_features(Path(), files, size, 1, jobs)
+    reasons = [found.reasons.get(row) for row in range(len(files))]
+    good = [row for row, reason in enumerate(reasons) if reason is None]
+    yield of_features(found.views[0, good]), reasons
