@@ -24,7 +24,8 @@ from core.measure import of_training
 from core.model import fresh_model
 from core.recipes import RECIPES, Recipe
 from core.run.config import Config
-from core.run.inputs import as_task, given_labels, read_data
+from core.run.inputs import given_labels, read_data
+from core.run.task import as_task
 from nets import preact_resnet
 from nets.families import architecture
 from nets.preact_resnet_gpu import GpuNet

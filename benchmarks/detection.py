@@ -25,8 +25,9 @@ from core.model import fresh_model
 from core.parallel.launch import launch
 from core.recipes import baseline
 from core.run import folds
-from core.run.inputs import as_task, given_labels, read_data
+from core.run.inputs import given_labels, read_data
 from core.run.resume import stored
+from core.run.task import as_task
 from nets.families import architecture
 from nets.preact_resnet_fast import FastNet
 

@@ -170,7 +170,7 @@ class Verdict(NamedTuple):
     """What a run concludes about its labels, computed once and handed on."""
     suggested: np.ndarray              # (N,) class of greatest weight: soft labels, or posterior
     corrected: np.ndarray              # (N,) the suggestion where confident enough, else the given
-    probs: np.ndarray                  # (N, C) probabilities that score the labels: P, or the posterior
+    probs: np.ndarray                  # (N, C) probabilities of the scores: P, or the posterior
     joint: np.ndarray                  # (C, C) estimated joint counts of given labels and true ones
     matrix: np.ndarray                 # (C, C) estimated noise matrix
     temperature: float                 # of the posterior; None without one
@@ -194,10 +194,11 @@ def judge(given, Y, s, P, truth=None, sure=0):
 
 
 def judge_by_posterior(given, found, truth=None, sure=0):
-    """The Verdict on the given labels (N,) by the posterior `found` (core/posterior.py)."""
+    """The Verdict on the given labels (N,) by the Posterior `found` (core/posterior.py)."""
     suggested = found.q.argmax(axis=1)
     final = corrected(given, suggested, found.q, sure)
-    return verdict(given, suggested, final, found.q, joint(found.q, given), found.T, found.tau, truth)
+    J = joint(found.q, given)
+    return verdict(given, suggested, final, found.q, J, found.T, found.tau, truth)
 
 
 def verdict(given, suggested, final, probs, J, matrix, temperature, truth):

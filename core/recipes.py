@@ -32,7 +32,7 @@ class Recipe(NamedTuple):
 OFFICIAL, RECALLED = "official code, README", "recalled from the paper, unconfirmed"
 OURS = "ours, for the embedded digits"
 UNKNOWN = "ours, for labels whose noise is not known"
-HEADS = "ours, for features of photographs: docs/results.md"
+FOR_HEADS = "ours, for features of photographs"
 
 # DEVIATION 11: the official code has two of these, in its README (docs/paper.md)
 RECIPES = {
@@ -56,10 +56,10 @@ RECIPES = {
     # number
     "unknown": Recipe(lr=0.1, alpha=0.8, beta=0.4, source=UNKNOWN),
     # heads on features of a pretrained network: smaller_batches() fits them to few images
-    "head": Recipe(lr=0.01, alpha=1.2, beta=0.4, source=HEADS, epochs=30, begin=10, lr2=0.01,
+    "head": Recipe(lr=0.01, alpha=1.2, beta=0.4, source=FOR_HEADS, epochs=30, begin=10, lr2=0.01,
                    epochs2=12, drops2=(8, 10), decay=0.01),
-    "linear": Recipe(lr=0.003, alpha=1.2, beta=0.4, source=HEADS, epochs=40, begin=15, lr2=0.003,
-                     epochs2=12, drops2=(8, 10), decay=0.01),
+    "linear": Recipe(lr=0.003, alpha=1.2, beta=0.4, source=FOR_HEADS, epochs=40, begin=15,
+                     lr2=0.003, epochs2=12, drops2=(8, 10), decay=0.01),
     "quick":  Recipe(lr=0.1, alpha=1.2, beta=0.8, source=OURS, epochs=20, begin=12, K=3, lr2=0.2,
                      epochs2=6, drops2=(4, 5)),
 }

@@ -55,7 +55,8 @@ def head_in(tensors, about, classes):
         return None
     hidden = tensors["hidden.weight"].shape[0] if "hidden.weight" in tensors else 0
     D, width = len(mean), hidden or len(mean)
-    shapes = {"linear.weight": (len(classes), width), "linear.bias": (len(classes),), "mean": (D,), "std": (D,)}
+    shapes = {"linear.weight": (len(classes), width), "linear.bias": (len(classes),),
+              "mean": (D,), "std": (D,)}
     if hidden:
         shapes |= {"hidden.weight": (hidden, D), "hidden.bias": (hidden,)}
     if {name: (a.shape, a.dtype) for name, a in tensors.items()} != {
@@ -63,7 +64,8 @@ def head_in(tensors, about, classes):
         return None
     if not all(np.isfinite(array).all() for array in tensors.values()) or (std <= 0).any():
         return None
-    theta = {ours: np.ascontiguousarray(tensors[there].T) for ours, there in NAMES.items() if there in tensors}
+    theta = {ours: np.ascontiguousarray(tensors[there].T)
+             for ours, there in NAMES.items() if there in tensors}
     arch = Head(D, len(classes), hidden)
     return TrainedHead(arch, theta, {}, mean, std, classes, checked(json.loads(about["backbone"])))
 

@@ -91,7 +91,7 @@ def stored(items, piece, content, place, size, views, jobs, store, file):
     try:
         found = load(kept, key, shape) if kept else None
     except InputError as error:
-        notes.append(f"{error}: they were computed again")
+        notes.append(str(error))
     rows = np.zeros(shape, np.float32) if found is None else found
     todo = np.flatnonzero(~rows[0].any(axis=1))
     reasons = fill(rows, todo, items, partial(piece, path=path, size=size, views=views), jobs)
@@ -180,12 +180,13 @@ def load(kept, key, shape):
             if str(found["key"]) != key:
                 return None
             rows = found["features"]
-            need((rows.dtype, rows.shape) == (np.float32, shape) and np.isfinite(rows).all(), "another shape")
+            if (rows.dtype, rows.shape) != (np.float32, shape) or not np.isfinite(rows).all():
+                raise ValueError("other rows")
             return rows
     except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:         # a damaged file can raise nearly anything
-        raise InputError(f"the stored features in {kept} are damaged") from error
+        raise InputError(f"the stored features in {kept} are damaged: they were computed again") from error
 
 
 def save(kept, key, rows):

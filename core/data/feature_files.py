@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.data import weights
 from core.data.listing import printable
 from core.errors import InputError, need
 
@@ -34,6 +33,8 @@ class FeatureFile(NamedTuple):
 
 def read_features(path):
     """The FeatureFile at the path. Raises InputError."""
+    from core.data import weights  # imported where needed: demo.py starts sooner
+
     suffix = Path(path).suffix.lower()
     need(suffix in SUFFIXES, f"{path} is no file of features: save them as {', '.join(SUFFIXES)}")
     arrays = weights.read(path) if suffix == ".safetensors" else numpy_arrays(path)

@@ -9,8 +9,8 @@ TITLES = {"joint": "step 1: network and labels", "retrain": "step 2: fresh netwo
 
 
 def watched(records, epochs, step, fold=None):
-    """The records, passed on as they come. A bar with the time left on a terminal; elsewhere one line for each, and of a
-    fold one in all."""
+    """The records, passed on as they come. On a terminal a bar with the time left; elsewhere a line for each, and
+    one in all for a fold."""
     from tqdm import tqdm  # imported where needed: demo.py starts sooner
 
     terminal = sys.stdout.isatty()

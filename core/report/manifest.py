@@ -11,7 +11,6 @@ import numpy as np
 from core.errors import InputError
 from core.files import save_text
 from core.report.config import read_config
-from nets.families import HEADS
 
 BLOCK = 1 << 20                        # bytes that are read at a time
 
@@ -85,7 +84,7 @@ def probabilities(settings):
     """What the pred_probs of a run are."""
     recipe, folds = settings["recipe"], settings.get("folds")
     if folds:
-        what, step = ("step 1", 1) if settings["net"] in HEADS else ("the whole method", 2)
+        what, step = ("step 1", 1) if settings.get("features") or settings.get("backbone") else ("the whole method", 2)
         return (f"out-of-sample: {folds} trainings of {what}, each on all folds but one, "
                 f"and the network of step {step} on the images of that one, not augmented")
     seen = {"training": "the training pass (augmented images, statistics of the batch)",

@@ -92,10 +92,10 @@ def check_features(config):
          "--backbone and --features both say what the network sees: choose one")
     need(config.backbone is None or config.backbone in BACKBONES,
          f"--backbone {config.backbone}: choose {' or '.join(BACKBONES)}, or none")
-    need((config.net in HEADS) == on_features,
-         f"--net {config.net} is trained on {'features' if config.net in HEADS else 'images'}: choose "
-         + ("--backbone or --features with it" if config.net in HEADS else
-            f"{' or '.join(HEADS)} on features, or --backbone none"))
+    need(on_features or config.net not in HEADS,
+         f"--net {config.net} is trained on features: choose --backbone or --features with it")
+    need(config.net in HEADS or not on_features,
+         f"--net {config.net} is trained on images: choose {' or '.join(HEADS)} on features, or --backbone none")
     need(config.augment == "none" or config.features is None,
          f"--augment {config.augment} is for images: leave it out with --features")
     need(config.augment in ("flip", "none") or config.backbone is None,

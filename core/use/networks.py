@@ -35,8 +35,8 @@ def ready(network, jobs):
     model = Model(on_processors(network.arch), network.arch, Flat(network.theta), running(network), None)
     if not isinstance(network.arch, Head):
         of_pixels = partial(of_images, model, network.mean)
-        return Ready(network.classes, network.mean.shape, None, partial(files_of_images, of_pixels, len(network.mean), jobs),
-                     of_pixels)
+        of_files = partial(files_of_images, of_pixels, len(network.mean), jobs)
+        return Ready(network.classes, network.mean.shape, None, of_files, of_pixels)
     of_features = partial(of_vectors, model, network.mean, network.std)
     if network.backbone is None:
         return Ready(network.classes, None, network.arch.features, None, None, of_features)

@@ -2,7 +2,7 @@
 import pytest
 
 from core.labels import label_update
-from core.recipes import OFFICIAL, OURS, RECALLED, RECIPES, UNKNOWN, Recipe, scaled, shortened
+from core.recipes import FOR_HEADS, OFFICIAL, OURS, RECALLED, RECIPES, UNKNOWN, Recipe, scaled, shortened
 
 PUBLISHED = {"sn-70": (0.08, 1.2, 0.8), "an-40": (0.03, 0.8, 0.4)}                 # lr, alpha, beta
 
@@ -12,7 +12,7 @@ def test_two_recipes_are_the_official_codes_and_no_other_claims_to_be():
 
 
 def test_every_other_recipe_says_that_it_is_recalled_or_ours():
-    assert {r.source for r in RECIPES.values()} == {OFFICIAL, RECALLED, OURS, UNKNOWN}
+    assert {r.source for r in RECIPES.values()} == {OFFICIAL, RECALLED, OURS, UNKNOWN, FOR_HEADS}
     assert all(r.source in (OFFICIAL, RECALLED) for name, r in RECIPES.items() if name[:3] in ("sn-", "an-"))
     assert {name for name in RECIPES if RECIPES[name].source in (OFFICIAL, RECALLED)} == {
         *(f"sn-{rate}" for rate in (0, 10, 30, 50, 70, 90)), *(f"an-{rate}" for rate in (10, 20, 30, 40, 50))}

@@ -27,9 +27,8 @@ ALLOWED = {                                # a folder or file: what of the proje
     "core/data/backbone.py": ["core/data/", "core/errors.py", "core/files.py", "nets/efficientnet_lite.py",
                               "nets/efficientnet_lite_fast.py"],
     "core/data/": ["core/errors.py", "core/files.py", "core/backend.py"],
-    "core/report/": ["core/errors.py", "core/files.py", "core/batches.py", "core/measure.py", "core/quality.py",
-                     "core/data/",
-                     "nets/safetensors_file.py"],
+    "core/report/": ["core/errors.py", "core/files.py", "core/batches.py", "core/features.py", "core/measure.py",
+                     "core/quality.py", "core/data/", "nets/safetensors_file.py", "nets/head_file.py"],
     "core/run/": [FLAT, "core/data/", "core/fast/", "core/kernels/", "core/parallel/", "core/report/", "nets/"],
     "core/use/": [FLAT, "core/data/", "core/fast/", "core/kernels/", "core/parallel/", "core/report/", "nets/"],
     "demo.py": [""],                       # everything

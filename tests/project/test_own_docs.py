@@ -23,10 +23,10 @@ from tests.project.test_docs import ROOT, section
 
 PAGE = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
 MODULES = ("demo.py", "nets/safetensors_file.py", *(f"core/{name}.py" for name in (
-    "files", "train", "data/folder", "data/images", "data/label_files", "data/own", "data/source", "data/table",
-    "data/truth",
-    "parallel/launch", "report/config", "report/manifest", "run/commands", "run/config", "run/folder", "run/folds",
-    "run/inputs", "run/options", "run/resume", "run/state", "use/apply", "use/predict")))
+    "files", "train", "data/backbone", "data/feature_files", "data/folder", "data/images", "data/label_files",
+    "data/own", "data/pth", "data/source", "data/table", "data/truth", "data/weights", "parallel/launch",
+    "report/config", "report/manifest", "run/commands", "run/config", "run/defaults", "run/folder", "run/folds",
+    "run/inputs", "run/options", "run/resume", "run/seen", "run/state", "use/apply", "use/networks", "use/predict")))
 FEWEST = 12                            # letters of a text without its gaps that is taken for a message or a part of one
 GAP = "<gap>"
 
@@ -143,7 +143,8 @@ MISTAKES = {
                         "every run has a folder and a process of its own",
     "sweep commands.txt": "a line of a sweep is a run: write the options of one, without 'check'",
     "--recipe unknown": "--recipe unknown is for your own images: name them with --data",
-    "--test photos": "--size, --test, --truth, --held-out and --cache are for your own images (--data PATH)",
+    "--test photos": "--test, --truth and --held-out are for your own images (--data PATH)",
+    "--cache photos": "--size and --cache are for your own images (--data PATH) and for --backbone",
     "--K 0": "--K, --batch and --epochs must be at least 1",
     "--folds 1": "--folds 1: choose 2 or more, for example 5",
     "--sure 90": "--sure 90.0: give a probability, 0 to 1",

@@ -131,7 +131,7 @@ def finished(tmp_path, monkeypatch):
                     {**theta, **running}, results.summary(verdict, given, []))
     folder.begin(tmp_path, config)
     results.save_labels(tmp_path, data, given, soft, P, verdict, config.data)
-    results.finish(tmp_path, result, config, "example")
+    results.finish(tmp_path, result, config, "example", data)
     return tmp_path, result
 
 

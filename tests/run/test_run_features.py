@@ -6,22 +6,21 @@ import sys
 import numpy as np
 import pytest
 
+from core.batches import unaugmented
 from core.data import backbone
 from core.errors import InputError
 from core.posterior import noise_posterior
+from core.recipes import Recipe
 from core.report import results
-from core.run import Config, commands, options, run
-from core.run import inputs, seen
+from core.run import Config, commands, defaults, inputs, options, run, seen
 from core.run.resume import stored
 from core.run.task import shown_by
 from core.use.predict import predict
 from nets import head, safetensors_file
 from nets.head import Head
-from tests.lib.own_data import write_folder, write_image
 from tests.lib.lite import pixels, weights_file
-from tests.lib.tiny_run import contents, saved_state, stopped
-from core.recipes import Recipe
-from core.batches import unaugmented
+from tests.lib.own_data import write_folder, write_image
+from tests.lib.tiny_run import contents, stopped
 
 N, C, D = 60, 3, 5
 RECIPE = Recipe(lr=0.05, alpha=1.2, beta=0.4, epochs=6, begin=3, K=3, lr2=0.05, epochs2=4, drops2=(3,), batch=16,
@@ -103,7 +102,8 @@ def test_a_fold_is_classified_by_a_head_that_saw_none_of_its_rows_and_no_statist
             rest = np.setdiff1d(np.arange(N), rows)
             part = data._replace(train=data.train.take(rest))
             shown = shown_by(part)(data.train.take(np.array(rows)))
-            seen_by.append((unaugmented(shown, slice(None)), data.train.features[rows, 0], data.train.features[rest, 0]))
+            x = data.train.features[:, 0]
+            seen_by.append((unaugmented(shown, slice(None)), x[rows], x[rest]))
         return np.full((N, C), 1 / C, np.float32)
     monkeypatch.setattr("core.run.folds.out_of_sample", watch)
     run(config(photos, None)._replace(out=None))
@@ -187,7 +187,7 @@ def backbone_file(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("augment, views", [("none", 1), ("flip", 2)])
-def test_features_of_a_backbone_are_those_of_the_files_in_the_order_of_the_rows(tmp_path, backbone_file, augment, views):
+def test_features_of_a_backbone_are_those_of_the_files_in_their_order(tmp_path, backbone_file, augment, views):
     large = pixels(6, 40)
     for k, image in enumerate(large):
         write_image(tmp_path / "photos" / ("a", "b")[k % 2] / f"{k}.png", image)
@@ -238,10 +238,11 @@ def folder(tmp_path):
 
 def test_own_images_are_seen_through_the_backbone_where_its_weights_are_installed(folder, monkeypatch):
     for there in (True, False):
-        monkeypatch.setattr(options, "find_spec", lambda name, there=there: object() if there else None)
+        monkeypatch.setattr(defaults, "find_spec", lambda name, there=there: object() if there else None)
         found = asked("--data", folder)
         if there:
-            assert (found.backbone, found.net, found.folds, found.posterior) == ("efficientnet-lite0", "linear", 5, True)
+            assert (found.backbone, found.net, found.folds, found.posterior) == (
+                "efficientnet-lite0", "linear", 5, True)
         else:
             assert (found.backbone, found.net, found.folds, found.posterior) == (None, "medium", None, False)
         for words in (["--backbone", "none"], ["--net", "small"], ["--recipe", "unknown"]):
@@ -250,10 +251,10 @@ def test_own_images_are_seen_through_the_backbone_where_its_weights_are_installe
 
 
 def test_few_images_get_a_linear_head_and_small_batches_and_many_a_hidden_layer(folder, monkeypatch):
-    monkeypatch.setattr(options, "find_spec", lambda name: object())
+    monkeypatch.setattr(defaults, "find_spec", lambda name: object())
     found = asked("--data", folder)
     assert found.net == "linear" and found.recipe.batch == 16 and found.recipe.lr == pytest.approx(0.003 / 8)
-    monkeypatch.setattr(options, "HIDDEN_FROM", 16)
+    monkeypatch.setattr(defaults, "HIDDEN_FROM", 16)
     assert asked("--data", folder).net == "head"
     assert asked("--data", folder, "--net", "linear").net == "linear"
 
