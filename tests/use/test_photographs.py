@@ -1,5 +1,5 @@
-"""The whole chain on photographs of 800 x 600: decoded, cropped, resized, through the pretrained network and a head
-of the 1,000 classes of ImageNet in a run folder, by `predict`. They come with scikit-learn and matplotlib."""
+"""The whole chain on photographs, 600 pixels high or wide: decoded, cropped, resized, through the pretrained network and
+a head of the 1,000 classes of ImageNet in a run folder, by `predict`. They come with scikit-learn and matplotlib."""
 import json
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def test_three_photographs_are_named_rightly(tmp_path):
     (run / "manifest.json").write_text(json.dumps(about))
     for name, path in photographs().items():
         with Image.open(path) as image:
-            ImageOps.pad(image.convert("RGB"), (800, 600)).save(tmp_path / f"{name}.jpg", quality=95)
+            ImageOps.cover(image.convert("RGB"), (600, 600)).save(tmp_path / f"{name}.jpg", quality=95)
     predict([tmp_path / f"{name}.jpg" for name in CLASSES], run)
     lines = (run / "predictions.csv").read_text().splitlines()[1:]
     assert [line.split(",")[1] for line in lines] == list(CLASSES)
