@@ -40,7 +40,7 @@ def test_maxpool_of_any_shape_is_the_definition_and_ties_go_to_the_first(xp, N, 
     x = np.random.default_rng(0).integers(-2, 3, (N, H, W, C)).astype(float)           # many ties
     out, cache = layers.maxpool_forward(xp.asarray(x), R, stride)
     assert (to_host(out) == naive.maxpool(x, R, stride)).all()
-    dout = np.random.default_rng(1).integers(-9, 10, out.shape).astype(float)           # sums of whole numbers are exact
+    dout = np.random.default_rng(1).integers(-9, 10, out.shape).astype(float)          # sums of whole numbers are exact
     dx = to_host(layers.maxpool_backward(xp.asarray(dout), cache))
     assert (dx == naive.maxpool_transposed(dout, x, R, stride)).all()
 
