@@ -47,6 +47,16 @@ def conv_backward(dout, cache):
     return (cols @ turned).reshape(x.shape), dw[:, ::-1, ::-1].transpose(1, 2, 0, 3)
 
 
+def conv_backward_filter(dout, cache):
+    """dw[r,q,c,k] = sum_{n,i,j} x[n, i*stride + r - R//2, j*stride + q - R//2, c] * dout[n,i,j,k]
+
+    Without dx, for the convolution that sees the images, and so from the patches of x: for 7x7 with
+    stride 2, 3 channels to 64, those of D are 85 times as large.
+    """
+    x, w, stride = cache
+    return (im2col(x, len(w), stride).T @ dout.reshape(-1, w.shape[-1])).reshape(w.shape)
+
+
 def im2col(x, R, stride):
     """cols[(n,i,j), (r,q,c)] = x[n, i*stride + r - R//2, j*stride + q - R//2, c]:  the patch under
     the filter as a row
@@ -82,7 +92,7 @@ def spread(dout, shape, stride):
 
 # ---- batch normalisation -------------------------------------------------------------------------
 
-def batchnorm_forward(x, gamma, beta):
+def batchnorm_forward(x, gamma, beta, eps=BATCHNORM_EPS):
     """out = gamma * x_hat + beta,  x_hat = (x - mean) / sqrt(var + eps);  mean and (biased) var of
     every channel over the batch
 
@@ -91,7 +101,7 @@ def batchnorm_forward(x, gamma, beta):
     """
     mean = mean_pixels(x)                                                           # (C,)
     var = mean_pixels(centred_squares(x, mean))
-    inv_std = inverse_std(var)
+    inv_std = inverse_std(var, eps)
     x_hat, out = normalised(x, mean, inv_std, gamma, beta)
     return out, (x_hat, gamma, inv_std, mean, var)
 
@@ -114,9 +124,9 @@ def centred_squares(x, mean):
 
 
 @fused
-def inverse_std(var):
+def inverse_std(var, eps):
     """1 / sqrt(var + eps)"""
-    return 1 / xp_of(var).sqrt(var + BATCHNORM_EPS)
+    return 1 / xp_of(var).sqrt(var + eps)
 
 
 @fused
@@ -140,10 +150,26 @@ def batch_moments(cache):
     return mean, var * (M / max(M - 1, 1))
 
 
-def batchnorm_inference(x, gamma, beta, mean, var):
+def batchnorm_inference(x, gamma, beta, mean, var, eps=BATCHNORM_EPS):
     """The same map with given moments (the running ones); x (..., C), the others (C,)."""
-    scale = gamma / xp_of(x).sqrt(var + BATCHNORM_EPS)
+    scale = gamma / xp_of(x).sqrt(var + eps)
     return x * scale + (beta - mean * scale)
+
+
+def frozen_batchnorm_forward(x, gamma, beta, mean, var, eps=BATCHNORM_EPS):
+    """The same map in training: out = gamma * x_hat + beta,  x_hat = (x - mean) / sqrt(var + eps)
+
+    mean and var (C,) are constants, so that every pixel is on its own.
+    """
+    inv_std = inverse_std(var, eps)
+    x_hat, out = normalised(x, mean, inv_std, gamma, beta)
+    return out, (x_hat, gamma, inv_std)
+
+
+def frozen_batchnorm_backward(dout, cache):
+    """dx = gamma / std * dout,  dgamma = sum dout * x_hat,  dbeta = sum dout"""
+    x_hat, gamma, inv_std = cache
+    return dout * (gamma * inv_std), sum_pixels(dout * x_hat), sum_pixels(dout)
 
 
 def sum_pixels(x):
@@ -166,6 +192,50 @@ def rows_of_pixels(x):
     pixels M"""
     C = x.shape[-1]
     return x.reshape(-1, math.gcd(x.size // C, 512) * C)
+
+
+# ---- pooling by the maximum ----------------------------------------------------------------------
+
+def maxpool_forward(x, R=3, stride=2):
+    """out[n,i,j,c] = max_{r,q} x[n, i*stride + r - R//2, j*stride + q - R//2, c] over the places of
+    an R x R window (R odd) that lie in the image
+
+    x (N, H, W, C) -> out (N, h, w, C) with h = ceil(H / stride). Of equal numbers the first of the
+    window counts, row by row, as in PyTorch: it gets the gradient. nan wins, so that it is noticed.
+    """
+    xp, shape = xp_of(x), x.shape
+    N, H, W, C = shape
+    padded = xp.full(padded_shape(shape, R), -math.inf, x.dtype)
+    padded[:, R // 2:H + R // 2, R // 2:W + R // 2] = x
+    first, *others = windows(padded, shape, R, stride)
+    out, place = first, xp.zeros(first.shape, np.uint8)
+    for k, window in enumerate(others, start=1):
+        place = xp.where(window > out, np.uint8(k), place)
+        out = xp.maximum(out, window)
+    return out, (place, shape, R, stride)
+
+
+def maxpool_backward(dout, cache):
+    """dx[n,y,x,c] = the sum of dout[n,i,j,c] over the windows whose maximum was x[n,y,x,c]"""
+    place, shape, R, stride = cache
+    N, H, W, C = shape
+    dpadded = xp_of(dout).zeros(padded_shape(shape, R), dout.dtype)
+    for k, window in enumerate(windows(dpadded, shape, R, stride)):
+        window += dout * (place == k)
+    return dpadded[:, R // 2:H + R // 2, R // 2:W + R // 2]
+
+
+def padded_shape(shape, R):
+    """Of the image with R//2 pixels on every side."""
+    N, H, W, C = shape
+    return N, H + R - 1, W + R - 1, C
+
+
+def windows(padded, shape, R, stride):
+    """For each place (r, q) of the window, row by row, what is there in all windows: views
+    (N, h, w, C) of the padded image."""
+    _, H, W, _ = shape
+    return [padded[:, r:r + H:stride, q:q + W:stride] for r in range(R) for q in range(R)]
 
 
 # ---- the others ----------------------------------------------------------------------------------

@@ -44,16 +44,40 @@ def batchnorm(x, gamma, beta):
     return normalised(x, gamma, beta, *moments(x))
 
 
-def normalised(x, gamma, beta, mean, var):
+def normalised(x, gamma, beta, mean, var, eps=EPS):
     out = np.zeros(x.shape)
     for index in np.ndindex(x.shape):
         c = index[-1]
-        out[index] = gamma[c] * (x[index] - mean[c]) / math.sqrt(var[c] + EPS) + beta[c]
+        out[index] = gamma[c] * (x[index] - mean[c]) / math.sqrt(var[c] + eps) + beta[c]
     return out
 
 
 def relu(x):
     return np.array([value if value > 0 else 0.0 for value in x.ravel().tolist()]).reshape(x.shape)
+
+
+def maxpool(x, R=3, stride=2):
+    """out[n,i,j,c] = the largest x[n, i*stride + r - R//2, j*stride + q - R//2, c] that is in the image"""
+    N, H, W, C = x.shape
+    out = np.zeros((N, math.ceil(H / stride), math.ceil(W / stride), C))
+    for n, i, j, c in np.ndindex(out.shape):
+        out[n, i, j, c] = max(x[n, row, column, c] for row, column, _ in window(i, j, H, W, R, stride))
+    return out
+
+
+def maxpool_transposed(dout, x, R=3, stride=2):
+    """dx: every number of dout goes to the first of the largest of its window, row by row"""
+    (_, H, W, _), dx = x.shape, np.zeros(x.shape)
+    for n, i, j, c in np.ndindex(dout.shape):
+        row, column, _ = max(window(i, j, H, W, R, stride), key=lambda place: (x[n, place[0], place[1], c], -place[2]))
+        dx[n, row, column, c] += dout[n, i, j, c]
+    return dx
+
+
+def window(i, j, H, W, R, stride):
+    """(row, column, number) of the places of a window that are in the image"""
+    places = [(i * stride + r - R // 2, j * stride + q - R // 2, r * R + q) for r, q in product(range(R), range(R))]
+    return [(row, column, k) for row, column, k in places if 0 <= row < H and 0 <= column < W]
 
 
 def meanpool(x):

@@ -35,6 +35,23 @@ def test_conv_of_any_shape_is_the_definition_and_its_backward_pass_the_adjoint(x
     measured("conv", "adjoint", xp, adjoint, 1e-13)
 
 
+@given(st.integers(1, 2), sizes, sizes, st.integers(1, 3), st.sampled_from([1, 3, 5]), st.integers(1, 3))
+def test_maxpool_of_any_shape_is_the_definition_and_ties_go_to_the_first(xp, N, H, W, C, R, stride):
+    x = np.random.default_rng(0).integers(-2, 3, (N, H, W, C)).astype(float)           # many ties
+    out, cache = layers.maxpool_forward(xp.asarray(x), R, stride)
+    assert (to_host(out) == naive.maxpool(x, R, stride)).all()
+    dout = np.random.default_rng(1).integers(-9, 10, out.shape).astype(float)          # sums of whole numbers are exact
+    dx = to_host(layers.maxpool_backward(xp.asarray(dout), cache))
+    assert (dx == naive.maxpool_transposed(dout, x, R, stride)).all()
+
+
+def test_maxpool_lets_nan_through(xp):
+    x = normal([(1, 6, 6, 1)])[0]
+    x[0, 2, 3, 0] = np.nan
+    out = to_host(layers.maxpool_forward(xp.asarray(x))[0])
+    assert np.isnan(out[0, :, :, 0]).tolist() == [[False, False, False], [False, True, True], [False, False, False]]
+
+
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 40))
 def test_sum_pixels_of_any_shape_is_the_sum(xp, N, M, C):
     x = normal([(N, M, C)])[0] + 1

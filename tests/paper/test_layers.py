@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from core import layers
-from core.backend import to_host
+from core.backend import to_host, xp_of
 from tests.lib import naive
 from tests.lib.arrays import distance, moved, normal
 from tests.lib.evidence import measured
@@ -14,10 +14,27 @@ def conv(stride):
     return lambda x, w: layers.conv_forward(x, w, stride)
 
 
+MEAN, VAR = np.array([0.5, -1.0, 0.25]), np.array([0.5, 2.0, 1e-5])       # of frozen batch normalisation
+
+
+def frozen(x, gamma, beta):
+    return layers.frozen_batchnorm_forward(x, gamma, beta, *(xp_of(x).asarray(a.astype(gamma.real.dtype))
+                                                             for a in (MEAN, VAR)), eps=1e-5)
+
+
+def filter_alone(dout, cache):
+    """conv_backward with dw by the function that has no dx."""
+    return layers.conv_backward(dout, cache)[0], layers.conv_backward_filter(dout, cache)
+
+
 LAYERS = {                                          # forward, backward, definition
     "conv": (conv(1), layers.conv_backward, lambda x, w: naive.conv(x, w, 1)),
     "conv, stride 2": (conv(2), layers.conv_backward, lambda x, w: naive.conv(x, w, 2)),
+    "conv, filter alone": (conv(2), filter_alone, lambda x, w: naive.conv(x, w, 2)),
     "batchnorm": (layers.batchnorm_forward, layers.batchnorm_backward, naive.batchnorm),
+    "batchnorm, frozen": (frozen, layers.frozen_batchnorm_backward,
+                          lambda x, gamma, beta: naive.normalised(x, gamma, beta, MEAN, VAR, 1e-5)),
+    "maxpool": (layers.maxpool_forward, layers.maxpool_backward, naive.maxpool),
     "relu": (layers.relu_forward, layers.relu_backward, naive.relu),
     "meanpool": (layers.meanpool_forward, layers.meanpool_backward, naive.meanpool),
     "linear": (layers.linear_forward, layers.linear_backward, naive.linear)}
@@ -27,7 +44,11 @@ TINY = [
     ("conv", (2, 1, 3, 2), (1, 1, 2, 3)),
     ("conv, stride 2", (1, 5, 4, 2), (3, 3, 2, 2)),
     ("conv, stride 2", (2, 4, 3, 2), (1, 1, 2, 3)),
+    ("conv, filter alone", (1, 5, 4, 2), (7, 7, 2, 2)),
     ("batchnorm", (2, 2, 3, 2), (2,), (2,)),
+    ("batchnorm, frozen", (2, 2, 3, 3), (3,), (3,)),
+    ("maxpool", (2, 5, 4, 2)),
+    ("maxpool", (1, 1, 3, 2)),
     ("relu", (3, 4)),
     ("meanpool", (2, 2, 3, 2)),
     ("linear", (3, 4), (4, 2), (2,))]
@@ -41,6 +62,9 @@ REAL = [
     ("conv, stride 2", (3, 15, 16, 8), (1, 1, 8, 16)),
     ("batchnorm", (16, 16, 16, 8), (8,), (8,)),
     ("batchnorm", (1, 7, 5, 3), (3,), (3,)),
+    ("conv, filter alone", (2, 17, 16, 3), (7, 7, 3, 8)),
+    ("batchnorm, frozen", (4, 7, 5, 3), (3,), (3,)),
+    ("maxpool", (2, 16, 17, 8)),
     ("relu", (8, 9, 9, 16)),
     ("meanpool", (8, 7, 9, 16)),
     ("linear", (128, 128), (128, 10), (10,))]
@@ -59,7 +83,7 @@ def row(layer):
 
 def error(layer, shapes, xp, derivative, directions):
     forward, backward, _ = LAYERS[layer]
-    masks = (lambda out: [out > 0]) if layer == "relu" else None
+    masks = {"relu": lambda out: [out > 0], "maxpool": lambda cache: [cache[0]]}.get(layer)
     return worst_error(forward, backward, moved(normal(shapes), xp), np.random.default_rng(1), derivative, directions,
                        masks)
 

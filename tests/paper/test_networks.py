@@ -2,17 +2,21 @@
 import numpy as np
 import pytest
 
-from nets import preact_resnet
+from nets import preact_resnet, resnet
 from nets.preact_resnet import Architecture
 from nets.preact_resnet_fast import FastNet
 from nets.preact_resnet_gpu import GpuNet
 from tests.lib.emulator import COMPILER, Emulator
 
-RESNET = Architecture(classes=3, widths=(16, 32), blocks=(1, 1))
+PREACT = Architecture(classes=3, widths=(16, 32), blocks=(1, 1))
+BASIC = resnet.Architecture(classes=3, widths=(8, 16), blocks=(1, 1), bottleneck=False)
+FROZEN = resnet.Architecture(classes=3, widths=(4, 8), blocks=(1, 1), frozen=True)
 FAMILIES = {                           # name: (network, architecture, shape of an image); called in tests: may need g++
-    "readable": lambda: (preact_resnet, RESNET, (8, 8, 3)),
-    "fast": lambda: (FastNet(), RESNET, (8, 8, 3)),
-    "kernels": lambda: (GpuNet(Emulator(), "float"), RESNET, (8, 8, 3)),
+    "readable": lambda: (preact_resnet, PREACT, (8, 8, 3)),
+    "fast": lambda: (FastNet(), PREACT, (8, 8, 3)),
+    "ResNet": lambda: (resnet, BASIC, (16, 16, 3)),
+    "ResNet, frozen": lambda: (resnet.Pretrained(*resnet.init(FROZEN, np.random.default_rng(1))), FROZEN, (16, 16, 3)),
+    "kernels": lambda: (GpuNet(Emulator(), "float"), PREACT, (8, 8, 3)),
 }
 
 
