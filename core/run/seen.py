@@ -5,7 +5,6 @@ from core.data import feature_files
 from core.data.source import open_source
 from core.errors import need
 from core.parallel.processors import available_processors
-from nets.efficientnet_lite import FEATURES, NAME
 
 SMALL, LARGE = 128, 224                # pixels to the side for the pretrained network: core/data/backbone.py
 
@@ -41,33 +40,32 @@ def computed(config, reading, source):
     """The Reading with the features that config.backbone makes of all images. Raises InputError."""
     from core.data import backbone  # imported where needed: demo.py starts sooner
 
-    data, notes, views = reading.data, list(reading.notes), views_of(config)
-    size, second = size_of(config, reading), None
-    if config.test is not None:
-        second = open_source(config.test)
+    data, notes, views, size = reading.data, list(reading.notes), views_of(config), size_of(config, reading)
+    path, second = backbone.file_of(config.backbone), config.test and open_source(config.test)
+    net = backbone.network(path, size)
 
     def seen(split, listing, views):
         if len(split.labels) == 0:
-            return split._replace(features=np.zeros((0, views, FEATURES), np.float32))
-        found = features_of(config, split, listing, size, views)
+            return split._replace(features=np.zeros((0, views, net.D), np.float32))
+        found = features_of(config, split, listing, size, views, path)
         notes.extend(found.notes)
         return split._replace(features=found.views.swapaxes(0, 1))
 
     train, validation = seen(data.train, source.listing, views), seen(data.validation, source.listing, 1)
     test = seen(data.test, second and second.listing, 1)
-    about = {"name": NAME, "sha256": backbone.digest_of(backbone.weights()), "size": size}
+    about = {"name": net.name, "sha256": backbone.digest_of(path), "size": size, "file": str(path.resolve())}
     data = data._replace(train=train, validation=validation, test=test, pad=0, flip=views == 2, backbone=about)
     return reading._replace(data=data, notes=notes)
 
 
-def features_of(config, split, listing, size, views):
+def features_of(config, split, listing, size, views, path):
     """backbone.Features of a Split, from the files of its images if it has them. Raises InputError."""
     from core.data import backbone
 
     jobs = config.ranks or available_processors()
     if split.paths is None:
-        return backbone.features(split.images, size, views, jobs, config.cache)
-    found = backbone.file_features(listing.root, split.paths.tolist(), size, views, jobs, config.cache)
+        return backbone.features(split.images, size, views, jobs, config.cache, path)
+    found = backbone.file_features(listing.root, split.paths.tolist(), size, views, jobs, config.cache, path)
     row = min(found.reasons, default=None)
     need(row is None, f"{row is not None and split.paths[row]} could be read a moment ago and cannot be now, "
          f"{found.reasons.get(row)}: start again")

@@ -155,7 +155,8 @@ def fingerprint_of_data(data, given):
     splits = data.train, data.validation, data.test
     arrays = [array for split in splits for array in (split.images, split.labels, split.truth)]
     features = [] if data.backbone else [split.features for split in splits]
-    return fingerprint(data.classes, given, data.train.index, data.backbone, *arrays, *features)
+    backbone = data.backbone and {**data.backbone, "file": None}             # the weights may have moved
+    return fingerprint(data.classes, given, data.train.index, backbone, *arrays, *features)
 
 
 def about(saved):

@@ -30,8 +30,11 @@ class Ready(NamedTuple):
     of_features: object = None         # features (n, D) -> probabilities; None where it takes images
 
 
-def ready(network, jobs):
-    """The Ready use of a network that nets/safetensors_file.py has loaded; jobs: processes. Raises InputError."""
+def ready(network, jobs, weights=None):
+    """The Ready use of a network that nets/safetensors_file.py has loaded.
+
+    jobs: processes. weights: the file of the backbone's, where it has moved. Raises InputError.
+    """
     model = Model(on_processors(network.arch), network.arch, Flat(network.theta), running(network), None)
     if not isinstance(network.arch, Head):
         of_pixels = partial(of_images, model, network.mean)
@@ -42,12 +45,21 @@ def ready(network, jobs):
         return Ready(network.classes, None, network.arch.features, None, None, of_features)
     from core.data import backbone  # imported where needed: demo.py starts sooner
 
-    size, weights = network.backbone["size"], backbone.digest_of(backbone.weights())
-    need((network.backbone["name"], network.backbone["sha256"]) == (NAME, weights),
-         f"the run learnt from features of {network.backbone['name']}, and its weights here are other ones: install "
-         "those of the training")
-    return Ready(network.classes, None, None, partial(files_of_backbone, of_features, size, jobs),
-                 lambda pixels: of_features(backbone.features(pixels, size, 1, jobs).views[0]))
+    size, path = network.backbone["size"], weights_of(network.backbone, weights)
+    return Ready(network.classes, None, None, partial(files_of_backbone, of_features, size, jobs, path),
+                 lambda pixels: of_features(backbone.features(pixels, size, 1, jobs, file=path).views[0]))
+
+
+def weights_of(about, given=None):
+    """The file of the weights of a backbone: the one given, of the package, or where it was. Raises InputError."""
+    from core.data import backbone
+
+    path = given or (NAME if about["name"] == NAME else about["file"])
+    path = backbone.file_of(path)
+    need(path.is_file(), f"the weights of {about['name']} are no longer at {path}: name their file with --backbone")
+    need(backbone.digest_of(path) == about["sha256"], f"{path} has not the weights of {about['name']} that the run "
+         "learnt with: name their file with --backbone")
+    return path
 
 
 def running(network):
@@ -71,11 +83,11 @@ def files_of_images(of_pixels, size, jobs, files):
         yield of_pixels(pixels[shapes[:, 0] > 0]), reasons
 
 
-def files_of_backbone(of_features, size, jobs, files):
+def files_of_backbone(of_features, size, jobs, path, files):
     """The same by features; all files are one piece."""
     from core.data import backbone
 
-    found = backbone.file_features(Path(), files, size, 1, jobs)
+    found = backbone.file_features(Path(), files, size, 1, jobs, file=path)
     reasons = [found.reasons.get(row) for row in range(len(files))]
     good = [row for row, reason in enumerate(reasons) if reason is None]
     yield of_features(found.views[0, good]), reasons

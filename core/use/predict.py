@@ -31,17 +31,18 @@ class Predicted(NamedTuple):
     unread: list                       # (path, reason) of images that are left out
 
 
-def predict(sources, run, out=None, jobs=1):
+def predict(sources, run, out=None, jobs=1, backbone=None):
     """Classify the images of `sources` by the network of the folder `run`, write predictions.csv;
     the lines of a short table.
 
     sources: image files, folders of images with or without sub-folders, or .npy arrays (n, S, S, 3) uint8; for a run on
     features of another program .npy arrays (n, D) of its features. out: a folder, or the name of a .csv file; None: the
-    folder of the run. Raises InputError.
+    folder of the run. backbone: the file of the weights of the pretrained network, where it has moved. Raises
+    InputError.
     """
     run = Path(run)
     need(run.is_dir(), f"{run} is not a folder: give the folder of a run with --from")
-    network = ready(export.load(checked(run, "model.safetensors")), jobs)
+    network = ready(export.load(checked(run, "model.safetensors")), jobs, backbone)
     path = target(run if out is None else Path(out))
     found = [classified(source, network) for source in map(Path, sources)]
     names, unread = [name for part in found for name in part.names], [lost for part in found for lost in part.unread]

@@ -220,7 +220,7 @@ def test_a_run_with_a_backbone_classifies_new_photographs_by_the_whole_chain(tmp
     np.save(tmp_path / "large.npy", large)
     predict([tmp_path / "large.npy"], tmp_path / "r", tmp_path / "arrays.csv")
     other = weights_file(tmp_path / "w.pth", seed=1)
-    with pytest.raises(InputError, match="its weights here are other ones"):
+    with pytest.raises(InputError, match="has not the weights of efficientnet-lite0"):
         predict([tmp_path / "photos"], tmp_path / "r", tmp_path)
     assert other == backbone_file
 

@@ -1,5 +1,5 @@
-"""The whole chain on photographs, 600 pixels high or wide: decoded, cropped, resized, through the pretrained network and
-a head of the 1,000 classes of ImageNet in a run folder, by `predict`. They come with scikit-learn and matplotlib."""
+"""The whole chain on photographs, 600 pixels high or wide: decoded, cropped, resized, through the pretrained network
+and a head of ImageNet's 1,000 classes in a run folder, by `predict`. They come with scikit-learn and matplotlib."""
 import json
 from pathlib import Path
 
@@ -31,7 +31,8 @@ def test_three_photographs_are_named_rightly(tmp_path):
     D = efficientnet_lite.FEATURES
     head_file.save(run / "model.safetensors", {"linear.w": tensors["_fc.weight"].T, "linear.b": tensors["_fc.bias"]},
                    np.zeros(D, np.float32), np.ones(D, np.float32), classes,
-                   {"name": efficientnet_lite.NAME, "sha256": backbone.digest_of(backbone.weights()), "size": 224})
+                   {"name": efficientnet_lite.NAME, "file": "", "size": 224,
+                    "sha256": backbone.digest_of(backbone.weights())})
     about = {"files": {"model.safetensors": manifest.described(run / "model.safetensors")}}
     (run / "manifest.json").write_text(json.dumps(about))
     for name, path in photographs().items():
