@@ -14,7 +14,7 @@ def training_bytes(arch, size, batch, itemsize=4):
 
     What the forward pass kept; theta, velocity, the gradient of the step before and this step's by
     name; and the larger of this step's gradient in one piece, and the arrays of the widest part of
-    the backward pass. Within 5 % of what NumPy allocates (tests/paper/test_resnet_memory.py).
+    the backward pass. Within 2 % of what NumPy allocates (tests/paper/test_resnet_memory.py).
     """
     P = parameters(arch)
     kept, widest = per_image(arch, size)

@@ -1,4 +1,5 @@
 """nets/resnet.py: its table, its gradients with statistics of the batch and frozen ones, inference, fine-tuning."""
+import tracemalloc
 from functools import partial
 
 import numpy as np
@@ -202,6 +203,20 @@ def test_predict_takes_images_one_by_one_as_well_as_together(xp):
     (theta, running), x = moved(drawn(BOTTLENECK), xp), xp.asarray(images())
     one_by_one = [to_host(net.predict(theta, running, x[i:i + 1], BOTTLENECK)) for i in range(3)]
     assert distance(net.predict(theta, running, x, BOTTLENECK), np.concatenate(one_by_one)) < 1e-13
+
+
+def test_inference_takes_the_memory_of_a_few_images(monkeypatch):
+    (theta, running), x, peaks = drawn(BASIC), images(64), []
+    whole = net.features(theta, running, x, BASIC)
+    monkeypatch.setattr(net, "TOGETHER", 5)
+    for n in (5, 64):
+        tracemalloc.start()
+        found = net.features(theta, running, x[:n], BASIC)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert distance(found, whole[:n]) < 1e-13
+    assert peaks[1] < 1.1 * peaks[0]
+    assert net.predict(theta, running, x[:0], BASIC).shape == (0, 4)
 
 
 def test_features_are_the_means_before_the_linear_layer(xp):
