@@ -4,7 +4,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core import train
-from nets import efficientnet_lite, head, preact_resnet
+from nets import efficientnet_lite, head, preact_resnet, resnet
 from nets.head import Head
 from nets.preact_resnet import Architecture
 from nets.preact_resnet_fast import FastNet
@@ -16,6 +16,7 @@ NETS = {                               # widths and blocks of each stage
     "small": dict(widths=(16, 32, 64), blocks=(1, 1, 1)),
 }
 BACKBONES = (efficientnet_lite.NAME,)   # pretrained networks that make features: core/data/backbone.py
+FINETUNED = "resnet"                   # all weights of a pretrained network: core/run/network.py
 HEADS = {                              # on features of a pretrained network: units of the hidden layer
     "head": dict(hidden=256),
     "linear": dict(hidden=0),
@@ -31,6 +32,8 @@ def architecture(name, classes, features=None):
 
 def on_processors(arch, comm=None):
     """The fastest functions for this architecture on the CPU."""
+    if isinstance(arch, resnet.Architecture):
+        return resnet
     return head if isinstance(arch, Head) else FastNet(comm)
 
 

@@ -31,7 +31,8 @@ class DataSet(NamedTuple):
     pad: int                           # crops are shifted by up to `pad` pixels
     flip: bool                         # whether a mirrored image still shows its class
     rows: int = 0                      # of the source that `train.index` counts in; 0: as many as train has images
-    backbone: dict = None              # of the features: name, sha256 of the weights, size; None: another program's
+    backbone: dict = None              # pretrained network: name, file and sha256 of its weights, size; None: none here
+    mean: np.ndarray = None            # (H, W, 3), subtracted from pixels / 255; None: mean image of the training part
 
 
 def stratified(labels, sizes, classes, rng):

@@ -11,13 +11,15 @@ In transformers the names but for the last two begin with `resnet.` where the fi
 begin with in a file (module., model., backbone.) is left out; so is num_batches_tracked, which nothing needs. The
 linear layer may be missing, as in weights that were made without labels: the network then has no classes.
 """
+import json
 import re
 from typing import NamedTuple
 
 import numpy as np
 
 from core.data import weights
-from core.errors import need
+from core.errors import InputError, need
+from core.files import atomic
 from nets.resnet import BLOCKS, architecture, convolutions, features_of
 
 LEAVES = {"gamma": "weight", "beta": "bias", "mean": "running_mean", "var": "running_var"}
@@ -146,3 +148,48 @@ def layout_here(tensor, dtype):
     """(K, C, R, R) -> (R, R, C, K), (classes, c) -> (c, classes), in one piece"""
     axes = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}[tensor.ndim]
     return np.ascontiguousarray(tensor.transpose(axes), dtype)
+
+
+# ---- a fine-tuned network ------------------------------------------------------------------------------------------
+
+class Finetuned(NamedTuple):
+    """A network that was trained on by this program, ready to be used."""
+    arch: object
+    theta: dict
+    running: dict
+    size: int                          # pixels to the side of its images
+    classes: tuple                     # C names
+
+
+def save(path, weights, classes, size):
+    """Write theta and running statistics `weights` as safetensors, with torchvision's names.
+
+    Raises InputError for an error of the disk.
+    """
+    from safetensors.numpy import save as as_bytes  # imported where needed: demo.py starts sooner
+
+    depth = next(depth for depth in BLOCKS if expected(architecture(depth)).keys() == weights.keys())
+    there = expected(architecture(depth, len(classes)))
+    tensors = {there[name][0]: layout_there(array) for name, array in weights.items()}
+    about = {"format": "pt", "network": "resnet", "classes": json.dumps(list(classes)), "size": str(size),
+             "input": "(N, 3, size, size) float32: (pixels / 255 - mean) / std, torchvision's"}
+    with atomic(path) as file:
+        file.write(as_bytes(tensors, about))
+
+
+def load_finetuned(path, about):
+    """The Finetuned network in a file that `save` wrote; about: its metadata. Raises InputError for any other."""
+    arch, theta, running = read(path)
+    try:
+        classes, size = json.loads(about["classes"]), int(about["size"])
+    except (KeyError, ValueError):
+        classes, size = [], 0
+    good = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    if not good or len(classes) != arch.classes or not 8 <= size <= 512:
+        raise InputError(f"{path} is damaged or no network of this program: copy it again, or train again")
+    return Finetuned(arch, theta, running, size, tuple(classes))
+
+
+def layout_there(array):
+    """(R, R, C, K) -> (K, C, R, R), (c, classes) -> (classes, c)"""
+    return np.ascontiguousarray(array.transpose({4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[array.ndim]))

@@ -48,7 +48,12 @@ def finish(folder, result, config, title, data):
 
 
 def save_network(path, result, recipe, data):
-    """The network of step 2 as a safetensors file, with all that it takes to use it."""
+    """The network of step 2 as a safetensors file, with all that it takes to use it. Raises InputError."""
+    if data.mean is not None:
+        from core.data import resnet_weights  # imported where needed: demo.py starts sooner
+
+        resnet_weights.save(path, result.weights, result.classes, data.train.images.shape[1])
+        return
     if data.train.features is not None:
         head_file.save(path, result.weights, *mean_and_std(data.train.features), result.classes, data.backbone)
         return

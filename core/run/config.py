@@ -6,7 +6,7 @@ from typing import NamedTuple
 from core import backend
 from core.errors import need
 from core.recipes import Recipe
-from nets.families import BACKBONES, HEADS, NETS
+from nets.families import BACKBONES, FINETUNED, HEADS, NETS
 
 RATED = ("symmetric", "symmetric-others", "asymmetric", "pair")
 AUGMENTS = ("both", "crop", "flip", "none")
@@ -33,6 +33,7 @@ class Config(NamedTuple):
     net: str = "small"                 # one of nets.families.NETS, or of HEADS with features
     backbone: str = None               # pretrained network whose features a head learns from: of BACKBONES, or a file
     features: str = None               # file of features of any other network
+    finetune: bool = False             # train all weights of the backbone, and no head on its features
     gpu: int = None                    # device number; None: NumPy
     precision: str = "tf32"            # of matrix products on the GPU, one of backend.PRECISIONS
     kernels: str = None                # hand-written CUDA kernels that store half or float; None: CuPy's functions
@@ -52,9 +53,9 @@ def check(config, kind):
     The messages name the options of the command line.
     """
     r = config.recipe
-    need(config.noise in NOISES and config.net in (*NETS, *HEADS),
+    need(config.noise in NOISES and config.net in (*NETS, *HEADS, FINETUNED),
          f"the noise must be one of {NOISES} and the net one of {(*NETS, *HEADS)}")
-    check_features(config)
+    (check_finetuning if config.finetune else check_features)(config)
     need(config.noise not in RATED or (config.rate is not None and 0 <= config.rate <= 1),
          f"--rate {config.rate}: the rate is a fraction between 0 and 1, for example 0.5")
     need((config.noise in FROM_FILE) == (config.noise_file is not None),
@@ -102,5 +103,15 @@ def check_features(config):
     need(config.augment in ("flip", "none") or config.backbone is None,
          f"--augment {config.augment}: with --backbone choose flip, which computes the features of mirrored images as "
          "well, or none")
+    need(not config.posterior or config.folds is not None,
+         "--posterior decides by out-of-sample probabilities: it needs --folds, for example 5")
+
+
+def check_finetuning(config):
+    """Raises InputError for settings that do not go with --finetune."""
+    need(config.backbone is not None and config.backbone not in BACKBONES and Path(config.backbone).is_file(),
+         "--finetune trains all weights of a ResNet: name the file of its weights with --backbone")
+    need(config.features is None, "--finetune trains on images: leave out --features")
+    need(config.net == FINETUNED, f"--net {config.net}: with --finetune the network is the backbone's, leave out --net")
     need(not config.posterior or config.folds is not None,
          "--posterior decides by out-of-sample probabilities: it needs --folds, for example 5")

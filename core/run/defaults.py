@@ -5,8 +5,9 @@ from importlib.util import find_spec
 from core.errors import need
 from core.recipes import RECIPES, scaled, smaller_batches
 from core.run.config import Config
-from nets.families import BACKBONES, HEADS, NETS
+from nets.families import BACKBONES, FINETUNED, HEADS, NETS
 
+FINETUNING = "clothing1m"              # the paper's recipe for a pretrained network
 HIDDEN_FROM = 3000                     # images for which a hidden layer is better than none: docs/results.md
 PAPERS = 45000                         # training images of CIFAR-10 without --subset
 UNEVEN = 4                             # times as many images in one class as in another: no uniform prior
@@ -25,6 +26,8 @@ def backbone_of(args, own):
 
 def net_for(source, args, on_features):
     """The usual network. Few images are learnt better by a head without a hidden layer."""
+    if args.finetune:
+        return FINETUNED
     if on_features:
         return "head" if images_of(source, args.subset) >= HIDDEN_FROM else "linear"
     return {"digits": "small", "own": "medium" if args.gpu is None else "paper", "cifar10": "paper"}[source.kind]
@@ -35,7 +38,7 @@ def recipe_name(args, kind_of_data, net, on_features):
     name = args.recipe
     if name is None:
         usual = {"digits": "digits", "cifar10": "sn-50", "own": "unknown"}[kind_of_data]
-        return net if net in HEADS else "quick" if args.quick else usual
+        return FINETUNING if args.finetune else net if net in HEADS else "quick" if args.quick else usual
     need(name not in HEADS or on_features, f"--recipe {name} is for features: add --backbone or --features")
     need(name in HEADS or not on_features, f"--recipe {name} is for images: with --backbone or --features ask for the "
          "noise by --noise and --rate")
@@ -52,7 +55,7 @@ def fitted(name, source, subset):
     """The Recipe of that name; `unknown` and those of heads fitted to the number of images. Raises InputError."""
     need(name != "unknown" or source.kind == "own", "--recipe unknown is for your own images: name them with --data")
     recipe, N = RECIPES[name], images_of(source, subset)
-    if name in HEADS:
+    if name in (*HEADS, FINETUNING):
         return with_prior(smaller_batches(recipe, N), source)
     return with_prior(scaled(recipe, N), source) if name == "unknown" else recipe
 
@@ -64,8 +67,8 @@ def with_prior(recipe, source):
 
 
 def noise_of(recipe):
-    """The noise of a recipe of the paper by its name: sn-70 -> symmetric, 0.7.  The digits: symmetric, 0.5."""
-    if recipe in ("digits", "quick", "unknown", *HEADS):
+    """The noise of a recipe of the paper by its name: sn-70 -> symmetric, 0.7.  Of all others: symmetric, 0.5."""
+    if not recipe.startswith(("sn-", "an-")):
         return "symmetric", 0.5
     kind, percent = recipe.split("-")
     return {"sn": "symmetric", "an": "asymmetric"}[kind], int(percent) / 100

@@ -32,6 +32,8 @@ def description(config, data, given, ranks):
 
 def network(config, data):
     """The network, and what it sees if that is not the images."""
+    if config.finetune:
+        return f"{config.backbone}, all weights, batch normalisation with its stored statistics"
     if config.net not in HEADS:
         return f"{config.net}: widths {NETS[config.net]['widths']}, blocks {NETS[config.net]['blocks']}"
     units, (_, views, D) = HEADS[config.net]["hidden"], data.train.features.shape

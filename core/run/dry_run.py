@@ -15,9 +15,10 @@ from core.model import fresh_model
 from core.parallel.launch import launch
 from core.parallel.processors import available_processors
 from core.report.findings import class_table, lines_about, stored_sizes
+from core.run.network import network_of
 from core.run.seen import with_features
-from core.run.task import as_task, features_in
-from nets.families import HEADS, architecture, functions_for
+from core.run.task import as_task
+from nets.families import HEADS
 
 try:
     import resource
@@ -64,17 +65,16 @@ def trial(config, reading, given, source):
     """
     xp = np if config.gpu is None else backend.use_gpu(config.gpu, config.precision)
     data, rows, seeing = reading.data, np.arange(min(2 * config.recipe.batch, len(given))), 0
-    if config.backbone is not None:
+    if config.backbone is not None and not config.finetune:
         data, seeing = few_seen(config, reading, source)
     nothing = data.train.take(rows[:0])
     small = data._replace(train=data.train.take(rows % len(data.train.labels)), validation=nothing, test=nothing)
-    arch = architecture(config.net, len(data.classes), features_in(data))
     stored = 0 if small.train.features is None else small.train.features[0].nbytes
     recipe = config.recipe._replace(epochs=2, begin=2, K=1)
 
     def steps(comm):
         task, notes = as_task(small, config.seed, xp), []
-        net, theta_epoch, prepare = functions_for(arch, xp, comm, config.kernels, notes.append)
+        arch, (net, theta_epoch, prepare) = network_of(config, data, xp, comm, notes.append)
         model = fresh_model(net, arch, np.random.default_rng(config.seed), xp, comm)
         labels = SoftLabels(one_hot(backend.to_device(given[rows], xp), len(data.classes)), 1)
         prepare(arch, task.train, len(labels.Y), recipe)
@@ -111,7 +111,7 @@ def time_lines(config, data, tried):
     processes = f"{tried.ranks} process{'es' * (tried.ranks > 1)}" if config.gpu is None else f"GPU {config.gpu}"
     return [f"time     about {duration(epoch)} an epoch on {processes}, {duration(total)} for all {epochs} epochs"
             + (f" and those of {config.folds} folds" if config.folds else "")
-            + (f", {duration(seeing)} of it for the features of {config.backbone}" if config.backbone else "")]
+            + (f", {duration(seeing)} of it for the features of {config.backbone}" if tried.seeing else "")]
 
 
 def memory_lines(config, data, tried):

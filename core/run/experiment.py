@@ -21,9 +21,10 @@ from core.run import folds, state
 from core.run.config import check
 from core.run.description import description
 from core.run.inputs import given_labels, read_data
+from core.run.network import network_of
 from core.run.seen import with_features
-from core.run.task import as_task, features_in
-from nets.families import HEADS, architecture, functions_for
+from core.run.task import as_task
+from nets.families import HEADS
 
 
 class Result(NamedTuple):
@@ -88,8 +89,7 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
     progress, notes = state.opened(folder, config, data, given, comm, resume)
     if first:
         say("\n".join([description(config, data, given, comm.size), *notes]))
-    arch = architecture(config.net, len(data.classes), features_in(data))
-    net, theta_epoch, prepare = functions_for(arch, xp, comm, config.kernels, say)
+    arch, (net, theta_epoch, prepare) = network_of(config, data, xp, comm, say)
     task = as_task(data, config.seed, xp)
 
     def training(algorithm, task, labels, step, epochs, *args, fold=None):

@@ -9,7 +9,8 @@ from core.errors import need
 from core.parallel.processors import available_processors
 from core.run import folds
 
-PIXELS = 32                            # to the side of own images; a pretrained network decodes the files by itself
+PIXELS = 32                            # to the side of own images; for features the files are decoded once more
+LARGE = 224                            # of images to fine-tune a pretrained network on
 
 
 def read_data(config, source=None):
@@ -22,7 +23,8 @@ def read_data(config, source=None):
         official = cifar10.is_official(config.data)
         reading = own.Reading(data if official else data._replace(name=f"{data.name} (not the official pixels)"))
     else:
-        size = config.size if config.size and not config.backbone else PIXELS
+        size = config.size if config.size and (config.finetune or not config.backbone) else (
+            LARGE if config.finetune else PIXELS)
         reading = own.load(config.data, config.seed, size, config.held_out or 0, config.test, config.truth,
                            store=config.cache, jobs=config.ranks or available_processors(), listing=source.listing)
     data = reading.data

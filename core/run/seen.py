@@ -1,10 +1,11 @@
-"""Features in the place of images: of a pretrained network that runs here, or from a user's file."""
+"""What a pretrained network brings: features in the place of images, or the mean that it was trained with."""
 import numpy as np
 
 from core.data import feature_files
 from core.data.source import open_source
 from core.errors import need
 from core.parallel.processors import available_processors
+from nets.resnet import MEAN
 
 SMALL, LARGE = 128, 224                # pixels to the side for the pretrained network: core/data/backbone.py
 
@@ -13,6 +14,8 @@ def with_features(config, reading, source):
     """The Reading with features in every split, if the Config asks for them. Raises InputError."""
     if config.features is not None:
         return from_file(config, reading, source)
+    if config.finetune:
+        return to_finetune(config, reading)
     return computed(config, reading, source) if config.backbone is not None else reading
 
 
@@ -56,6 +59,16 @@ def computed(config, reading, source):
     about = {"name": net.name, "sha256": backbone.digest_of(path), "size": size, "file": str(path.resolve())}
     data = data._replace(train=train, validation=validation, test=test, pad=0, flip=views == 2, backbone=about)
     return reading._replace(data=data, notes=notes)
+
+
+def to_finetune(config, reading):
+    """The Reading with the mean of the pretrained network's images, in the place of the mean image of these."""
+    from core.data import backbone
+
+    path, (H, W) = backbone.file_of(config.backbone), reading.data.train.images.shape[1:3]
+    mean = np.broadcast_to(MEAN.astype(np.float32), (H, W, 3))
+    about = {"name": "resnet", "sha256": backbone.digest_of(path), "size": H, "file": str(path.resolve())}
+    return reading._replace(data=reading.data._replace(mean=mean, backbone=about))
 
 
 def features_of(config, split, listing, size, views, path):

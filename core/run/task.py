@@ -13,9 +13,9 @@ def as_task(data, seed, xp):
 
 
 def shown_by(data):
-    """The function that shows a Split to the network, by mean image or by mean and deviation of the training part."""
+    """The function that shows a Split to the network: by mean image, or by mean and deviation of the features."""
     if data.train.features is None:
-        mean = mean_image(data.train.images)
+        mean = mean_image(data.train.images) if data.mean is None else data.mean
         return lambda split: Images(split.images, mean, data.pad, data.flip)
     statistics = mean_and_std(data.train.features)
     return lambda split: Features(split.features, *statistics)

@@ -15,9 +15,11 @@ from core.features import Features
 from core.measure import predictions
 from core.model import Model
 from core.optim import Flat
+from nets import safetensors_file
 from nets.efficientnet_lite import NAME
 from nets.families import on_processors
 from nets.head import Head
+from nets.resnet import MEAN
 
 
 class Ready(NamedTuple):
@@ -30,6 +32,22 @@ class Ready(NamedTuple):
     of_features: object = None         # features (n, D) -> probabilities; None where it takes images
 
 
+def load(path):
+    """The network in a run's model.safetensors, of whichever family. Raises InputError for any other file."""
+    from safetensors import safe_open  # imported where needed: demo.py starts sooner
+
+    try:
+        with safe_open(path, "np") as file:
+            about = file.metadata() or {}
+    except Exception:                  # a damaged file can raise nearly anything; the reader of all others says so
+        about = {}
+    if about.get("network") == "resnet":
+        from core.data import resnet_weights
+
+        return resnet_weights.load_finetuned(path, about)
+    return safetensors_file.load(path)
+
+
 def ready(network, jobs, weights=None):
     """The Ready use of a network that nets/safetensors_file.py has loaded.
 
@@ -37,9 +55,10 @@ def ready(network, jobs, weights=None):
     """
     model = Model(on_processors(network.arch), network.arch, Flat(network.theta), running(network), None)
     if not isinstance(network.arch, Head):
-        of_pixels = partial(of_images, model, network.mean)
-        of_files = partial(files_of_images, of_pixels, len(network.mean), jobs)
-        return Ready(network.classes, network.mean.shape, None, of_files, of_pixels)
+        mean = mean_of(network)
+        of_pixels = partial(of_images, model, mean)
+        of_files = partial(files_of_images, of_pixels, len(mean), jobs)
+        return Ready(network.classes, mean.shape, None, of_files, of_pixels)
     of_features = partial(of_vectors, model, network.mean, network.std)
     if network.backbone is None:
         return Ready(network.classes, None, network.arch.features, None, None, of_features)
@@ -60,6 +79,13 @@ def weights_of(about, given=None):
     need(backbone.digest_of(path) == about["sha256"], f"{path} has not the weights of {about['name']} that the run "
          "learnt with: name their file with --backbone")
     return path
+
+
+def mean_of(network):
+    """(S, S, 3): what is subtracted from pixels / 255, the mean image of the training or the one of the weights."""
+    if hasattr(network, "mean"):
+        return network.mean
+    return np.broadcast_to(MEAN.astype(np.float32), (network.size, network.size, 3))
 
 
 def running(network):

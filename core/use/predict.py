@@ -16,8 +16,7 @@ from core.files import disk_errors, save_text
 from core.report.console import aligned
 from core.report.manifest import checked
 from core.report.numbers import percent
-from core.use.networks import ready
-from nets import safetensors_file as export
+from core.use.networks import load, ready
 
 PIECE = 500                            # images in memory at a time
 SHOWN = 20                             # lines of the table
@@ -42,7 +41,7 @@ def predict(sources, run, out=None, jobs=1, backbone=None):
     """
     run = Path(run)
     need(run.is_dir(), f"{run} is not a folder: give the folder of a run with --from")
-    network = ready(export.load(checked(run, "model.safetensors")), jobs, backbone)
+    network = ready(load(checked(run, "model.safetensors")), jobs, backbone)
     path = target(run if out is None else Path(out))
     found = [classified(source, network) for source in map(Path, sources)]
     names, unread = [name for part in found for name in part.names], [lost for part in found for lost in part.unread]

@@ -26,7 +26,7 @@ ALLOWED = {                                # a folder or file: what of the proje
     "nets/": [FLAT, "core/fast/", "core/kernels/", "core/parallel/ranks.py"],
     "core/data/backbone.py": ["core/data/", "core/errors.py", "core/files.py", "nets/efficientnet_lite.py",
                               "nets/efficientnet_lite_fast.py", "nets/resnet.py"],
-    "core/data/resnet_weights.py": ["core/data/", "core/errors.py", "nets/resnet.py"],
+    "core/data/resnet_weights.py": ["core/data/", "core/errors.py", "core/files.py", "nets/resnet.py"],
     "core/data/": ["core/errors.py", "core/files.py", "core/backend.py"],
     "core/report/": ["core/errors.py", "core/files.py", "core/batches.py", "core/features.py", "core/measure.py",
                      "core/quality.py", "core/data/", "nets/safetensors_file.py", "nets/head_file.py"],
