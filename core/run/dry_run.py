@@ -15,6 +15,7 @@ from core.model import fresh_model
 from core.parallel.launch import launch
 from core.parallel.processors import available_processors
 from core.report.findings import class_table, lines_about, stored_sizes
+from core.run.description import advice
 from core.run.network import network_of
 from core.run.seen import with_features
 from core.run.task import as_task
@@ -55,7 +56,7 @@ def report(config, reading, given, source):
                   *reading.notes, *lines_about(reading.findings)]
     tried = trial(config, reading, given, source)
     more, possible = memory_lines(config, data, tried)
-    return [*lines, "", *tried.notes, *time_lines(config, data, tried), *more], possible
+    return [*lines, "", *tried.notes, *time_lines(config, data, tried), *more, *advice(config, data)], possible
 
 
 def trial(config, reading, given, source):

