@@ -23,6 +23,7 @@ from PIL import __version__ as pillow_version
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from core.backend import to_device, to_host
 from core.data import resnet_weights
 from core.data import weights as files_of_weights
 from core.data.cache import fingerprint
@@ -66,11 +67,11 @@ def file_of(name):
     return weights() if name == efficientnet_lite.NAME else Path(name)
 
 
-def features(images, size=128, views=1, jobs=1, store=None, file=None):
+def features(images, size=128, views=1, jobs=1, store=None, file=None, xp=np):
     """Features of images (N, H, W, 3) uint8.
 
     jobs: processes. store: a folder for the features, None: they are not stored. file: the file of weights, None: that
-    of the package. Raises InputError.
+    of the package. xp: cupy computes on the GPU what these processes decode. Raises InputError.
     """
     need(isinstance(images, np.ndarray) and images.dtype == np.uint8 and images.ndim == 4 and images.shape[3] == 3,
          "the pretrained network takes images as an array (N, H, W, 3) uint8")
@@ -78,22 +79,22 @@ def features(images, size=128, views=1, jobs=1, store=None, file=None):
     for k in range(0, len(images), CHUNK):
         digest.update(np.ascontiguousarray(images[k:k + CHUNK]).data)
     content = digest.hexdigest()
-    return stored(images, array_piece, content, content, size, views, jobs, store, file)
+    return stored(images, array_piece, content, content, size, views, jobs, store, file, xp)
 
 
-def file_features(root, paths, size=224, views=1, jobs=1, store=None, file=None):
+def file_features(root, paths, size=224, views=1, jobs=1, store=None, file=None, xp=np):
     """Features of image files, whose paths are relative to root. What cannot be read is tried again each time."""
     files, place = [Path(root, path) for path in paths], os.path.realpath(root)
-    return stored(files, file_piece, fingerprint(root, paths, size), place, size, views, jobs, store, file)
+    return stored(files, file_piece, fingerprint(root, paths, size), place, size, views, jobs, store, file, xp)
 
 
 # ---- the work ------------------------------------------------------------------------------------------------------
 
-def stored(items, piece, content, place, size, views, jobs, store, file):
+def stored(items, piece, content, place, size, views, jobs, store, file, xp):
     """Features of items, from the file for `place` if they were stored there for the same `content`.
 
-    piece(items, path, size, views): (features (V, n, D), reasons) of some of the items. Raises InputError for a size or
-    a number of views that the network does not take.
+    piece(items, size): (pixels (n, S, S, 3), reasons) of some of the items. Raises InputError for a size or a number of
+    views that the network does not take.
     """
     need(size in SIZES, f"images of {size} pixels: the pretrained network takes multiples of 32 from {SIZES[0]} to "
          f"{SIZES[-1]}; choose 128 for small images, 224 for photographs")
@@ -109,7 +110,10 @@ def stored(items, piece, content, place, size, views, jobs, store, file):
         notes.append(str(error))
     rows = np.zeros((views, len(items), network(path, size).D), np.float32) if found is None else found
     todo = np.flatnonzero(~rows[0].any(axis=1))
-    reasons = fill(rows, todo, items, partial(piece, path=path, size=size, views=views), jobs)
+    of_piece, finish = partial(features_of_piece, piece=piece, path=path, size=size, views=views), as_it_is
+    if xp is not np:
+        of_piece, finish = partial(piece, size=size), partial(on_device, on=network(path, size, xp), views=views, xp=xp)
+    reasons = fill(rows, todo, items, of_piece, finish, jobs)
     if kept and len(todo) > len(reasons):
         try:
             save(kept, key, rows)
@@ -118,32 +122,51 @@ def stored(items, piece, content, place, size, views, jobs, store, file):
     return Features(rows, reasons, notes)
 
 
-def fill(rows, todo, items, piece, jobs):
-    """Compute the features that are missing, and return {row: why the image can't be read}."""
+def fill(rows, todo, items, piece, finish, jobs):
+    """Compute the features that are missing, and return {row: why the image can't be read}.
+
+    piece(items): (array, reasons), in another process; finish(array): the features (V, n, D), in this one.
+    """
     pieces = [[items[row] for row in todo[k:k + CHUNK]] for k in range(0, len(todo), CHUNK)]
     reasons, done = {}, 0
     with closing(shared_out(piece, pieces, jobs if len(todo) > FEW else 1)) as results, \
             tqdm(total=len(todo), desc="features", unit="", disable=None if len(todo) > FEW else True) as bar:
         for found, why in results:
             part = todo[done:done + len(why)]
-            rows[:, part] = found
+            rows[:, part] = finish(found)
+            rows[:, part[[reason is not None for reason in why]]] = 0
             reasons.update((int(row), reason) for row, reason in zip(part, why, strict=True) if reason)
             done += len(why)
             bar.update(len(why))
     return reasons
 
 
-def array_piece(images, path, size, views):
-    """(features (V, n, D), [None] * n) of a few images."""
-    return features_of(resized(images, size), path, views), [None] * len(images)
+def array_piece(images, size):
+    """(pixels (n, S, S, 3), [None] * n) of a few images."""
+    return resized(images, size), [None] * len(images)
 
 
-def file_piece(paths, path, size, views):
-    """(features (V, n, D), reasons) of a few image files."""
+def file_piece(paths, size):
+    """(pixels (n, S, S, 3), reasons) of a few image files."""
     images, _, reasons = decode_piece(paths, size, "BICUBIC")
-    found = features_of(images, path, views)
-    found[:, [reason is not None for reason in reasons]] = 0
-    return found, reasons
+    return images, reasons
+
+
+def features_of_piece(items, piece, path, size, views):
+    """(features (V, n, D), reasons) of a few items."""
+    images, reasons = piece(items, size)
+    return features_of(images, path, views), reasons
+
+
+def as_it_is(found):
+    """Features that another process has computed."""
+    return found
+
+
+def on_device(pixels, on, views, xp):
+    """(V, n, D): the features of pixels (n, S, S, 3), and of the same mirrored, by a Backbone `on` the device of xp."""
+    pixels = to_device(pixels, xp)
+    return np.stack([to_host(on.features(pixels[:, :, ::step])) for step in (1, -1)[:views]])
 
 
 def resized(images, size):
@@ -162,15 +185,24 @@ def features_of(pixels, path, views):
 
 
 @cache
-def network(path, size):
+def network(path, size, xp=np):
     """The Backbone with the weights in the file, made once in each process. Raises InputError for other weights."""
     tensors = files_of_weights.read(path)
     if efficientnet_lite.is_it(tensors):
-        net = FastLite(efficientnet_lite.parameters(tensors, path), size)
-        return Backbone(efficientnet_lite.NAME, efficientnet_lite.FEATURES, net.features)
-    arch, theta, running = resnet_weights.parameters(tensors, path)
+        theta = efficientnet_lite.parameters(tensors, path)
+        there = {name: to_device(array, xp) for name, array in theta.items()}
+        readable = partial(efficientnet_features, there)
+        return Backbone(efficientnet_lite.NAME, efficientnet_lite.FEATURES,
+                        FastLite(theta, size).features if xp is np else readable)
+    arch, *arrays = resnet_weights.parameters(tensors, path)
+    theta, running = ({name: to_device(array, xp) for name, array in named.items()} for named in arrays)
     return Backbone(f"resnet{resnet.depth(arch)}", resnet.features_of(arch),
                     lambda pixels: resnet.features(theta, running, resnet.centred(pixels), arch))
+
+
+def efficientnet_features(theta, pixels):
+    """(n, 1280) by the readable network, on the device of its parameters."""
+    return efficientnet_lite.forward(theta, efficientnet_lite.normalised(pixels))
 
 
 # ---- what is kept --------------------------------------------------------------------------------------------------

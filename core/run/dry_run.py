@@ -67,7 +67,7 @@ def trial(config, reading, given, source):
     xp = np if config.gpu is None else backend.use_gpu(config.gpu, config.precision)
     data, rows, seeing = reading.data, np.arange(min(2 * config.recipe.batch, len(given))), 0
     if config.backbone is not None and not config.finetune:
-        data, seeing = few_seen(config, reading, source)
+        data, seeing = few_seen(config, reading, source, xp)
     nothing = data.train.take(rows[:0])
     small = data._replace(train=data.train.take(rows % len(data.train.labels)), validation=nothing, test=nothing)
     stored = 0 if small.train.features is None else small.train.features[0].nbytes
@@ -89,15 +89,15 @@ def trial(config, reading, given, source):
     return launch(steps, config.ranks if config.gpu is None else 1)
 
 
-def few_seen(config, reading, source):
+def few_seen(config, reading, source, xp):
     """(the DataSet of the first images with their features, seconds for one on all processors)"""
     jobs, rows = config.ranks or available_processors(), np.arange(min(FEW_SEEN, len(reading.data.train.labels)))
     data = reading.data
     nothing = data.train.take(rows[:0])
     few = reading._replace(data=data._replace(train=data.train.take(rows), validation=nothing, test=nothing))
     start = time.perf_counter()
-    seen = with_features(config._replace(test=None, cache=None, ranks=1), few, source)
-    return seen.data, (time.perf_counter() - start) / len(rows) / jobs
+    seen = with_features(config._replace(test=None, cache=None, ranks=1), few, source, xp)
+    return seen.data, (time.perf_counter() - start) / len(rows) / (jobs if xp is np else 1)
 
 
 def time_lines(config, data, tried):

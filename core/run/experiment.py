@@ -64,7 +64,7 @@ def run(config, watch=lambda records, epochs, step, fold: records, say=lambda te
     xp = np if config.gpu is None else backend.use_gpu(config.gpu, config.precision)
     reading = read_data(config, source)
     given = given_labels(config, reading.data)
-    reading = with_features(config, reading, source)
+    reading = with_features(config, reading, source, xp)
     data = reading.data
 
     def main(comm):

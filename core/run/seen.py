@@ -10,13 +10,16 @@ from nets.resnet import MEAN
 SMALL, LARGE = 128, 224                # pixels to the side for the pretrained network: core/data/backbone.py
 
 
-def with_features(config, reading, source):
-    """The Reading with features in every split, if the Config asks for them. Raises InputError."""
+def with_features(config, reading, source, xp=np):
+    """The Reading with features in every split, if the Config asks for them, computed on the device of xp.
+
+    Raises InputError.
+    """
     if config.features is not None:
         return from_file(config, reading, source)
     if config.finetune:
         return to_finetune(config, reading)
-    return computed(config, reading, source) if config.backbone is not None else reading
+    return computed(config, reading, source, xp) if config.backbone is not None else reading
 
 
 # ---- from a file ---------------------------------------------------------------------------------------------------
@@ -39,7 +42,7 @@ def from_file(config, reading, source):
 
 # ---- from a pretrained network -------------------------------------------------------------------------------------
 
-def computed(config, reading, source):
+def computed(config, reading, source, xp):
     """The Reading with the features that config.backbone makes of all images. Raises InputError."""
     from core.data import backbone  # imported where needed: demo.py starts sooner
 
@@ -50,7 +53,7 @@ def computed(config, reading, source):
     def seen(split, listing, views):
         if len(split.labels) == 0:
             return split._replace(features=np.zeros((0, views, net.D), np.float32))
-        found = features_of(config, split, listing, size, views, path)
+        found = features_of(config, split, listing, size, views, path, xp)
         notes.extend(found.notes)
         return split._replace(features=found.views.swapaxes(0, 1))
 
@@ -71,14 +74,14 @@ def to_finetune(config, reading):
     return reading._replace(data=reading.data._replace(mean=mean, backbone=about))
 
 
-def features_of(config, split, listing, size, views, path):
+def features_of(config, split, listing, size, views, path, xp):
     """backbone.Features of a Split, from the files of its images if it has them. Raises InputError."""
     from core.data import backbone
 
     jobs = config.ranks or available_processors()
     if split.paths is None:
-        return backbone.features(split.images, size, views, jobs, config.cache, path)
-    found = backbone.file_features(listing.root, split.paths.tolist(), size, views, jobs, config.cache, path)
+        return backbone.features(split.images, size, views, jobs, config.cache, path, xp)
+    found = backbone.file_features(listing.root, split.paths.tolist(), size, views, jobs, config.cache, path, xp)
     row = min(found.reasons, default=None)
     need(row is None, f"{row is not None and split.paths[row]} could be read a moment ago and cannot be now, "
          f"{found.reasons.get(row)}: start again")

@@ -6,13 +6,16 @@ import types
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 
-from core.data import backbone
+from core.data import backbone, resnet_weights
 from core.data.backbone import features, file_features
 from core.errors import InputError
+from nets import resnet
 from nets.efficientnet_lite_fast import FastLite
 from tests.lib.arrays import distance
 from tests.lib.lite import pixels, theta, weights_file
+from tests.lib.small_resnet import tensors
 
 IMAGES = pixels(5, 24)
 
@@ -226,3 +229,24 @@ def test_damaged_weights_are_one_sentence(tmp_path):
     (tmp_path / "w.pth").write_bytes(b"PK nothing")
     with pytest.raises(InputError, match="w.pth is damaged"):
         features(IMAGES, 32, file=tmp_path / "w.pth")
+
+
+def test_the_device_computes_the_same_from_what_the_processes_decode(file, tmp_path, xp):
+    names = write(tmp_path, IMAGES)
+    (tmp_path / "broken.png").write_bytes(b"")
+    for views in (1, 2):
+        there = file_features(tmp_path, [*names, "broken.png"], 32, views, file=file, xp=xp)
+        here = file_features(tmp_path, [*names, "broken.png"], 32, views, file=file)
+        assert there.views.shape == here.views.shape and there.reasons == here.reasons and list(there.reasons) == [5]
+        assert isinstance(there.views, np.ndarray) and distance(there.views, here.views) < 1e-5
+        assert not there.views[:, 5].any()
+
+
+def test_a_resnet_in_a_file_is_another_backbone(tmp_path, monkeypatch, xp):
+    monkeypatch.setitem(resnet.BLOCKS, 18, ((1, 1, 1, 1), False))
+    save_file(tensors(resnet.architecture(18, 3)), tmp_path / "w.safetensors")
+    arch, theta, running = resnet_weights.read(tmp_path / "w.safetensors")
+    found = features(IMAGES, 32, file=tmp_path / "w.safetensors", xp=xp).views[0]
+    expected = resnet.features(theta, running, resnet.centred(resized(IMAGES, 32)), arch)
+    assert found.shape == (5, 512) and distance(found, expected) < 1e-5
+    assert backbone.network(tmp_path / "w.safetensors", 32).name == "resnet18"
