@@ -153,7 +153,7 @@ def fitted(recipe, source):
 
 def noise_of(recipe):
     """The noise of a recipe of the paper by its name: sn-70 -> symmetric, 0.7.  The digits: symmetric, 0.5."""
-    if recipe in ("digits", "quick", "unknown"):
+    if recipe in ("digits", "quick", "unknown", "clothing1m"):
         return "symmetric", 0.5
     kind, percent = recipe.split("-")
     return {"sn": "symmetric", "an": "asymmetric"}[kind], int(percent) / 100
