@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.data import cache
+from core.data import cache, clothing1m
 from core.data.cifar10_files import FILES, FOLDER
 from core.data.folder import scan
 from core.data.images import FEW, decode
@@ -77,6 +77,8 @@ def listed(path):
     except (OSError, ValueError) as error:
         raise InputError(f"{str(path)!r:.200} cannot be looked at ({error}): check the path") from None
     need(there, f"{path} does not exist: check the path")
+    if clothing1m.is_clothing1m(path):
+        return clothing1m.scan(path)
     need(is_folder or path.suffix.lower() == ".csv" and path.is_file(),
          f"{path} is neither a folder of images nor a .csv table: "
          "unpack or convert it")

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.data import clothing1m
 from core.data.label_files import decode, is_array, read_array, read_rows
 from core.data.listing import class_name
 from core.data.table import columns, first_line, located
@@ -19,6 +20,8 @@ def read_truth(path, listing, classes):
     class names throughout or numbers throughout, and empty or -1 where unknown. Raises InputError.
     """
     path = Path(path)
+    if clothing1m.is_labels(path):
+        return clothing1m.truth(path, listing, classes)
     if is_array(path):
         truth = read_array(path, (listing.rows,), "iu", "whole numbers")
         wrong = np.flatnonzero(~np.isin(truth, np.arange(-1, len(classes))))

@@ -51,6 +51,16 @@ def test_a_block_may_have_another_size_than_the_one_before(monkeypatch):
     assert net.features(images[:0]).shape == (0, 12) and net.logits(images[:0]).shape == (0, 3)
 
 
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_an_output_in_pieces_is_the_same(kind, monkeypatch):
+    theta, running = drawn(ARCHITECTURES[kind], dtype=np.float32)
+    images = pixels(2, 72)
+    whole = FastResnet(theta, running, ARCHITECTURES[kind]).features(images)
+    monkeypatch.setattr(resnet_fast, "PIECE", 1)
+    monkeypatch.setattr(resnet_fast, "ROWS", 7 * 2 * 2)    # two rows of a map or more, and a last piece that is short
+    assert distance(FastResnet(theta, running, ARCHITECTURES[kind]).features(images), whole) < 1e-6
+
+
 def test_views_of_images_give_the_same():
     theta, running = drawn(BASIC, dtype=np.float32)
     images, net = pixels(2, 32), FastResnet(theta, running, BASIC)
