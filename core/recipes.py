@@ -60,7 +60,7 @@ RECIPES = {
     "unknown": Recipe(lr=0.1, alpha=0.8, beta=0.4, source=UNKNOWN),
     # heads on features of a pretrained network: smaller_batches() fits them to few images
     "head": Recipe(lr=0.01, alpha=1.2, beta=0.4, source=FOR_HEADS, epochs=30, begin=10, lr2=0.01,
-                   epochs2=12, drops2=(8, 10), decay=0.01),
+                   epochs2=30, drops2=(20, 26), decay=0.01),
     "linear": Recipe(lr=0.003, alpha=1.2, beta=0.4, source=FOR_HEADS, epochs=40, begin=15,
                      lr2=0.003, epochs2=12, drops2=(8, 10), decay=0.01),
     "quick":  Recipe(lr=0.1, alpha=1.2, beta=0.8, source=OURS, epochs=20, begin=12, K=3, lr2=0.2,

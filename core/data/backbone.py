@@ -32,6 +32,7 @@ from core.errors import InputError, need
 from core.files import atomic, disk_errors
 from nets import efficientnet_lite, resnet
 from nets.efficientnet_lite_fast import FastLite
+from nets.resnet_fast import FastResnet
 
 VERSION = 1                            # of all that follows: stored features of other versions are not used
 SIZES = range(32, 513, 32)             # 224 is the size of the training; 128 takes a third of the time
@@ -196,13 +197,19 @@ def network(path, size, xp=np):
                         FastLite(theta, size).features if xp is np else readable)
     arch, *arrays = resnet_weights.parameters(tensors, path)
     theta, running = ({name: to_device(array, xp) for name, array in named.items()} for named in arrays)
+    readable = partial(resnet_features, theta, running, arch)
     return Backbone(f"resnet{resnet.depth(arch)}", resnet.features_of(arch),
-                    lambda pixels: resnet.features(theta, running, resnet.centred(pixels), arch))
+                    FastResnet(theta, running, arch).features if xp is np else readable)
 
 
 def efficientnet_features(theta, pixels):
     """(n, 1280) by the readable network, on the device of its parameters."""
     return efficientnet_lite.forward(theta, efficientnet_lite.normalised(pixels))
+
+
+def resnet_features(theta, running, arch, pixels):
+    """(n, D) by the readable network, on the device of its parameters."""
+    return resnet.features(theta, running, resnet.centred(pixels), arch)
 
 
 # ---- what is kept --------------------------------------------------------------------------------------------------
