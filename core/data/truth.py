@@ -1,10 +1,9 @@
 """True labels of some or all images, from a file: by path or by row, and -1 for those that nobody knows."""
-from pathlib import Path
-
 import numpy as np
 
 from core.data.label_files import decode, is_array, read_array, read_rows
 from core.data.listing import class_name
+from core.data.named_labels import choose, divided, several
 from core.data.table import columns, first_line, located
 from core.errors import InputError, need
 
@@ -14,13 +13,16 @@ NOTHING = "knows no true label: check that it is the right file"
 def read_truth(path, listing, classes):
     """(rows,) int64, the true class of each row of the listing's source, -1 where the file does not say.
 
-    .npy: a whole number for each row, -1 for unknown. Text: a table with the columns path and label, or lines
+    .npy, or FILE:NAME (core/data/named_labels.py): a whole number for each row, -1 for unknown. Text: a table with the columns path and label, or lines
     `index,label`, for any of the images; or one label in each line, as many as there are rows. In text, labels are
     class names throughout or numbers throughout, and empty or -1 where unknown. Raises InputError.
     """
-    path = Path(path)
-    if is_array(path):
-        truth = read_array(path, (listing.rows,), "iu", "whole numbers")
+    path, name = divided(str(path))
+    named = name is not None or path.is_file() and several(path)
+    if named or is_array(path):
+        truth = choose(path, name)[0] if named else read_array(path, (listing.rows,), "iu", "whole numbers")
+        need(len(truth) == listing.rows, f"{path} has {len(truth)} labels for {listing.rows} images: give those of "
+                                         "these images")
         wrong = np.flatnonzero(~np.isin(truth, np.arange(-1, len(classes))))
         for row in wrong[:1]:
             raise InputError(f"{path}, row {row}: {truth[row]} is no label: "

@@ -44,6 +44,7 @@ def given_labels(config, data):
     """The given labels (N,) int64: from the data, from a file, or the true labels with noise. Raises InputError."""
     truth, index, C, rate = data.train.truth, data.train.index, len(data.classes), config.rate
     rng = np.random.default_rng([config.seed, *b"noise"])
+    known = None if truth is None or (truth < 0).any() else truth
     return {
         "none": lambda: data.train.labels.copy(),
         "symmetric": lambda: noise.symmetric(truth, rate, C, rng),
@@ -51,7 +52,7 @@ def given_labels(config, data):
         "asymmetric": lambda: noise.asymmetric(truth, rate, config.class_map, rng),
         "pair": lambda: noise.pair_flip(truth, rate, C, rng),
         "matrix": lambda: noise.transition(truth, read_matrix(config.noise_file, C), rng),
-        "labels": lambda: read_labels(config.noise_file, data.classes, data.rows or len(index), index)[index],
+        "labels": lambda: read_labels(config.noise_file, data.classes, data.rows or len(index), index, known)[index],
     }[config.noise]()
 
 

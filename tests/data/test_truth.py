@@ -23,7 +23,7 @@ def write(path, content):
 
 @pytest.mark.parametrize("name, content, expected", [
     ("t.npy", np.array([1, 0, 1, 1]), [1, 0, 1, 1]), ("t.npy", np.array([-1, 0, -1, 1], np.int8), [-1, 0, -1, 1]),
-    ("t.npy", np.array([1, 0, 1, 1], np.uint8), [1, 0, 1, 1]),
+    ("t.npy", np.array([1, 0, 1, 1], np.uint8), [1, 0, 1, 1]), ("t.npy", np.array([[1.], [0], [1], [-1]]), [1, 0, 1, -1]),
     ("t.csv", "path,label\ncat/1.png,dog\n", [-1, 1, -1, -1]),
     ("t.csv", "label;path;by\ndog;cat/1.png;me\n;dog/0.png;\n", [-1, 1, -1, -1]),
     ("t.csv", "path,label\ncat\\1.png,1\ndog/0.png,0\ndog/1.png,-1\n", [-1, 1, 0, -1]),
@@ -33,6 +33,15 @@ def write(path, content):
 def test_reads_what_is_known(root, tmp_path, name, content, expected):
     found = read_truth(write(tmp_path / name, content), scan(root), CLASSES)
     assert found.dtype == np.int64 and found.tolist() == expected
+
+
+def test_the_truth_may_be_one_of_several(root, tmp_path):
+    np.savez(tmp_path / "t.npz", clean_label=np.array([1, 0, -1, 1]), other=np.zeros(4, int), short=np.zeros(3, int))
+    assert read_truth(f"{tmp_path / 't.npz'}:clean_label", scan(root), CLASSES).tolist() == [1, 0, -1, 1]
+    with pytest.raises(InputError, match="t.npz has 3 labels for 4 images: give those of these images"):
+        read_truth(f"{tmp_path / 't.npz'}:short", scan(root), CLASSES)
+    with pytest.raises(InputError, match="t.npz holds the labels 'clean_label', 'other', 'short': choose one"):
+        read_truth(tmp_path / "t.npz", scan(root), CLASSES)
 
 
 def test_the_truth_follows_its_image(root, tmp_path):
@@ -71,7 +80,7 @@ def test_the_truth_of_images_that_were_left_out_is_no_fault(root, tmp_path):
     ("t.csv", "0\n1\n", " has 2 labels for 4 images: write one for"),
     ("t.csv", "index,label\n", " has 0 labels for 4 images"),
     ("t.csv", "0,\n", " knows no true label: check that it is the right file"),
-    ("t.json", "[]", " has none of the endings .npy, .csv and .txt: rename or convert it")])
+    ("t.json", "[]", " has none of the endings .npy, .csv and .txt: save it as one of these")])
 def test_files_that_cannot_be_used(root, tmp_path, name, content, fault):
     path = write(tmp_path / name, content)
     with pytest.raises(InputError) as error:
