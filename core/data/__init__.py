@@ -14,6 +14,7 @@ class Split(NamedTuple):
     index: np.ndarray                  # (N,) int64, the row of each image in its source
     truth: np.ndarray = None           # (N,) int64, the true labels; None where nobody knows them
     paths: np.ndarray = None           # (N,) str, the file of each image; None where there are no single files
+    agreement: np.ndarray = None       # (N,) part of the votes that are for the label; None where nobody voted
 
     def take(self, rows):
         """The part of the split in `rows`, in that order."""

@@ -6,7 +6,8 @@ stay inside ROOT, links to folders never, so that nothing is found twice and no 
 import os
 from pathlib import Path
 
-from core.data.listing import Finding, Listing, alike, bad_name, class_name, printable
+from core.data.class_names import about_names
+from core.data.listing import Finding, Listing, bad_name, class_name, printable
 from core.errors import InputError, need
 
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".ppm", ".pgm", ".pbm", ".pnm", ".bmp", ".gif", ".tif", ".tiff",
@@ -30,7 +31,7 @@ def scan(root):
     labels = [class_name(path.split("/")[0]) for path in paths]
     findings += [Finding("empty", printable(name)) for name in folders if class_name(name) not in set(labels)]
     return Listing(root, paths, labels, list(range(len(paths))), len(paths), findings + same_class(folders)
-                   + alike(set(labels)))
+                   + about_names(set(labels)))
 
 
 def walk(root):

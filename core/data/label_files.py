@@ -2,7 +2,9 @@
 
 N images, C classes.
 """
+import codecs
 import csv
+import io
 from pathlib import Path
 
 import numpy as np
@@ -132,7 +134,7 @@ def numbers(cells, line, C, path):
 def is_array(path):
     """Whether `path` is to be read as an array, not as text. Raises InputError when it is neither,
     or cannot be there."""
-    if path.suffix.lower() not in (".npy", ".csv", ".txt"):
+    if path.suffix.lower() not in (".npy", ".csv", ".txt", ".tsv", ".tab", ".jsonl", ".ndjson"):
         raise InputError(f"{path} has none of the endings .npy, .csv and .txt: save it as one of these")
     try:
         if not path.is_file():
@@ -161,19 +163,46 @@ def read_array(path, shape, kinds, what):
     return np.array(array)
 
 
-def read_rows(path, delimiter=","):
-    """[(line number, cells)] of a text file without its empty lines,
-    cells stripped of spaces and of guards against formulas. Raises InputError for a file that is no CSV in UTF-8."""
+def read_rows(path, delimiter=None, text=None):
+    """[(line number, cells)] of a text file, or of its text, without its empty lines,
+    cells stripped of spaces and of guards against formulas. Raises InputError for a file that is no CSV in Unicode."""
+    text = text_of(path) if text is None else text
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter or divider(path, text), strict=True,
+                        skipinitialspace=True)
     try:
-        if path.stat().st_size > LARGEST:
-            raise InputError(f"{path} has more than {LARGEST:,} bytes: give a file of labels or of a matrix alone")
-        with open(path, newline="", encoding="utf-8-sig") as file:         # Excel starts a file with a byte order mark
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            rows = [(reader.line_num, [plain(cell.strip()) for cell in cells]) for cells in reader]
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text in UTF-8: save it as CSV in UTF-8") from error
+        rows = [(reader.line_num, [plain(cell.strip()) for cell in cells]) for cells in reader]
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: {error}: save it as plain CSV") from error
+    return [(line, cells) for line, cells in rows if any(cells)]
+
+
+def divider(path, text):
+    """What divides the cells of labels or numbers: commas, tabs in a .tsv, semicolons below `index;label`."""
+    header = text.lstrip()[:20].lower().replace(" ", "")
+    return "\t" if path.suffix.lower() in (".tsv", ".tab") else ";" if header.startswith("index;label") else ","
+
+
+def text_of(path):
+    """The text of a file in UTF-8, or in UTF-16 as spreadsheets write "Unicode text". Raises InputError."""
+    try:
+        need(path.stat().st_size <= LARGEST, f"{path} has more than {LARGEST:,} bytes: give a file of labels or of a "
+                                             "matrix alone")
+        with open(path, "rb") as file:
+            raw = file.read(LARGEST)
+        return raw.decode(encoding_of(raw))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not text in UTF-8: save it as CSV in UTF-8") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read, {error.strerror}: check its permissions") from error
-    return [(line, cells) for line, cells in rows if any(cells)]
+
+
+def encoding_of(raw):
+    """The encoding that the first bytes of a text tell: a byte order mark, or the zeros of UTF-16 without one."""
+    for mark, name in ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"),
+                       (codecs.BOM_UTF16_BE, "utf-16")):
+        if raw.startswith(mark):
+            return name
+    even, odd = raw[:200:2], raw[1:200:2]
+    if even and odd and max(even.count(0), odd.count(0)) > 0.9 * len(odd):
+        return "utf-16-be" if even.count(0) > odd.count(0) else "utf-16-le"
+    return "utf-8-sig"

@@ -12,9 +12,11 @@ import numpy as np
 from core.data import cache
 from core.data.cifar10_files import FILES, FOLDER
 from core.data.folder import scan
+from core.data.how import How
 from core.data.images import FEW, decode
 from core.data.listing import Finding
-from core.data.table import read_table
+from core.data.table import METADATA, read_table
+from core.data.table import SUFFIXES as TABLES
 from core.errors import InputError, need
 
 
@@ -34,13 +36,14 @@ class Decoded(NamedTuple):
     shapes: np.ndarray                 # (N, 2) height and width as stored
     listing: object                    # everything that was named, readable or not
     notes: list                        # what to know about the reading itself
+    agreement: np.ndarray = None       # (N,) part of the votes that are for the label; None where nobody voted
 
 
-def open_source(path):
+def open_source(path, how=How()):
     """The Source that `--data` names. Own images are listed here, and nowhere else. Raises InputError."""
     if path == "digits":
         return Source("digits", path)
-    return Source("cifar10", path) if is_cifar(path) else Source("own", path, listed(path))
+    return Source("cifar10", path) if is_cifar(path) else Source("own", path, listed(path, how))
 
 
 def is_cifar(path):
@@ -51,9 +54,9 @@ def is_cifar(path):
     return path.name.lower().endswith((".tar.gz", ".tgz"))
 
 
-def read(path, size, store, jobs, listing=None):
+def read(path, size, store, jobs, listing=None, how=How()):
     """Decoded images of a folder or a table, listed before or now. Raises InputError when none of them can be read."""
-    listing = listing or listed(path)
+    listing = listing or listed(path, how, strict=False)
     need(listing.paths, f"{path} has no images: give a folder with a folder of images for each class, or a .csv table "
          "with the columns path and label")
     images, shapes, reasons, notes = pixels(path, listing, size, store, jobs)
@@ -66,21 +69,41 @@ def read(path, size, store, jobs, listing=None):
     listing.findings.extend(Finding("unreadable", listing.paths[row], reason)
                             for row, reason in sorted(reasons.items()))
     return Decoded(images[:len(good)], [listing.labels[row] for row in good], np.array(listing.index)[good],
-                  np.array(listing.paths)[good], shapes[good], listing, notes)
+                  np.array(listing.paths)[good], shapes[good], listing, [*listing.notes, *notes],
+                  listing.agreement and np.array(listing.agreement)[good])
 
 
-def listed(path):
-    """Listing of a folder or a table. Raises InputError if `path` is neither."""
+def listed(path, how=How(), strict=True):
+    """Listing of a folder or a table; strict: a column that the user names has to be there.
+
+    Raises InputError if `path` is neither.
+    """
     path = Path(path)
     try:
         there, is_folder = path.exists(), path.is_dir()
     except (OSError, ValueError) as error:
         raise InputError(f"{str(path)!r:.200} cannot be looked at ({error}): check the path") from None
     need(there, f"{path} does not exist: check the path")
-    need(is_folder or path.suffix.lower() == ".csv" and path.is_file(),
-         f"{path} is neither a folder of images nor a .csv table: "
-         "unpack or convert it")
-    return scan(path) if is_folder else read_table(path)
+    need(is_folder or path.suffix.lower() in TABLES and path.is_file(),
+         f"{path} is neither a folder of images nor a table (.csv, .tsv, .jsonl): unpack or convert it")
+    return folder_or_metadata(path, how, strict) if is_folder else read_table(path, how, strict)
+
+
+def folder_or_metadata(path, how, strict):
+    """Listing of a folder: by the table of METADATA in it, as hubs share data sets, else by its class folders.
+
+    A table without labels beside class folders is about something else. Raises InputError.
+    """
+    table = next((path / name for name in METADATA if (path / name).is_file()), None)
+    if table is None:
+        return scan(path)
+    try:
+        listing = read_table(table, how, strict)
+    except InputError:
+        if how.path_column or how.label_column or how.images or not any(map(os.path.isdir, path.iterdir())):
+            raise
+        return scan(path)
+    return listing._replace(notes=[f"{path}: the labels are those of {table.name} in it", *listing.notes])
 
 
 def pixels(path, listing, size, store, jobs):

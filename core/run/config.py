@@ -19,6 +19,10 @@ class Config(NamedTuple):
     data: str = "digits"               # or the path of CIFAR-10, of a folder of images, or of a table of them
     subset: int = None                 # of CIFAR-10's training images; None: all
     size: int = None                   # pixels to the side of own images; None: 32
+    path_column: str = None            # these four: core/data/how.py
+    label_column: str = None
+    images: str = None
+    labels: str = None
     test: str = None                   # own test images, a folder or table
     truth: str = None                  # file of true labels of own images
     held_out: float = None             # part of own images for validation; None: 0

@@ -4,6 +4,7 @@ import numpy as np
 from core import noise
 from core.batches import Images, mean_image
 from core.data import cifar10, digits, own
+from core.data.how import how_of
 from core.data.label_files import read_labels, read_matrix
 from core.data.source import open_source
 from core.errors import need
@@ -14,7 +15,7 @@ from core.run import folds
 
 def read_data(config, source=None):
     """The Reading (core/data/own.py) of config.data; source: its Source, if already opened. Raises InputError."""
-    source = source or open_source(config.data)
+    source = source or open_source(config.data, how_of(config))
     if source.kind == "digits":
         reading = own.Reading(digits.load(config.seed, *config.digits))
     elif source.kind == "cifar10":
@@ -23,7 +24,8 @@ def read_data(config, source=None):
         reading = own.Reading(data if official else data._replace(name=f"{data.name} (not the official pixels)"))
     else:
         reading = own.load(config.data, config.seed, config.size or 32, config.held_out or 0, config.test, config.truth,
-                           store=config.cache, jobs=config.ranks or available_processors(), listing=source.listing)
+                           store=config.cache, jobs=config.ranks or available_processors(), listing=source.listing,
+                           how=how_of(config))
     data = reading.data
     if config.noise not in ("none", "labels") and data.train.truth is None:        # noise is added to labels that count
         data = data._replace(train=data.train._replace(truth=data.train.labels))   # as true

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from core import backend
+from core.data.how import how_of
 from core.data.source import open_source
 from core.errors import need
 from core.noise import CIFAR10_MAP
@@ -24,6 +25,11 @@ def run_options(p):
         help="your images: a folder with one sub-folder per class, or a .csv table with the columns path and label; "
              "or CIFAR-10: the folder cifar-10-batches-py, or the .tar.gz as downloaded. Default: synthetic digits, "
              "no download")
+    add("--images", metavar="FOLDER", help="the folder that the paths of a table are relative to. Default: the table's")
+    add("--path-column", metavar="NAME", help="the column of a table that names the files. Default: path, or one like it")
+    add("--label-column", metavar="NAME",
+        help="the column of a table that has the labels. Default: label, or one like it")
+    add("--labels", metavar="FILE", help="the labels of an array of images (.npy). Default: labels.npy beside it")
     add("--size", type=int, metavar="S", help="crop and resize your images to S x S pixels. Default: 32")
     add("--test", metavar="PATH", help="test images: a folder or table with the same classes")
     add("--truth", metavar="FILE",
@@ -95,7 +101,7 @@ def run_options(p):
 
 def configuration(args, source=None):
     """The Config of the arguments; source: the Source of their data, if already opened. Raises InputError."""
-    source = source or open_source(args.data)
+    source = source or open_source(args.data, how_of(args))
     kind_of_data = source.kind
     need(not args.quick or (kind_of_data == "digits" and args.recipe is None),
          "--quick has its own data and recipe: leave out --data and --recipe")
@@ -112,7 +118,7 @@ def configuration(args, source=None):
         label += f"-{kind}" + ("" if rate is None else f"-{rate:g}")
     config = Config(
         recipe, data=args.data, subset=args.subset, size=args.size, test=args.test, truth=args.truth,
-        held_out=args.held_out, cache=args.cache, noise=kind, rate=rate, noise_file=args.noise_file,
+        held_out=args.held_out, cache=args.cache, **how_of(args)._asdict(), noise=kind, rate=rate, noise_file=args.noise_file,
         class_map=map_of(args.map, kind == "asymmetric" and kind_of_data == "cifar10"),
         augment=args.augment or ("flip" if kind_of_data == "own" else "both"),
         sure=args.sure if args.sure is not None else SURE if kind_of_data == "own" else 0,
