@@ -20,7 +20,11 @@ SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
 def scan(root):
     """Listing of the images in the class folders of `root`, sorted by the parts of their paths. Raises InputError."""
     root = Path(root)
-    paths, folders, findings = walk(root)
+    return listing_of(root, *walk(root))
+
+
+def listing_of(root, paths, folders, findings):
+    """Listing of images by their paths in a folder or an archive, with what else was found. Raises InputError."""
     if len(folders) > 1 and {name.lower() for name in folders} <= SPLITS:
         raise InputError(f"{root} has the folders {', '.join(folders)} instead of one for each class: "
                          "give one of them with --data and another with --test")

@@ -47,7 +47,17 @@ class Listing(NamedTuple):
     findings: list                     # of Finding
     notes: list = ()                   # sentences about how the source was understood
     agreement: list = None             # N parts of the votes that are for the label; None where nobody voted
-    packed: object = None              # what holds the images if they are no files: core/data/archive.py, arrays.py
+    packed: object = None              # what holds the images if they are no files: an Archive or Arrays
+
+    @property
+    def named(self):
+        """Whether its paths are names of images that a person knows."""
+        return self.packed is None or hasattr(self.packed, "entries")
+
+    @property
+    def on_disk(self):
+        """Whether its paths are files."""
+        return self.packed is None
 
 
 def class_name(text):

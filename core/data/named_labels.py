@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from core.data import pth
-from core.data.opcodes import execute
 from core.data.pickles import FUNCTIONS, WHOLE, recorded_array, unpickle, whole_numbers
 from core.errors import InputError, need
 
@@ -47,7 +46,7 @@ def several(path):
         return path.suffix.lower() in ENDINGS
     try:
         with open(path, "rb") as file:
-            return header(file)[1].hasobject
+            return header(file)[2].hasobject
     except Exception:                  # a damaged header can raise nearly anything; who reads the array says so
         return False
 
@@ -69,17 +68,16 @@ def named_arrays(path):
 
 
 def header(file):
-    """(shape, dtype) of a .npy file, which is read up to its data."""
+    """(shape, whether columns stand one after another, dtype) of a .npy file, which is read up to its data."""
     version = np.lib.format.read_magic(file)
     read = {(1, 0): np.lib.format.read_array_header_1_0}.get(version, np.lib.format.read_array_header_2_0)
-    shape, _, dtype = read(file)
-    return shape, dtype
+    return read(file)
 
 
 def pickled(path):
     """The object in a .npy file of one object."""
     with open(path, "rb") as file:
-        shape, dtype = header(file)
+        shape, _, dtype = header(file)
         if not dtype.hasobject or shape not in ((), (1,)):
             return {}
         content = unpickle(file.read(), path)
@@ -98,7 +96,7 @@ def zipped(path):
         for entry in entries:
             with archive.open(entry) as file:
                 raw = io.BytesIO(file.read(LARGEST))
-            shape, dtype = header(raw)
+            shape, _, dtype = header(raw)
             if dtype.kind in "iuf" and len(shape) <= 2:
                 raw.seek(0)
                 found[entry.filename.removesuffix(".npy")] = np.lib.format.read_array(raw, allow_pickle=False)

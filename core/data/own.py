@@ -2,9 +2,7 @@
 
 S pixels to the side of an image as the network sees it, N images that could be read, C classes.
 """
-import os
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +10,7 @@ import numpy as np
 from core.data import DataSet, Split, stratified
 from core.data.duplicates import about_classes, duplicates, leaks
 from core.data.how import How
-from core.data.source import listed, read
+from core.data.source import listed, name_of, read
 from core.data.truth import read_truth
 from core.errors import need
 
@@ -41,7 +39,7 @@ def load(path, seed=0, size=32, held_out=0, test=None, truth=None, store=None, j
     need(0 <= held_out < 1,
          f"--held-out {held_out}: give the part of the images that is held out, from 0 to less than 1")
     source = read(path, size, store, jobs, listing or listed(path, how))
-    classes = tuple(sorted(set(source.labels)))
+    classes = in_order(source)
     need(len(classes) > 1, f"{path} has images of one class only, {classes[0]!r}: give at least two")
     everything = split(source, classes, path)
     if truth is not None:
@@ -50,12 +48,19 @@ def load(path, seed=0, size=32, held_out=0, test=None, truth=None, store=None, j
 
     training, validation = parts(everything, held_out, len(classes), seed)
     other, notes = everything.take(slice(0)), source.notes
-    if test is not None:
+    packed = getattr(source.listing.packed, "others", {})
+    if "val" in packed and held_out == 0:
+        validation = split(read(path, size, None, jobs, packed["val"]), classes, f"{path}, for validation,")
+    if test is None and "test" in packed:
+        second = read(path, size, None, jobs, packed["test"])
+        other = split(second, classes, f"{path}, for test,")
+        findings += leaks(source, second)
+    elif test is not None:
         second = read(test, size, store, jobs, how=how)
         other, notes = split(second, classes, test), notes + second.notes
         findings += second.listing.findings + leaks(source, second)
-    name, rows = Path(os.path.abspath(path)).stem, source.listing.rows
-    data = DataSet(name, classes, training, validation, other, pad=size // 8, flip=True, rows=rows)
+    rows = source.listing.rows
+    data = DataSet(name_of(path), classes, training, validation, other, pad=size // 8, flip=True, rows=rows)
     return Reading(data, findings, notes, source.shapes, time.perf_counter() - start)
 
 
@@ -68,7 +73,14 @@ def split(source, classes, path):
     need(not strange, f"{path} has classes that the training images do not have, {', '.join(map(repr, strange[:3]))}: "
          "name them alike, or leave them out")
     return Split(source.images, np.array([number[name] for name in source.labels], np.int64), source.index, None,
-                 source.paths, source.agreement)
+                 source.paths if source.listing.named else None, source.agreement)
+
+
+def in_order(source):
+    """The names of the classes of which there are images: by text, or by number where labels are numbers of an array."""
+    names = set(source.labels)
+    order = getattr(source.listing.packed, "order", None) or sorted(names)
+    return tuple(name for name in order if name in names)
 
 
 def parts(everything, held_out, C, seed):

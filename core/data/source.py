@@ -10,7 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from core.data import cache
-from core.data.cifar10_files import FILES, FOLDER
+from core.data.archive import archive_of, first_names, read_archive
+from core.data.array_images import holds_arrays, read_arrays
+from core.data.cifar10 import is_hundred
+from core.data.cifar10_files import LAYOUTS, layout_in
 from core.data.folder import scan
 from core.data.how import How
 from core.data.images import FEW, decode
@@ -22,9 +25,10 @@ from core.errors import InputError, need
 
 class Source(NamedTuple):
     """What the data are and where."""
-    kind: str                          # digits, cifar10 or own
+    kind: str                          # digits, cifar10, cifar100 or own
     path: str
     listing: object = None             # core.data.listing.Listing of own images
+    layout: str = None                 # of the files of CIFAR, in core/data/cifar10_files.py
 
 
 class Decoded(NamedTuple):
@@ -43,15 +47,31 @@ def open_source(path, how=How()):
     """The Source that `--data` names. Own images are listed here, and nowhere else. Raises InputError."""
     if path == "digits":
         return Source("digits", path)
-    return Source("cifar10", path) if is_cifar(path) else Source("own", path, listed(path, how))
+    layout = cifar_layout(path)
+    if layout:
+        return Source("cifar100" if is_hundred(layout) else "cifar10", path, layout=layout)
+    return Source("own", path, listed(path, how))
 
 
-def is_cifar(path):
-    """Whether `path` is to be read as CIFAR-10: one of its files or an archive, or a folder with any of its files."""
+def name_of(path):
+    """The name of the data at a path: that of the file or folder without the endings of tables, arrays and archives."""
+    name = os.path.basename(os.path.abspath(path))
+    if os.path.isdir(path):
+        return os.path.splitext(name)[0]
+    return os.path.splitext(name)[0].removesuffix(".tar") or name
+
+
+def cifar_layout(path):
+    """The layout of CIFAR-10 or CIFAR-100 (core/data/cifar10_files.py) of a folder or an archive, or None.
+
+    Of an archive by the names of its first files. Raises InputError for one that is damaged there.
+    """
     path = Path(path)
-    if path.is_dir():
-        return path.name == FOLDER or (path / FOLDER).is_dir() or any((path / name).is_file() for name in FILES)
-    return path.name.lower().endswith((".tar.gz", ".tgz"))
+    if os.path.isdir(path):
+        return layout_in(path)
+    if not (path.name.lower().endswith((".tar.gz", ".tgz")) and os.path.isfile(path)):
+        return None
+    return next((folder for name in first_names(path) if (folder := name.split("/")[0]) in LAYOUTS), None)
 
 
 def read(path, size, store, jobs, listing=None, how=How()):
@@ -80,12 +100,17 @@ def listed(path, how=How(), strict=True):
     """
     path = Path(path)
     try:
-        there, is_folder = path.exists(), path.is_dir()
+        there, is_folder, archive = path.exists(), path.is_dir(), archive_of(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{str(path)!r:.200} cannot be looked at ({error}): check the path") from None
+    if archive:
+        return read_archive(*archive)
     need(there, f"{path} does not exist: check the path")
+    if holds_arrays(path):
+        return read_arrays(path, how, test=not strict)
     need(is_folder or path.suffix.lower() in TABLES and path.is_file(),
-         f"{path} is neither a folder of images nor a table (.csv, .tsv, .jsonl): unpack or convert it")
+         f"{path} is neither a folder of images, a table (.csv, .tsv, .jsonl), an archive (.zip, .tar.gz) nor an array (.npz, "
+         ".npy): convert it to one of these")
     return folder_or_metadata(path, how, strict) if is_folder else read_table(path, how, strict)
 
 
@@ -118,7 +143,8 @@ def pixels(path, listing, size, store, jobs):
         notes.append(f"decoded images are not stored, since {store} is inside the data: "
                      "choose another folder with --cache")
     elif store is not None:
-        file, key = cache.place(store, path, size), cache.fingerprint(listing.root, listing.paths, size)
+        files = [*(listing.packed.files if listing.packed else []), *listing.paths]
+        file, key = cache.place(store, path, size), cache.fingerprint(listing.root, files, size)
         try:
             found = cache.load(file, key, (n, size, size, 3))
         except InputError as error:
@@ -138,13 +164,21 @@ def fill(images, shapes, listing, jobs):
     from tqdm import tqdm  # imported where needed: demo.py starts sooner
 
     todo, reasons = np.flatnonzero(shapes[:, 0] == 0), {}
-    files = [os.path.join(listing.root, listing.paths[row]) for row in todo]
-    done = 0
-    with closing(decode(files, images.shape[1], jobs)) as pieces, \
+    with closing(decoded(listing, todo, images.shape[1], jobs)) as pieces, \
             tqdm(total=len(todo), desc="images", unit="", disable=None if len(todo) > FEW else True) as bar:
-        for piece, sizes, why in pieces:
-            rows = todo[done:done + len(piece)]
-            images[rows], shapes[rows], done = piece, sizes, done + len(piece)
+        for rows, piece, sizes, why in pieces:
+            images[rows], shapes[rows] = piece, sizes
             reasons.update((int(row), reason) for row, reason in zip(rows, why) if reason)
             bar.update(len(piece))
     return reasons
+
+
+def decoded(listing, todo, size, jobs):
+    """Yield (rows, images, shapes, reasons) of the rows `todo`, from files or from what they are packed in."""
+    if listing.packed:
+        yield from listing.packed.decode(listing, todo, size, jobs)
+        return
+    files, done = [os.path.join(listing.root, listing.paths[row]) for row in todo], 0
+    for piece, sizes, why in decode(files, size, jobs):
+        yield todo[done:done + len(piece)], piece, sizes, why
+        done += len(piece)

@@ -4,6 +4,7 @@ core/data/columns.py says which columns, core/data/places.py where the files are
 """
 from pathlib import Path
 
+from core.data.archive import named_in_archive
 from core.data.class_names import about_names, is_missing, same_numbers
 from core.data.columns import columns
 from core.data.how import How
@@ -28,7 +29,10 @@ def read_table(path, how=How(), strict=True):
     same = same_numbers(label for *_, label in lines)
     usable = [bool(file) and not is_missing(label) and not any(map(bad_name, [label, *Path(file).parts]))
               for _, file, label in lines]
-    places, notes = find(path, [file if good else "" for good, (_, file, _) in zip(usable, lines)], how.images)
+    texts = [file if good else "" for good, (_, file, _) in zip(usable, lines)]
+    packed, places, notes = *(named_in_archive(path.parent, texts) or (None, None)), []
+    if packed is None:
+        places, notes = find(path, texts, how.images)
     for row, ((line, file, label), good, where) in enumerate(zip(lines, usable, places)):
         if where:
             entries.setdefault(where, []).append((line, same.get(label, label)))
@@ -40,7 +44,7 @@ def read_table(path, how=How(), strict=True):
     findings += about_votes + [Finding("number", name, f"as {number}") for name, number in sorted(same.items())]
     return Listing(path.parent, list(entries), labels, list(rows_of.values()), len(lines),
                    findings + about_names(set(labels)), notes=[*table.notes, *notes, *more],
-                   agreement=agreement if more or any(one < 1 for one in agreement) else None)
+                   agreement=agreement if more or any(one < 1 for one in agreement) else None, packed=packed)
 
 
 def unused(file, label, line, good):

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import numpy as np
 
 from core import quality
+from core.data.archive import archive_of
 from core.data.csv_cells import csv_text
 from core.files import save_text
 
@@ -72,8 +73,8 @@ def choice(label):
 
 
 def absolute(paths, source):
-    """The paths of files that are relative to a folder, or to the folder of a table."""
-    root = os.path.abspath(source if os.path.isdir(source) else Path(source).parent)
+    """The paths of files that are relative to a folder or an archive, or to the folder of a table."""
+    root = os.path.abspath(source if os.path.isdir(source) or archive_of(source) else Path(source).parent)
     return [Path(root, path).as_posix() for path in paths]
 
 

@@ -3,6 +3,7 @@ import json
 import math
 
 from core.batches import mean_image
+from core.data.archive import archive_of
 from core.files import save_array, save_arrays, save_text
 from core.measure import of_training, training_name
 from core.quality import noise_matrix
@@ -47,7 +48,7 @@ def finish(folder, result, config, title):
     page.write(folder / "report.html", page.Page(
         title, result.classes, result.images, result.index, result.given, result.suggested, result.pred_probs,
         result.truth, result.paths, result.records, recipe.begin, result.verdict.rate, facts(result, config)))
-    if result.paths is not None:
+    if result.paths is not None and not archive_of(issues.absolute(result.paths[:1], config.data)[0]):
         issues.save_tasks(folder, result, config.data)
     save_manifest(folder)
     save_text(folder / "summary.json", json.dumps(result.summary, indent=2) + "\n")

@@ -10,6 +10,7 @@ from nets.families import NETS
 RATED = ("symmetric", "symmetric-others", "asymmetric", "pair")
 AUGMENTS = ("both", "crop", "flip", "none")
 FROM_FILE = ("matrix", "labels")
+CIFAR = ("cifar10", "cifar100")        # kinds of data
 NOISES = (*RATED, *FROM_FILE, "none")
 
 
@@ -65,9 +66,13 @@ def check(config, kind):
     need(config.augment in AUGMENTS, f"--augment {config.augment}: choose one of {', '.join(AUGMENTS)}")
     need(0 <= config.sure <= 1, f"--sure {config.sure}: give a probability, 0 to 1")
     need(config.seed >= 0, f"--seed {config.seed}: the seed is a whole number from 0 on")
-    need(config.subset is None or kind == "cifar10", "--subset is for CIFAR-10 (--data PATH)")
-    need(kind == "own" or (config.size, config.test, config.truth, config.held_out, config.cache) == (None,) * 5,
-         "--size, --test, --truth, --held-out and --cache are for your own images (--data PATH)")
+    need(config.subset is None or kind in CIFAR, "--subset is for CIFAR-10 (--data PATH)")
+    need(kind == "own" or (config.size, config.test, config.held_out, config.cache) == (None,) * 4,
+         "--size, --test, --held-out and --cache are for your own images (--data PATH)")
+    need(kind != "digits" or config.truth is None, "--truth is for data with labels of their own (--data PATH)")
+    need(kind == "own" or (config.path_column, config.images, config.labels) == (None,) * 3,
+         "--path-column, --images and --labels are for your own images (--data PATH)")
+    need(kind != "digits" or config.label_column is None, "--label-column is for a table, arrays and CIFAR-100 (--data PATH)")
     need(config.kernels is None or config.gpu is not None, "--kernels is for --gpu")
     need(config.precision in backend.PRECISIONS,
          f"--precision {config.precision}: choose {' or '.join(backend.PRECISIONS)}")

@@ -1,4 +1,6 @@
 """The inputs of a run: data set, given labels, and the Task made of them on the training's device."""
+from pathlib import Path
+
 import numpy as np
 
 from core import noise
@@ -6,11 +8,14 @@ from core.batches import Images, mean_image
 from core.data import cifar10, digits, own
 from core.data.how import how_of
 from core.data.label_files import read_labels, read_matrix
+from core.data.listing import Listing
 from core.data.source import open_source
+from core.data.truth import read_truth
 from core.errors import need
 from core.model import Task
 from core.parallel.processors import available_processors
 from core.run import folds
+from core.run.config import CIFAR
 
 
 def read_data(config, source=None):
@@ -18,10 +23,8 @@ def read_data(config, source=None):
     source = source or open_source(config.data, how_of(config))
     if source.kind == "digits":
         reading = own.Reading(digits.load(config.seed, *config.digits))
-    elif source.kind == "cifar10":
-        data = cifar10.load(config.data, config.seed, config.subset)
-        official = cifar10.is_official(config.data)
-        reading = own.Reading(data if official else data._replace(name=f"{data.name} (not the official pixels)"))
+    elif source.kind in CIFAR:
+        reading = own.Reading(read_cifar(config, source))
     else:
         reading = own.load(config.data, config.seed, config.size or 32, config.held_out or 0, config.test, config.truth,
                            store=config.cache, jobs=config.ranks or available_processors(), listing=source.listing,
@@ -40,6 +43,22 @@ def read_data(config, source=None):
     data = data._replace(pad=data.pad * (config.augment in ("both", "crop")),
                          flip=data.flip and config.augment in ("both", "flip"))
     return reading._replace(data=data)
+
+
+def read_cifar(config, source):
+    """The DataSet of CIFAR-10 or CIFAR-100. Its labels count as true, or those of --truth do; of files that are not the
+    official ones nobody knows what they are worth where no noise is added. Raises InputError."""
+    data = cifar10.load(config.data, config.seed, config.subset, source.layout, config.label_column)
+    official = cifar10.is_official(config.data, source.layout)
+    if official is not True:
+        data = data._replace(name=data.name + (" (binary version)" if official is None else " (not the official files)"))
+    truth = None
+    if config.truth is not None:
+        truth = read_truth(config.truth, Listing(Path(config.data), [], [], [], data.rows, []), data.classes)
+    if truth is not None or official is False and config.noise == "none":
+        data = data._replace(**{name: part._replace(truth=None if truth is None else truth[part.index])
+                                for name, part in (("train", data.train), ("validation", data.validation))})
+    return data
 
 
 def given_labels(config, data):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from core import backend
 from core.data.how import how_of
-from core.data.source import open_source
+from core.data.source import name_of, open_source
 from core.errors import need
 from core.noise import CIFAR10_MAP
 from core.recipes import RECIPES, scaled, shortened
@@ -105,15 +105,15 @@ def configuration(args, source=None):
     kind_of_data = source.kind
     need(not args.quick or (kind_of_data == "digits" and args.recipe is None),
          "--quick has its own data and recipe: leave out --data and --recipe")
-    usual = "quick" if args.quick else {"digits": "digits", "cifar10": "sn-50", "own": "unknown"}[kind_of_data]
+    usual = "quick" if args.quick else {"digits": "digits", "own": "unknown"}.get(kind_of_data, "sn-50")
     name = args.recipe or usual
     recipe = recipe_of(args, name, source)
-    kind, rate = noise_of(name) if kind_of_data != "own" else ("none", 0.5)
+    kind, rate = noise_of(name) if kind_of_data != "own" and args.truth is None else ("none", 0.5)
     kind = args.noise or kind
     need(args.rate is None or kind in RATED, f"--noise {kind} has no --rate")
     rate = None if kind not in RATED else rate if args.rate is None else args.rate
     net = {"digits": "small", "own": "medium" if args.gpu is None else "paper"}.get(kind_of_data, "paper")
-    label = kind_of_data if kind_of_data != "own" else Path(args.data).resolve().stem
+    label = kind_of_data if kind_of_data != "own" else name_of(Path(args.data).resolve())
     if (kind_of_data, kind) != ("own", "none"):
         label += f"-{kind}" + ("" if rate is None else f"-{rate:g}")
     config = Config(

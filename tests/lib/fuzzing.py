@@ -24,7 +24,7 @@ from core.data import cache, cifar10, weights
 from core.data.images import decode_piece
 from core.data.label_files import read_labels, read_matrix
 from core.data.own import load
-from core.data.pickles import unpickle
+from core.data.pickles import field, unpickle
 from core.errors import InputError
 from tests.lib.official_cifar10 import contents, python2, python3
 from tests.lib.own_data import picture, write_image
@@ -173,8 +173,9 @@ class Readers:
             raise sentences[0]
 
     def as_pickle(self, name, raw):
-        read = cifar10.class_names if name.startswith("batches.meta") else cifar10.batch
-        return read(unpickle(raw, name), name)
+        content = unpickle(raw, name)
+        return cifar10.class_names(field(content, "label_names"), name) if name.startswith("batches.meta") else (
+            cifar10.batch(content, name))
 
     def as_weights(self, name, raw):
         return weights.read(self.place(name, raw))
