@@ -1,8 +1,8 @@
 """Images in an archive of class folders, .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz, read where they are.
 
-Nothing is written to the disk. Archives are not trusted: entries are counted, what they unpack to is limited by the size of
-the archive, names that lead out of it and links are left out, and the bytes of an image are only held while it is decoded.
-A folder in the archive is given as `photos.zip/train`.
+Nothing is written to the disk. Archives are not trusted: entries are counted, what they unpack to is limited by the
+size of the archive, names that lead out of it and links are left out, and the bytes of an image are only held while it
+is decoded. A folder in the archive is given as `photos.zip/train`.
 """
 import bz2
 import gzip
@@ -24,7 +24,8 @@ from core.data.images import CHUNK, FEW, decode_piece, shared_out
 from core.data.listing import Finding, bad_name, printable
 from core.errors import InputError, need
 
-ENDINGS = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar", ".gz", ".zst")
+ENDINGS = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar", ".gz",
+           ".zst")
 MOST = 1_000_000                       # entries
 DIRECTORY = 256 << 20                  # bytes of the directory of a .zip
 LARGEST = 256 << 20                    # bytes of an image
@@ -119,7 +120,7 @@ def top_folder(names):
 
 
 def sorted_out(entries, inner):
-    """({name: number of the entry} of images below `inner`, folders, findings) of (name, kind, number) of all entries."""
+    """({name: number} of the images below `inner`, folders, findings) of all entries, (name, kind, number) each."""
     images, folders, findings, hidden = {}, set(), [], set()
     for name, kind, number in entries:
         parts = name.replace("\\", "/" if "/" not in name else "\\").split("/")
@@ -191,7 +192,7 @@ class Archive:
         yield [row_of[number] for number in lost], *nothing, list(lost.values())
 
     def pieces(self, row_of, taken, lost):
-        """Yield lists of the bytes of a few images. Their rows are appended to `taken`; `lost` gets what has no bytes."""
+        """Yield lists of the bytes of a few images. `taken` gets their rows, `lost` the reasons of those without."""
         piece, numbers, held = [], [], 0
         for number, raw, why in self.contents(row_of):
             if raw is None:
@@ -214,7 +215,8 @@ def kind_of(start, path):
     kind = next((kind for mark, kind in marks.items() if start.startswith(mark)), None)
     others = {b"7z\xbc\xaf\x27\x1c": ".7z", b"Rar!": ".rar", b"\x28\xb5\x2f\xfd": ".zst"}
     other = next((kind for mark, kind in others.items() if start.startswith(mark)), None)
-    need(other is None, f"{path} is an archive of a kind that is not read ({other}): unpack it, or pack it as .zip or .tar.gz")
+    need(other is None, f"{path} is an archive of a kind that is not read ({other}): unpack it, or pack it as .zip or "
+                        ".tar.gz")
     need(kind or start[257:262] == b"ustar" or Path(path).suffix.lower() == ".tar",
          f"{path} is damaged or no archive: copy or download it again")
     return kind or "tar"
@@ -222,7 +224,8 @@ def kind_of(start, path):
 
 def check_amount(unpacked, archive):
     """Raises InputError for an archive that unpacks to far more than images do."""
-    need(unpacked <= RATIO * archive.size + FREE, f"{archive.path} unpacks to more than {RATIO} times its size, which no "
+    need(unpacked <= RATIO * archive.size + FREE, f"{archive.path} unpacks to more than {RATIO} times its size, which "
+                                                  "no "
          "archive of images does: unpack it yourself if you trust it")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from core.data import arrays
 from core.data.arrays import BLOCK, ENDINGS, MOST, Member
-from core.data.how import How
+from core.data.how import UNSAID
 from core.data.images import GAP, rgb
 from core.data.listing import Finding, Listing, bad_name, printable
 from core.errors import need
@@ -24,11 +24,12 @@ def holds_arrays(path):
         return path.suffix.lower() in ENDINGS
     with os.scandir(path) as entries:
         found = [(entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith(".")]
-    roles = {arrays.role(Path(name).stem) for name, folder in found if not folder and name.lower().endswith(".npy")} - {None}
+    roles = {arrays.role(Path(name).stem) for name,
+             folder in found if not folder and name.lower().endswith(".npy")} - {None}
     return not any(folder for _, folder in found) and {kind for _, kind in roles} == {"images", "labels"}
 
 
-def read_arrays(path, how=How(), test=False):
+def read_arrays(path, how=UNSAID, test=False):
     """Listing of the images in an .npz, a .npy or a folder of .npy files; of its test images if `test` and it has them.
 
     The training images' Listing has those for validation and test in `packed.others`. how.labels are the labels of the
@@ -76,7 +77,8 @@ def gathered(path, how, test):
               and file.suffix.lower() == ".npy" and file.is_file()]
     need(len(beside) == 1, f"{path} has no labels beside it, such as labels.npy: give them with --labels FILE")
     member, = members.values()
-    return {"images": member, "labels": arrays.member_of(beside[0], None)}, [f"{path}: the labels are those of {beside[0]}"]
+    return {"images": member, "labels": arrays.member_of(beside[0], None)}, [f"{path}: the labels are those of "
+                                                                             f"{beside[0]}"]
 
 
 def listing_of(path, member, name, texts):
@@ -89,10 +91,12 @@ def listing_of(path, member, name, texts):
     n = member.shape[0]
     need(len(labels) == n, f"{path} has {len(labels)} labels for {n} images, {name!r:.60}: save one for each")
     for label in filter(bad_name, order):
-        need(False, f"{path} has a class called {printable(label):.60}: {bad_name(label)} cannot be in a name: change it")
+        need(False, f"{path} has a class called {printable(label):.60}: {bad_name(label)} cannot be in a name: change "
+                    "it")
     rows = [row for row, label in enumerate(labels) if label]
     findings = [Finding("unlabelled", f"{name}[{row}]") for row, label in enumerate(labels) if not label]
-    return Listing(path, [f"{name}[{row}]" for row in rows], [labels[row] for row in rows], rows, n, findings, packed=images)
+    return Listing(path, [f"{name}[{row}]" for row in rows], [labels[row] for row in rows], rows, n, findings,
+                   packed=images)
 
 
 class Arrays:
@@ -111,8 +115,8 @@ class Arrays:
             self.white = 1
         elif member.dtype != np.uint8:
             self.black, self.white = level(*self.extremes(), member.dtype.kind)
-            self.notes.append(f"{member.path}: the values of {name!r} from {self.black:g} to {self.white:g} are shown as 0 to "
-                              "255")
+            self.notes.append(f"{member.path}: the values of {name!r} from {self.black:g} to {self.white:g} are shown "
+                              "as 0 to 255")
 
     def blocks(self):
         """Yield (number of the first, images (k, ...)) of all."""

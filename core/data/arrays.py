@@ -111,7 +111,8 @@ def member_of(path, entry):
         raise InputError(f"{path} cannot be read, {error.strerror}: check its permissions") from error
     except Exception as error:         # a damaged header can raise nearly anything
         raise InputError(f"{path} {DAMAGED}") from error
-    need(dtype.hasobject or min(shape, default=0) >= 0 and dtype.itemsize * math.prod(shape) <= left, f"{path} {DAMAGED}")
+    need(dtype.hasobject or min(shape, default=0) >= 0 and dtype.itemsize * math.prod(shape) <= left,
+         f"{path} {DAMAGED}")
     return Member(path, entry, shape, columns_first, dtype)
 
 
@@ -179,17 +180,18 @@ def names_of(member, name, known):
 
     known: names for the numbers, or None. Raises InputError for an array that is no labels.
     """
-    need(not member.dtype.hasobject, f"{member.path} has objects of Python for labels, {name!r:.60}: save whole numbers or "
-                                     "texts")
-    need(member.shape and member.dtype.itemsize * math.prod(member.shape) <= WHOLE and len(member.shape) <= 2,
-         f"{member.path} has labels of shape {member.shape}, {name!r:.60}: save one for each image")
+    need(not member.dtype.hasobject, f"{member.path} has labels of type {member.dtype}, {name!r:.60}: save whole "
+                                     "numbers or texts")
+    fits = member.shape and member.dtype.itemsize * math.prod(member.shape) <= WHOLE and len(member.shape) <= 2
+    odd = (f"{member.path} has labels of shape {member.shape}, {name!r:.60}: save one for each image, or rows with a "
+           "single 1 in each")
+    need(fits, odd)
     labels = np.concatenate([np.zeros((0, *member.shape[1:]), member.dtype), *member.read()])
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim == 2:
         need(labels.dtype.kind in "biuf" and ((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all(),
-             f"{member.path} has labels of shape {member.shape}, {name!r:.60}, which are not a single 1 in each row: save "
-             "one label for each image")
+             odd)
         labels = labels.argmax(axis=1)
     return texts_of(labels, name, member.path, known)
 
@@ -197,7 +199,8 @@ def names_of(member, name, known):
 def texts_of(labels, name, path, known):
     """As names_of, of an array (n,). Raises InputError."""
     if labels.dtype.kind in "US":
-        texts = [class_name(text.decode("utf-8", "replace") if isinstance(text, bytes) else text) for text in labels.tolist()]
+        texts = [class_name(text.decode("utf-8", "replace") if isinstance(text,
+                                                                          bytes) else text) for text in labels.tolist()]
         texts = ["" if is_missing(text) or text == "-1" else text for text in texts]
         names = sorted(set(texts) - {""})
         return texts, sorted(names, key=int) if all(re.fullmatch(r"[0-9]{1,18}", name) for name in names) else names
@@ -206,10 +209,11 @@ def texts_of(labels, name, path, known):
         need((labels[finite] == np.rint(labels[finite])).all() and (np.abs(labels[finite]) < 1 << 53).all(),
              f"{path} has labels with fractions, {name!r:.60}: save whole numbers")
         labels = np.where(finite, labels, -1).astype(np.int64)
-    need(labels.dtype.kind in "biu", f"{path} has labels of type {labels.dtype}, {name!r:.60}: save whole numbers or texts")
+    need(labels.dtype.kind in "biu", f"{path} has labels of type {labels.dtype}, {name!r:.60}: save whole numbers or "
+                                     "texts")
     numbers = sorted(set(labels.tolist()) - {-1})
-    need(not numbers or numbers[0] >= 0, f"{path} has the label {min(numbers, default=0)}, in {name!r:.60}: use 0, 1, 2, ..., "
-                                         "or -1 for unknown")
+    need(not numbers or numbers[0] >= 0, f"{path} has the label {min(numbers, default=0)}, in {name!r:.60}: use 0, 1, "
+                                         "2, ..., or -1 for unknown")
     use = known is not None and (not numbers or numbers[-1] < len(known))
     text = {number: known[number] if use else str(int(number)) for number in numbers} | {-1: ""}
     return [text[number] for number in labels.tolist()], [text[number] for number in numbers]

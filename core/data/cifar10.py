@@ -40,7 +40,8 @@ def load(path, seed=0, subset=None, layout=None, labels=None):
     train, validation = [Split(gather(planes, r), labels[r], r, truth=labels[r]) for r in rows]
     every = np.arange(len(test_labels))
     test = Split(gather([test_planes], every), test_labels, every, truth=test_labels)
-    return DataSet("cifar100" if is_hundred(layout) else "cifar10", classes, train, validation, test, pad=4, flip=True, rows=len(labels))
+    return DataSet("cifar100" if is_hundred(layout) else "cifar10", classes, train, validation, test, pad=4, flip=True,
+                   rows=len(labels))
 
 
 def is_hundred(layout):
@@ -60,7 +61,8 @@ def is_official(path, layout=FOLDER):
     """Whether all batches at `path` are the authors' own, byte for byte; None for the binary versions, where it is not
     known. Raises InputError when they cannot be read.
 
-    Other pixels or labels in the same layout load as well, but accuracies on them cannot be compared with published ones.
+    Other pixels or labels in the same layout load as well, but accuracies on them cannot be compared with published
+    ones.
     """
     if not {*LAYOUTS[layout]} & {*OFFICIAL}:
         return None
@@ -108,11 +110,11 @@ def batch(content, where, C=10, name="labels"):
 
 
 def binary(raw, where, C, kind):
-    """As `batch`, of the binary version: a byte for the label, or for the coarse (kind 1) and the fine one (kind 2), and
-    3,072 for the pixels of each image. Raises InputError for a file of another form."""
+    """As `batch`, of the binary version: a byte for the label, or for the coarse (kind 1) and the fine one (kind 2),
+    and 3,072 for the pixels of each image. Raises InputError for a file of another form."""
     width = (2 if kind else 1) + 3 * 32 * 32
-    need(raw and len(raw) % width == 0, f"{where} has {len(raw):,} bytes, which are no images of {width:,}: use the official "
-                                        "download")
+    need(raw and len(raw) % width == 0, f"{where} has {len(raw):,} bytes, which are no images of {width:,}: use the "
+                                        "official download")
     rows = np.frombuffer(raw, np.uint8).reshape(-1, width)
     labels = rows[:, max(kind - 1, 0)].astype(np.int64)
     need(labels.max() < C, f"{where} has the label {labels.max()}: use the official download")

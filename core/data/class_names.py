@@ -30,7 +30,7 @@ def same_numbers(labels):
 
 
 def look(name):
-    """What a person sees of a name who does not look closely: no case, width, accents' encoding or invisible letters."""
+    """A name as it looks at first sight: without case, width, encoding of accents, and invisible letters."""
     name = unicodedata.normalize("NFKC", name.translate(DASHES))
     name = "".join(letter for letter in name if unicodedata.category(letter) not in ("Cf", "Mn", "Cc"))
     name = " ".join(re.sub(r"[_\s]+", " ", name).split())

@@ -16,20 +16,25 @@ from typing import NamedTuple
 
 from core.data.csv_cells import plain
 from core.data.folder import SUFFIXES
-from core.data.how import How
+from core.data.how import UNSAID, How
 from core.data.label_files import read_rows, text_of
 from core.errors import InputError, need
 
 NO_HEADER = ("does not begin with a line that names the columns path and label: add it, "
              "with commas, semicolons or tabs between the columns")
 DELIMITERS = ",;\t|"
-PATHS = ("path file_path filename file image_path image_file image_filename image_file_path image_name img_path img_file "
+PATHS = ("path file_path filename file image_path image_file image_filename image_file_path image_name img_path "
+         "img_file "
          "img_filename img_name image img photo picture image_id img_id photo_id id_code isic_id image_url url uri "
          "id name").replace("_", "").split()
-LABELS = {"label", "labels", "class", "classes", "target", "targets", "category", "categories", "classname", "labelname"}
-ALONE = LABELS | {"species", "breed", "diagnosis", "dx", "choice", "annotation", "tag", "tags", "y"}     # not in label_y
-NOT_LABELS = {"score", "confidence", "probability", "prob", "count", "number", "num", "is", "by", "time", "date", "source"}
-MIDDLE = 50                            # lines that are looked at for what a column holds
+LABELS = {"label", "labels", "class", "classes", "target", "targets", "category", "categories", "classname",
+          "labelname"}
+ALONE = LABELS | {"species", "breed", "diagnosis", "dx", "choice", "annotation", "tag", "tags",
+                  "y"}     # not in label_y
+NOT_LABELS = {"score", "confidence", "probability", "prob", "count", "number", "num", "is", "by", "time", "date",
+              "source"}
+SAMPLE = 50                            # lines that are looked at for what a column holds
+FIELDS = 1000                          # of the objects in a .jsonl
 BITS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1, "": 0}
 
 
@@ -39,7 +44,7 @@ class Columns(NamedTuple):
     notes: list                        # which columns were taken, where that is not plain
 
 
-def columns(path, how=How(), strict=True):
+def columns(path, how=UNSAID, strict=True):
     """Columns of the table at `path`; strict: a column that the user names has to be there. Raises InputError."""
     rows = json_rows(path) if is_json(path) else csv_rows(path, how)
     (_, header), *rows = rows or [(1, [])]
@@ -54,8 +59,8 @@ def columns(path, how=How(), strict=True):
     labels, words = bits(path, header, rows, called) if isinstance(called, list) else (
         [cells[called] for _, cells in rows], repr(header[called]))
     said = (header[at].lower(), words) in (("path", "'label'"), ("path", "'Label'"))
-    notes = [] if said else [f"{path}: the files are in the column {header[at]!r}, the labels in {words:.200}; others are "
-                             "chosen by --path-column and --label-column"]
+    notes = [] if said else [f"{path}: the files are in the column {header[at]!r}, the labels in {words:.200}; others "
+                             "are chosen by --path-column and --label-column"]
     return Columns([(line, cells[at], label) for (line, cells), label in zip(rows, labels)], notes)
 
 
@@ -100,7 +105,7 @@ def first_cells(text, how):
 
 
 def json_rows(path):
-    """[(line number, cells)] of a file with an object in each line, the names of all fields first. Raises InputError."""
+    """[(line number, cells)] of a file with an object in each line, all names of fields first. Raises InputError."""
     found, names = [], {}
     for number, line in enumerate(text_of(path).splitlines(), 1):
         if line.strip():
@@ -110,10 +115,10 @@ def json_rows(path):
                 item = None
             need(isinstance(item, dict), f"{path}, line {number} is no object of JSON: write one in each line, as "
                                          '{"file_name": "1.jpg", "label": "cat"}')
-            need(len(item) <= 1000, f"{path}, line {number} has {len(item)} fields: leave out what is not needed")
             names |= dict.fromkeys(item)
             found.append((number, item))
-            need(len(names) <= 1000, f"{path} has objects of too many kinds: leave out what is not needed")
+            need(len(names) <= FIELDS, f"{path} has more than {FIELDS:,} different fields: leave out what is not "
+                                       "needed")
     return [(1, list(names)), *((number, [json_cell(item.get(name)) for name in names]) for number, item in found)]
 
 
@@ -155,7 +160,8 @@ def asked(path, header, name, option, strict):
         return None
     exact = [at for at, cell in enumerate(header) if cell == name.strip()]
     found = exact or [at for at, cell in enumerate(header) if cell.casefold() == name.strip().casefold()]
-    need(found or not strict, f"{path} has no column {name!r:.60}, but {listed(header)}: choose one of these with {option}")
+    need(found or not strict, f"{path} has no column {name!r:.60}, but {listed(header)}: choose one of these with "
+                              f"{option}")
     return once(path, header, found[0]) if found else None
 
 
@@ -168,7 +174,7 @@ def once(path, header, at):
 
 def path_column(path, header, rows, label):
     """The number of the column that names the files. Raises InputError if there is none."""
-    filled = [cells for _, cells in rows[:MIDDLE]]
+    filled = [cells for _, cells in rows[:SAMPLE]]
     ranks = {}
     for at, name in enumerate(header):
         files = sum(like_an_image(cells[at]) for cells in filled) > len(filled) / 2
@@ -177,7 +183,8 @@ def path_column(path, header, rows, label):
             ranks[at] = (name.lower() != "path", not files, rank)
     if not ranks and len(header) == 2:
         ranks = {at: 0 for at in (0, 1) if may_be_label(header[1 - at])}
-    need(ranks, f"{path} has the columns {listed(header)}, and none is known to name files: choose it with --path-column")
+    need(ranks, f"{path} has the columns {listed(header)}, and none is known to name files: choose it with "
+                "--path-column")
     return once(path, header, min(ranks, key=ranks.get))
 
 
@@ -191,8 +198,8 @@ def label_column(path, header, rows, at):
     if known and (plainly or len(known) == 1):
         return once(path, header, known[0])
     if known:
-        raise InputError(f"{path} has several columns that may hold the labels, {listed([header[k] for k in known])}: choose "
-                         f"one with --label-column, for example --label-column {example(header, known)}")
+        raise InputError(f"{path} has several columns that may hold the labels, {listed([header[k] for k in known])}: "
+                         f"choose one with --label-column, for example --label-column {example(header, known)}")
     found = [k for k in others if {cells[k].lower() for _, cells in rows} <= BITS.keys()
              and any(cells[k] for _, cells in rows)]
     need(len(found) > 1, f"{path} has the columns {listed(header)}, and none is known to hold labels: choose it with "

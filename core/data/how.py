@@ -10,6 +10,9 @@ class How(NamedTuple):
     labels: str = None                 # the file with the labels of an array of images
 
 
+UNSAID = How()
+
+
 def how_of(settings):
     """How of a Config or of the arguments of a command."""
     return How(*(getattr(settings, name) for name in How._fields))

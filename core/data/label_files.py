@@ -23,9 +23,9 @@ def read_labels(path, classes, n, used=None, truth=None):
     """Labels (n,) int64 in 0 .. C-1; `classes` are the C class names.
 
     .npy: n whole numbers. FILE:NAME: those of that name in a .pt, .npz or .npy of several; where these have
-    `clean_label` too, it must be `truth`, the (len(used),) true labels of the rows `used`. Text: one label a line, or `index,label` with every index 0 .. n-1 once, in any order; a
-    first line that says so, `label` or `index,label`, is skipped. In text the labels are class names throughout or
-    numbers throughout.
+    `clean_label` too, it must be `truth`, the (len(used),) true labels of the rows `used`. Text: one label a line, or
+    `index,label` with every index 0 .. n-1 once, in any order; a first line that says so, `label` or `index,label`, is
+    skipped. In text the labels are class names throughout or numbers throughout.
     used: the rows that take part, None: all; `index,label` may leave out others, which are -1 then. Raises InputError.
     """
     path, name = divided(str(path))
@@ -147,7 +147,8 @@ def is_array(path):
 def read_array(path, shape, kinds, what):
     """The array in a .npy file. Shape and type are compared in its header, before memory is set aside.
 
-    Labels may stand in a column, (n, 1), and be floats without a fraction. Raises InputError for another shape or type, and for a damaged file.
+    Labels may stand in a column, (n, 1), and be floats without a fraction. Raises InputError for another shape or type,
+    and for a damaged file.
     """
     try:
         array = np.lib.format.open_memmap(path, mode="r")           # refuses objects, i.e. pickles, and files too short
@@ -198,7 +199,8 @@ def text_of(path):
 
 def encoding_of(raw):
     """The encoding that the first bytes of a text tell: a byte order mark, or the zeros of UTF-16 without one."""
-    for mark, name in ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"),
+    for mark, name in ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE,
+                                                                                          "utf-16"),
                        (codecs.BOM_UTF16_BE, "utf-16")):
         if raw.startswith(mark):
             return name

@@ -16,6 +16,7 @@ from core.data.pickles import FUNCTIONS, WHOLE, recorded_array, unpickle, whole_
 from core.errors import InputError, need
 
 LARGEST = 64 << 20                     # bytes of a file: labels of a million images
+MORE = "has more than 67,108,864 bytes: give a file of labels or of a matrix alone"
 ENDINGS = (".npy", ".npz", ".pt", ".pth")
 KINDS = (*WHOLE, "f4", "f8")
 TRUE = "clean_label"                   # the labels of the authors beside those of people, in the published files
@@ -56,7 +57,7 @@ def named_arrays(path):
     read = {".npy": pickled, ".npz": zipped}.get(path.suffix.lower(), saved_by_torch)
     try:
         size = path.stat().st_size
-        need(size <= LARGEST, f"{path} has {size:,} bytes: give a file of labels alone")
+        need(size <= LARGEST, f"{path} {MORE}")
         found = read(path)
     except InputError:
         raise
@@ -87,11 +88,10 @@ def pickled(path):
 
 
 def zipped(path):
-    """The arrays of an .npz file that are whole numbers."""
+    """The arrays of numbers in an .npz file. Raises InputError for a large one."""
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
-        need(sum(entry.file_size for entry in entries) <= LARGEST, f"{path} unpacks to more than {LARGEST:,} bytes: "
-             "give a file of labels alone")
+        need(sum(entry.file_size for entry in entries) <= LARGEST, f"{path} {MORE}")
         found = {}
         for entry in entries:
             with archive.open(entry) as file:
@@ -104,7 +104,7 @@ def zipped(path):
 
 
 def saved_by_torch(path):
-    """The object of a zip file by torch.save; tensors are arrays."""
+    """The object of a zip file by torch.save; tensors are arrays. Raises InputError for an older format."""
     with open(path, "rb") as file:
         need(file.read(2) == b"PK", f"{path} is no file of PyTorch 1.6 or later: load it with torch.load and save it "
                                     "again with torch.save")

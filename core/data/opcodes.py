@@ -99,7 +99,7 @@ class Machine:
                 raise pickle.UnpicklingError("many arguments")
             push(function(*arguments))
         elif name == "BUILD":
-            state = pop()              # attributes of an OrderedDict, which no tensor needs, or what an array consists of
+            state = pop()              # what an array consists of; of an OrderedDict attributes, which nobody needs
             if isinstance(self.stack[-1], Recorded):
                 self.stack[-1].state = state
         elif name == "BINPERSID":

@@ -9,7 +9,7 @@ import numpy as np
 
 from core.data import DataSet, Split, stratified
 from core.data.duplicates import about_classes, duplicates, leaks
-from core.data.how import How
+from core.data.how import UNSAID
 from core.data.source import listed, name_of, read
 from core.data.truth import read_truth
 from core.errors import need
@@ -26,13 +26,14 @@ class Reading(NamedTuple):
     seconds: float = None              # that the reading took
 
 
-def load(path, seed=0, size=32, held_out=0, test=None, truth=None, store=None, jobs=1, listing=None, how=How()):
+def load(path, seed=0, size=32, held_out=0, test=None, truth=None, store=None, jobs=1, listing=None, how=UNSAID):
     """Reading of the images at `path`: a folder ROOT/CLASS/.../file, or a .csv table with the columns path and label.
 
     size: S. held_out: the fraction of images in the validation set, stratified by class, drawn by `seed`; 0 trains on
     all images, so that every label can be corrected. test: another folder or table with the same classes. truth: a file
     of true labels of some or all images. store: a folder for decoded images, or None. jobs: processes that decode.
-    listing: the Listing of `path`, if already made. how: core/data/how.py. Mirrored images are assumed to keep their class. Raises InputError.
+    listing: the Listing of `path`, if already made. how: core/data/how.py. Mirrored images are assumed to keep their
+    class. Raises InputError.
     """
     start = time.perf_counter()
     need(SIZES[0] <= size <= SIZES[1], f"--size {size}: choose {SIZES[0]} to {SIZES[1]} pixels")
@@ -77,7 +78,7 @@ def split(source, classes, path):
 
 
 def in_order(source):
-    """The names of the classes of which there are images: by text, or by number where labels are numbers of an array."""
+    """The names of the classes that have images, as text, or in the order of an array's numbers."""
     names = set(source.labels)
     order = getattr(source.listing.packed, "order", None) or sorted(names)
     return tuple(name for name in order if name in names)

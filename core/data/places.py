@@ -1,8 +1,8 @@
 """Where the files are that a table names: beside it, in a folder near it or given by --images, with or without ending.
 
 Tables travel without their images, and images without their tables. A rule is a folder and a number of leading parts of
-each path that are left out, so that C:\\Users\\someone\\img\\1.jpg can be img/1.jpg here. A rule is only looked for where
-no file is found as the table says, or the user names a folder, and only taken if no other finds as many.
+each path that are left out, so that C:\\Users\\someone\\img\\1.jpg can be img/1.jpg here. A rule is only looked for
+where no file is found as the table says, or the user names a folder, and only taken if no other finds as many.
 """
 import os
 import re
@@ -68,6 +68,8 @@ def by_rule(table, folder, texts, bases):
             results.setdefault(places, (base, left_out))
     most = max((sum(map(bool, places)) for places in results), default=0)
     best = [rule for places, rule in results.items() if most and sum(map(bool, places)) == most]
+    fewest = min((left_out for _, left_out in best), default=0)        # parts that agree are evidence
+    best = [rule for rule in best if rule[1] == fewest]
     found = {}
     for base, left_out in best:
         places = [one and disk.find(base, one[min(left_out, len(one) - 1):]) for one in wanted]
@@ -75,8 +77,8 @@ def by_rule(table, folder, texts, bases):
             found.setdefault(tuple(place or None for place in places), base)
     if not found:
         return [None] * len(texts), []
-    need(len(found) == 1, f"{table}: files of these names are in {' and in '.join(list(found.values())[:2])}: choose one "
-                          "folder with --images")
+    need(len(found) == 1, f"{table}: files of these names are in {' and in '.join(list(found.values())[:2])}: choose "
+                          "one folder with --images")
     (places, base), = found.items()
     row = next(k for k, place in enumerate(places) if place)
     places = [place and relative(place, folder) for place in places]
@@ -107,7 +109,7 @@ def parts(text):
 
 
 def near(folder):
-    """Two groups of folders: the folder and those in it, two levels deep; those beside it that are called like images."""
+    """Two groups of folders: the folder and those in it, two levels deep; those beside it, if called like images."""
     own = [str(folder), *inside(folder)]
     own += [path for one in own[1:FOLDERS] for path in inside(one)]
     parent = Path(os.path.abspath(folder)).parent

@@ -93,9 +93,9 @@ def zipped(file, path):
 
 
 def unzipped(file, path, functions, limit):
-    """(the object that data.pkl of a zip archive describes in at most `limit` bytes, a function Storage -> its numbers).
+    """(the object that data.pkl of a zip archive describes, a function Storage -> its numbers).
 
-    functions: as core/data/opcodes.py takes them.
+    limit: bytes of data.pkl; functions: as core/data/opcodes.py takes them.
     """
     size = os.fstat(file.fileno()).st_size
     with Directory(path) as directory, zipfile.ZipFile(directory) as archive:

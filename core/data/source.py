@@ -15,7 +15,7 @@ from core.data.array_images import holds_arrays, read_arrays
 from core.data.cifar10 import is_hundred
 from core.data.cifar10_files import LAYOUTS, layout_in
 from core.data.folder import scan
-from core.data.how import How
+from core.data.how import UNSAID
 from core.data.images import FEW, decode
 from core.data.listing import Finding
 from core.data.table import METADATA, read_table
@@ -43,7 +43,7 @@ class Decoded(NamedTuple):
     agreement: np.ndarray = None       # (N,) part of the votes that are for the label; None where nobody voted
 
 
-def open_source(path, how=How()):
+def open_source(path, how=UNSAID):
     """The Source that `--data` names. Own images are listed here, and nowhere else. Raises InputError."""
     if path == "digits":
         return Source("digits", path)
@@ -74,7 +74,7 @@ def cifar_layout(path):
     return next((folder for name in first_names(path) if (folder := name.split("/")[0]) in LAYOUTS), None)
 
 
-def read(path, size, store, jobs, listing=None, how=How()):
+def read(path, size, store, jobs, listing=None, how=UNSAID):
     """Decoded images of a folder or a table, listed before or now. Raises InputError when none of them can be read."""
     listing = listing or listed(path, how, strict=False)
     need(listing.paths, f"{path} has no images: give a folder with a folder of images for each class, or a .csv table "
@@ -93,7 +93,7 @@ def read(path, size, store, jobs, listing=None, how=How()):
                   listing.agreement and np.array(listing.agreement)[good])
 
 
-def listed(path, how=How(), strict=True):
+def listed(path, how=UNSAID, strict=True):
     """Listing of a folder or a table; strict: a column that the user names has to be there.
 
     Raises InputError if `path` is neither.
@@ -109,8 +109,8 @@ def listed(path, how=How(), strict=True):
     if holds_arrays(path):
         return read_arrays(path, how, test=not strict)
     need(is_folder or path.suffix.lower() in TABLES and path.is_file(),
-         f"{path} is neither a folder of images, a table (.csv, .tsv, .jsonl), an archive (.zip, .tar.gz) nor an array (.npz, "
-         ".npy): convert it to one of these")
+         f"{path} is neither a folder of images, a table (.csv, .tsv, .jsonl), an archive (.zip, .tar.gz) nor an "
+         "array (.npz, .npy): convert it to one of these")
     return folder_or_metadata(path, how, strict) if is_folder else read_table(path, how, strict)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from core.data.archive import named_in_archive
 from core.data.class_names import about_names, is_missing, same_numbers
 from core.data.columns import columns
-from core.data.how import How
+from core.data.how import UNSAID
 from core.data.listing import Finding, Listing, bad_name, class_name, printable
 from core.data.places import ADDRESS, find
 from core.data.votes import decided
@@ -17,7 +17,7 @@ SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson")
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.tsv")          # as data sets are shared on hubs
 
 
-def read_table(path, how=How(), strict=True):
+def read_table(path, how=UNSAID, strict=True):
     """Listing of the images in the order of the table's lines; `index` counts them from 0, without the header.
 
     Paths are relative to the table's folder or to how.images, or absolute. Only what the table says is looked at, and
@@ -67,5 +67,7 @@ def check_found(path, lines, usable, entries, how):
     need(not ADDRESS.match(file) or file.lower().startswith("file:"),
          f"{path} names addresses, for example {printable(file):.200} in line {line}, and nothing is downloaded: "
          "download the images, and give their folder with --images")
-    need(False, f"{path}: none of the {len(wanted)} files that it names is there, for example {printable(file):.200} in line "
-                f"{line}; they were looked for in {how.images or path.parent}: give the folder that holds them with --images")
+    need(False, f"{path}: none of the {len(wanted)} files that it names is there, for example {printable(file):.200} "
+                "in line "
+                f"{line}; they were looked for in {how.images or path.parent}: give the folder that holds them with "
+                "--images")

@@ -20,9 +20,10 @@ NOTHING = "knows no true label: check that it is the right file"
 def read_truth(path, listing, classes):
     """(rows,) int64, the true class of each row of the listing's source, -1 where the file does not say.
 
-    .npy, or FILE:NAME (core/data/named_labels.py): a whole number for each row, -1 for unknown. Text: a table with the columns path and label, or lines
-    `index,label`, for any of the images; or one label in each line, as many as there are rows. In text, labels are
-    class names throughout or numbers throughout, and empty or -1 where unknown. Raises InputError.
+    .npy, or FILE:NAME (core/data/named_labels.py): a whole number for each row, -1 for unknown. Text: a table with the
+    columns path and label, or lines `index,label`, for any of the images; or one label in each line, as many as there
+    are rows. In text, labels are class names throughout or numbers throughout, and empty or -1 where unknown. Raises
+    InputError.
     """
     path, name = divided(str(path))
     named = name is not None or path.is_file() and several(path)

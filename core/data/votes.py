@@ -21,8 +21,8 @@ def decided(entries):
         unanimous += len(counts) == 1
         if len(votes) > 1 and not (usual and len(counts) == 1):
             findings.append(finding(path, votes, counts, label))
-    notes = [f"{sum(map(len, entries.values()))} votes on {len(entries)} images, unanimous on {unanimous}: the majority "
-             "decides"] * usual
+    notes = [f"{sum(map(len, entries.values()))} votes on {len(entries)} images, unanimous on {unanimous}: the "
+             "majority decides"] * usual
     return labels, agreement, findings, notes
 
 

@@ -22,8 +22,8 @@ from core.files import save_text
 def save_issues(folder, classes, split, given, suggested, P):
     """label_issues.csv: one line for each image of the Split, by rising label_score.
 
-    Class names instead of numbers; the columns path, true_label and agreement are there where paths, any true labels and
-    votes are known.
+    Class names instead of numbers; the columns path, true_label and agreement are there where paths, any true labels
+    and votes are known.
     """
     rows, names = quality.most_suspicious_first(P, given), np.array(classes, object)
     p_given, p_suggested = (six_digits(quality.self_confidence(P, labels)) for labels in (given, suggested))

@@ -72,7 +72,8 @@ def check(config, kind):
     need(kind != "digits" or config.truth is None, "--truth is for data with labels of their own (--data PATH)")
     need(kind == "own" or (config.path_column, config.images, config.labels) == (None,) * 3,
          "--path-column, --images and --labels are for your own images (--data PATH)")
-    need(kind != "digits" or config.label_column is None, "--label-column is for a table, arrays and CIFAR-100 (--data PATH)")
+    need(kind != "digits" or config.label_column is None, "--label-column is for a table, arrays and CIFAR-100 "
+                                                          "(--data PATH)")
     need(config.kernels is None or config.gpu is not None, "--kernels is for --gpu")
     need(config.precision in backend.PRECISIONS,
          f"--precision {config.precision}: choose {' or '.join(backend.PRECISIONS)}")

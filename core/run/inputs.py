@@ -51,7 +51,8 @@ def read_cifar(config, source):
     data = cifar10.load(config.data, config.seed, config.subset, source.layout, config.label_column)
     official = cifar10.is_official(config.data, source.layout)
     if official is not True:
-        data = data._replace(name=data.name + (" (binary version)" if official is None else " (not the official files)"))
+        data = data._replace(name=data.name + (" (binary version)" if official is None else " (not the official "
+                                                                                            "files)"))
     truth = None
     if config.truth is not None:
         truth = read_truth(config.truth, Listing(Path(config.data), [], [], [], data.rows, []), data.classes)

@@ -22,18 +22,20 @@ def run_options(p):
     """Add the options of a run to a parser."""
     add = p.add_argument_group("data").add_argument
     add("--data", metavar="PATH", default="digits",
-        help="your images: a folder with one sub-folder per class, or a .csv table with the columns path and label; "
-             "or CIFAR-10: the folder cifar-10-batches-py, or the .tar.gz as downloaded. Default: synthetic digits, "
-             "no download")
+        help="your images: a folder with one sub-folder per class, an archive of it (.zip, .tar.gz), a table with the "
+             "columns path and label (.csv, .tsv, .jsonl), or arrays (.npz, .npy); or CIFAR-10 or CIFAR-100: the "
+             "folder or the .tar.gz as downloaded. Default: synthetic digits, no download")
     add("--images", metavar="FOLDER", help="the folder that the paths of a table are relative to. Default: the table's")
-    add("--path-column", metavar="NAME", help="the column of a table that names the files. Default: path, or one like it")
+    add("--path-column", metavar="NAME", help="the column of a table that names the files. Default: path, or one like "
+                                              "it")
     add("--label-column", metavar="NAME",
         help="the column of a table that has the labels. Default: label, or one like it")
     add("--labels", metavar="FILE", help="the labels of an array of images (.npy). Default: labels.npy beside it")
     add("--size", type=int, metavar="S", help="crop and resize your images to S x S pixels. Default: 32")
     add("--test", metavar="PATH", help="test images: a folder or table with the same classes")
     add("--truth", metavar="FILE",
-        help="true labels of some or all of your images (.csv or .npy), used only for scoring")
+        help="true labels of some or all images (.csv, .npy, or FILE:NAME for one of several arrays), used only for "
+             "scoring")
     add("--held-out", type=float, metavar="R",
         help="fraction of your images used as the validation split. Default: 0, so that every label can be corrected")
     add("--cache", metavar="FOLDER", help="keep decoded images here for the next run. Default: no cache")
@@ -45,7 +47,9 @@ def run_options(p):
              "becomes c + 1), matrix (transition probabilities in --noise-file, .npy or .csv), labels (noisy labels "
              "in --noise-file, .npy or .csv), none. Default: the recipe's; none for your own images")
     add("--rate", type=float, metavar="R", help="noise rate, 0 to 1. Default: the recipe's, or 0.5")
-    add("--noise-file", metavar="FILE", help="the file for --noise matrix and --noise labels")
+    add("--noise-file", metavar="FILE",
+        help="the file for --noise matrix and --noise labels; FILE:NAME for one of several arrays in a .pt, .npz or "
+             ".npy, such as CIFAR-10_human.pt:worse_label")
     add("--map", metavar="A:B,...", help="for --noise asymmetric: 9:1,2:0 turns labels 9 into 1 and 2 into 0")
 
     add = p.add_argument_group("method").add_argument
@@ -118,7 +122,8 @@ def configuration(args, source=None):
         label += f"-{kind}" + ("" if rate is None else f"-{rate:g}")
     config = Config(
         recipe, data=args.data, subset=args.subset, size=args.size, test=args.test, truth=args.truth,
-        held_out=args.held_out, cache=args.cache, **how_of(args)._asdict(), noise=kind, rate=rate, noise_file=args.noise_file,
+        held_out=args.held_out, cache=args.cache, **how_of(args)._asdict(), noise=kind, rate=rate,
+                    noise_file=args.noise_file,
         class_map=map_of(args.map, kind == "asymmetric" and kind_of_data == "cifar10"),
         augment=args.augment or ("flip" if kind_of_data == "own" else "both"),
         sure=args.sure if args.sure is not None else SURE if kind_of_data == "own" else 0,

@@ -70,7 +70,7 @@ def complaint(path, **options):
     return str(error.value)
 
 
-# ---- what is read --------------------------------------------------------------------------------------------------------
+# ---- what is read --------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("with_top", [False, True])
@@ -79,7 +79,8 @@ def test_an_archive_says_the_same_as_its_folder(root, tmp_path, form, with_top):
                                              "pets" if with_top else ".")
     path = os.rename(made, tmp_path / f"x.{form}") or tmp_path / f"x.{form}"
     found, expected = load(path, size=12), load(root, size=12)
-    assert found.data.name == "x" and found.findings == expected.findings == [] and found.data.classes == expected.data.classes
+    assert found.data.name == "x" and found.data.classes == expected.data.classes
+    assert found.findings == expected.findings == []
     for field in ("images", "labels", "index", "paths"):
         assert (getattr(found.data.train, field) == getattr(expected.data.train, field)).all()
     assert (found.shapes == expected.shapes).all()
@@ -88,7 +89,8 @@ def test_an_archive_says_the_same_as_its_folder(root, tmp_path, form, with_top):
 def test_several_processes_do_not_mix_up_images(root, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "FEW", 0)
     monkeypatch.setattr(module, "AT_ONCE", 1000)
-    path = packed(tmp_path / "x.tgz", {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*.png"))[::-1]},
+    path = packed(tmp_path / "x.tgz",
+                  {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*.png"))[::-1]},
                   "gz")
     assert (load(path, size=12, jobs=2).data.train.images == load(root, size=12).data.train.images).all()
 
@@ -99,7 +101,8 @@ def test_what_systems_add_is_ignored(pack):
     reading = load(pack(in_top(PETS, "pets") | extra), size=8)
     assert reading.data.train.paths.tolist() == list(PETS)
     assert kinds(reading.findings) == {"other": ["pets/cat/notes.txt"],
-                                       "hidden": ["__MACOSX", "pets/.DS_Store", "pets/cat/.hidden.png", "pets/cat/Thumbs.db"]}
+                                       "hidden": ["__MACOSX", "pets/.DS_Store", "pets/cat/.hidden.png",
+                                                  "pets/cat/Thumbs.db"]}
 
 
 def test_a_folder_in_the_archive(pack):
@@ -144,7 +147,8 @@ def test_links_are_not_followed(tmp_path):
             info = tarfile.TarInfo(name)
             info.size = len(raw)
             file.addfile(info, io.BytesIO(raw))
-        for name, kind, target in (("cat/a.png", tarfile.SYMTYPE, "/etc/passwd"), ("cat/b.png", tarfile.LNKTYPE, "cat/0.png"),
+        for name, kind, target in (("cat/a.png", tarfile.SYMTYPE, "/etc/passwd"), ("cat/b.png", tarfile.LNKTYPE,
+                                                                                   "cat/0.png"),
                                    ("cat/c.png", tarfile.FIFOTYPE, ""), ("cat/d.png", tarfile.CHRTYPE, "")):
             info = tarfile.TarInfo(name)
             info.type, info.linkname = kind, target
@@ -197,27 +201,33 @@ def test_a_table_may_name_images_in_an_archive(pack, tmp_path):
 
 def test_true_labels_by_path(pack, tmp_path):
     (tmp_path / "t.csv").write_text("path,label\ncat/1.png,dog\n")
-    assert load(pack(in_top(PETS, "pets")), size=8, truth=tmp_path / "t.csv").data.train.truth.tolist() == [-1, 1, -1, -1]
+    assert load(pack(in_top(PETS, "pets")), size=8, truth=tmp_path / "t.csv").data.train.truth.tolist() == [-1, 1, -1,
+                                                                                                            -1]
 
 
 def test_paths_of_archives(tmp_path):
     path = packed(tmp_path / "x.zip", PETS)
     (tmp_path / "folder.zip").mkdir()
     assert archive_of(path) == (path, "") and archive_of(path / "a" / "b") == (path, "a/b")
-    assert archive_of(tmp_path / "folder.zip") is archive_of(tmp_path) is archive_of("none.zip") is archive_of("") is None
+    assert archive_of(tmp_path / "folder.zip") is archive_of(tmp_path) is archive_of("none.zip") is None
+    assert archive_of("") is None
     source = open_source(packed(tmp_path / "mine.tar.gz", PETS, "gz"))
     assert source.kind == "own" and source.listing.paths == list(PETS)
 
 
-# ---- what is not ---------------------------------------------------------------------------------------------------------
+# ---- what is not ---------------------------------------------------------------------------------------------------
 
 def test_archives_of_other_kinds_and_damaged_ones(tmp_path):
-    for name, raw, words in [("x.7z", b"7z\xbc\xaf\x27\x1c" + bytes(99), "of a kind that is not read (.7z): unpack it, or pack"),
-                             ("x.rar", b"Rar!" + bytes(99), "(.rar): unpack it"), ("x.tar.zst", b"\x28\xb5\x2f\xfdx", "(.zst)"),
+    for name, raw, words in [("x.7z", b"7z\xbc\xaf\x27\x1c" + bytes(99), "of a kind that is not read (.7z): unpack "
+                                                                         "it, or pack"),
+                             ("x.rar", b"Rar!" + bytes(99), "(.rar): unpack it"), ("x.tar.zst", b"\x28\xb5\x2f\xfdx",
+                                                                                   "(.zst)"),
                              ("x.zip", b"", "is damaged or no archive: copy or download it again"),
-                             ("x.zip", b"hello", "is damaged or no archive"), ("x.tgz", b"\x1f\x8b", "is damaged or no archive"),
+                             ("x.zip", b"hello", "is damaged or no archive"), ("x.tgz", b"\x1f\x8b",
+                                                                               "is damaged or no archive"),
                              ("x.tgz", gzip.compress(b"hello"), "is damaged"), ("x.tar", b"hello" * 500, "is damaged"),
-                             ("x.gz", gzip.compress(b"x" * 5000), "is damaged"), ("x.tar.xz", b"\xfd7zXZ\0", "is damaged")]:
+                             ("x.gz", gzip.compress(b"x" * 5000), "is damaged"), ("x.tar.xz", b"\xfd7zXZ\0",
+                                                                                  "is damaged")]:
         (tmp_path / name).write_bytes(raw)
         assert words in complaint(tmp_path / name), name
 
@@ -311,5 +321,6 @@ def test_an_image_that_is_not_there_any_more(root, tmp_path, monkeypatch):
     listing = read_archive(path)
     path.write_bytes(path.read_bytes()[:400])
     reading = pytest.raises(InputError, load, path, size=8, listing=listing)
-    assert "none of its 4 images can be read, for example cat/0.png: the archive is damaged before it" in str(reading.value)
+    assert "none of its 4 images can be read, for example cat/0.png: the archive is damaged before it" in str(
+        reading.value)
     write_image(tmp_path / "y.png")

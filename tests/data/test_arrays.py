@@ -10,7 +10,7 @@ import pytest
 from core.data import array_images, arrays
 from core.data.array_images import holds_arrays, read_arrays
 from core.data.arrays import role
-from core.data.how import How
+from core.data.how import UNSAID, How
 from core.data.own import load
 from core.errors import InputError
 from tests.lib.own_data import kinds, write_folder
@@ -32,20 +32,21 @@ def images_of(path, **options):
     return data.train.images, data.train.labels
 
 
-def complaint(path, how=How(), **options):
+def complaint(path, how=UNSAID, **options):
     with pytest.raises(InputError) as error:
         load(path, size=8, how=how, **options)
     assert "\n" not in str(error.value) and len(str(error.value)) < 1000
     return str(error.value)
 
 
-# ---- what an image is ----------------------------------------------------------------------------------------------------
+# ---- what an image is ----------------------------------------------------------------------------------------------
 
 FORMS = {
     "colour": COLOUR, "columns first": np.asfortranarray(COLOUR), "channels first": COLOUR.transpose(0, 3, 1, 2).copy(),
     "opaque": np.concatenate([COLOUR, np.full((N, 16, 16, 1), 255, np.uint8)], axis=3),
     "int64": COLOUR.astype(np.int64), "float 255": COLOUR.astype(np.float32), "float 1": COLOUR / 255,
-    "float 1 of half": (COLOUR / 255).astype(np.float16), "float -1 to 1": COLOUR / 127.5 - 1, "big endian": COLOUR.astype(">u2"),
+    "float 1 of half": (COLOUR / 255).astype(np.float16), "float -1 to 1": COLOUR / 127.5 - 1,
+         "big endian": COLOUR.astype(">u2"),
     "wide range": COLOUR * 200.0 - 5000}
 
 
@@ -108,7 +109,7 @@ def test_blocks_do_not_mix_up_images(tmp_path, monkeypatch):
     assert (found == COLOUR).all()
 
 
-# ---- names ---------------------------------------------------------------------------------------------------------------
+# ---- names ---------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("names", [("images", "labels"), ("x", "y"), ("X", "Y"), ("data", "targets"), ("imgs", "label"),
                                    ("x_train", "y_train"), ("train_images", "train_labels"), ("trainX", "trainY"),
@@ -166,11 +167,12 @@ def test_unknown_labels_are_left_out(tmp_path):
         assert (reading.data.train.images == COLOUR[reading.data.train.index]).all()
 
 
-# ---- labels in a file of their own --------------------------------------------------------------------------------------
+# ---- labels in a file of their own ---------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name, text", [("l.csv", "label\n" + "\n".join("abc"[c] for c in LABELS)),
                                         ("l.txt", "\n".join(map(str, LABELS))),
-                                        ("l.csv", "index,label\n" + "\n".join(f"{k},{LABELS[k]}" for k in range(N)[::-1]))])
+                                        ("l.csv",
+                                         "index,label\n" + "\n".join(f"{k},{LABELS[k]}" for k in range(N)[::-1]))])
 def test_labels_as_text(tmp_path, name, text):
     np.save(tmp_path / "pixels of mine.npy", COLOUR)
     (tmp_path / name).write_text(text)
@@ -184,7 +186,8 @@ def test_labels_as_an_array_or_one_of_several(tmp_path):
     npz(tmp_path / "c.npz", clean_label=LABELS)
     for labels in ("b.npy", "c.npz:clean_label"):
         assert images_of(tmp_path / "a.npy", how=How(labels=str(tmp_path / labels)))[1].tolist() == LABELS.tolist()
-    npz(tmp_path / "d.npz", train_images=COLOUR, train_labels=LABELS * 0, test_images=COLOUR[:3], test_labels=LABELS[:3])
+    npz(tmp_path / "d.npz", train_images=COLOUR, train_labels=LABELS * 0, test_images=COLOUR[:3],
+        test_labels=LABELS[:3])
     data = load(tmp_path / "d.npz", size=8, how=How(labels=str(tmp_path / "b.npy"))).data
     assert data.train.labels.tolist() == LABELS.tolist() and len(data.test.labels) == 3
 
@@ -198,25 +201,29 @@ def test_labels_of_some_images_leave_out_the_others(tmp_path):
     assert (data.train.images == COLOUR[[0, 2, 11]]).all()
 
 
-# ---- what cannot be used -------------------------------------------------------------------------------------------------
+# ---- what cannot be used -------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("members, fault", [
     ({"images": COLOUR, "labels": LABELS[:5]}, " has 5 labels for 12 images, 'images': save one for each"),
-    ({"images": COLOUR.astype(complex), "labels": LABELS}, " has images of shape (12, 16, 16, 3) and type complex128, 'images': "
-                                                           "save them as uint8"),
-    ({"images": np.zeros((12, 5, 5, 5)), "labels": LABELS}, " has images of shape (12, 5, 5, 5) and type float64, 'images': save "
+    ({"images": COLOUR.astype(complex), "labels": LABELS}, " has images of shape (12, 16, 16, 3) and type complex128, "
+                                                           "'images': save them as uint8"),
+    ({"images": np.zeros((12, 5, 5, 5)), "labels": LABELS}, " has images of shape (12, 5, 5, 5) and type float64, "
+                                                            "'images': save "
                                                             "them as (n, H, W), (n, H, W, 3) or (n, 3, H, W)"),
     ({"images": np.zeros((12, 3072)), "labels": LABELS}, " has images of shape (12, 3072)"),
     ({"images": np.zeros((0, 4, 4)), "labels": LABELS[:0]}, " has images of shape (0, 4, 4)"),
     ({"images": np.zeros(()), "labels": LABELS}, " has images of shape ()"),
     ({"images": COLOUR, "labels": LABELS / 2}, " has labels with fractions, 'labels': save whole numbers"),
     ({"images": COLOUR, "labels": LABELS - 5}, " has the label -5, in 'labels': use 0, 1, 2, ..., or -1 for unknown"),
-    ({"images": COLOUR, "labels": np.ones((12, 3))}, " has labels of shape (12, 3), 'labels', which are not a single 1 in each "
-                                                     "row: save one label for each image"),
-    ({"images": COLOUR, "labels": np.zeros((12, 3, 2))}, " has labels of shape (12, 3, 2), 'labels': save one for each"),
+    ({"images": COLOUR, "labels": np.ones((12, 3))}, " has labels of shape (12, 3), 'labels': save one for each "
+                                                     "image, or rows with a single 1 in each"),
+    ({"images": COLOUR, "labels": np.zeros((12, 3, 2))}, " has labels of shape (12, 3, 2), 'labels': save one for "
+                                                         "each"),
     ({"images": COLOUR, "labels": np.array(["a\nb"] * 12)}, " has a class called"),
-    ({"images": COLOUR, "labels": LABELS * 1j}, " has labels of type complex128, 'labels': save whole numbers or texts"),
-    ({"pixels": COLOUR, "noisy": LABELS, "clean": LABELS}, " has the arrays 'pixels', 'noisy', 'clean', and none are known to be "
+    ({"images": COLOUR, "labels": LABELS * 1j}, " has labels of type complex128, 'labels': save whole numbers or "
+                                                "texts"),
+    ({"pixels": COLOUR, "noisy": LABELS, "clean": LABELS}, " has the arrays 'pixels', 'noisy', 'clean', and none are "
+                                                           "known to be "
      "images and their labels: call them images and labels, or choose them with --path-column and --label-column"),
     ({"images": COLOUR}, " has the arrays 'images', and none are known"), ({}, " has the arrays of no name")])
 def test_arrays_that_are_no_images_or_labels(tmp_path, members, fault):
@@ -229,7 +236,8 @@ def test_the_remedies_work(tmp_path):
     assert images_of(path, how=How(label_column="noisy"))[1].tolist() == LABELS.tolist()
     path = npz(tmp_path / "y.npz", a=COLOUR, b=GREY, noisy=LABELS, clean=LABELS * 0)
     assert (images_of(path, how=How("a", "noisy"))[0] == COLOUR).all()
-    assert "has no array 'z', but 'a', 'b', 'noisy', 'clean': choose one of these" in complaint(path, How(label_column="z"))
+    assert "has no array 'z', but 'a', 'b', 'noisy', 'clean': choose one of these" in complaint(path,
+                                                                                                How(label_column="z"))
     assert "choose the images with --path-column and the labels with --label-column" in complaint(path, How("a"))
     path = npz(tmp_path / "z.npz", images=COLOUR, labels=LABELS, noisy_labels=LABELS[::-1].copy())
     assert images_of(path, how=How(label_column="noisy_labels"))[1].tolist() == LABELS[::-1].tolist()
@@ -237,17 +245,19 @@ def test_the_remedies_work(tmp_path):
 
 def test_a_lone_array_and_the_remedy(tmp_path):
     np.save(tmp_path / "images.npy", COLOUR)
-    assert complaint(tmp_path / "images.npy") == (f"{tmp_path / 'images.npy'} has no labels beside it, such as labels.npy: give "
-                                                  "them with --labels FILE")
+    assert complaint(tmp_path / "images.npy") == (f"{tmp_path / 'images.npy'} has no labels beside it, such as "
+                                                  "labels.npy: give them with --labels FILE")
     np.save(tmp_path / "other.npy", LABELS)
-    assert images_of(tmp_path / "images.npy", how=How(labels=str(tmp_path / "other.npy")))[1].tolist() == LABELS.tolist()
+    assert images_of(tmp_path / "images.npy",
+                     how=How(labels=str(tmp_path / "other.npy")))[1].tolist() == LABELS.tolist()
     (tmp_path / "l.csv").write_text("0\n1\n")
-    assert "l.csv has 2 labels for the 12 images of" in complaint(tmp_path / "images.npy", How(labels=str(tmp_path / "l.csv")))
+    assert "l.csv has 2 labels for the 12 images of" in complaint(tmp_path / "images.npy",
+                                                                  How(labels=str(tmp_path / "l.csv")))
 
 
 def test_objects_are_not_unpickled(tmp_path):
     path = npz(tmp_path / "x.npz", images=COLOUR, labels=np.array([[1], None] * 6, object))
-    assert "x.npz has objects of Python for labels, 'labels': save whole numbers or texts" in complaint(path)
+    assert "x.npz has labels of type object, 'labels': save whole numbers or texts" in complaint(path)
     path = npz(tmp_path / "y.npz", images=np.array([None] * 12), labels=LABELS)
     assert "y.npz has images of shape (12,) and type object" in complaint(path)
 
@@ -258,7 +268,9 @@ def claim(shape, descr="|u1", raw=b"x" * 100):
     return file.getvalue() + raw
 
 
-@pytest.mark.parametrize("shape", [(1 << 40, 32, 32, 3), (1 << 62, 32, 32, 3), (12, 1 << 20, 1 << 20), (-1, 4, 4), (12, -4, -4),
+@pytest.mark.parametrize("shape", [(1 << 40, 32, 32, 3), (1 << 62, 32, 32, 3), (12, 1 << 20, 1 << 20), (-1, 4, 4), (12,
+                                                                                                                    -4,
+                                                                                                                    -4),
                                    (1 << 70, 2, 2)])
 def test_what_a_header_claims_takes_neither_time_nor_memory(tmp_path, shape):
     (tmp_path / "images.npy").write_bytes(claim(shape))

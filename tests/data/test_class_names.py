@@ -6,9 +6,11 @@ from tests.lib.own_data import kinds
 
 
 @pytest.mark.parametrize("a, b", [
-    ("cat", "Cat"), ("straße", "STRASSE"), ("cat", "ｃａｔ"), ("cat", "c\u0430t"), ("cat", "ca\u200bt"), ("cat", "cat\ufeff"),
+    ("cat", "Cat"), ("straße", "STRASSE"), ("cat", "ｃａｔ"), ("cat", "c\u0430t"), ("cat", "ca\u200bt"), ("cat",
+                                                                                                       "cat\ufeff"),
     ("a b", "a\u00a0b"), ("a b", "a  b"), ("a b", "a_b"), ("a-b", "a\u2013b"), ("it's", "it\u2019s"), ("ﬁn", "fin"),
-    ("1", "1.0"), ("1", "01"), ("0.5", ".50".replace(".", "0.")), ("O1", "01"), ("Il", "ll"), ("B", "\u0392"), ("2", "２")])
+    ("1", "1.0"), ("1", "01"), ("0.5", ".50".replace(".", "0.")), ("O1", "01"), ("Il", "ll"), ("B", "\u0392"), ("2",
+                                                                                                                "２")])
 def test_pairs_that_look_or_mean_the_same(a, b):
     found, = about_names([a, b, "something else", "7"])
     assert found.kind == "alike" and found.detail.startswith("and ")
@@ -29,7 +31,8 @@ def test_groups_are_told_once():
     assert [f.detail for f in about_names(["a", "A", "ａ"])] == ["and a, ａ"]
 
 
-@pytest.mark.parametrize("word", ["nan", "NaN", "NAN", "NA", "N/A", "n/a", "<NA>", "#N/A", "null", "NULL", "None", "?", "",
+@pytest.mark.parametrize("word", ["nan", "NaN", "NAN", "NA", "N/A", "n/a", "<NA>", "#N/A", "null", "NULL", "None", "?",
+                                  "",
                                   "NaT"])
 def test_words_for_a_missing_value(word):
     assert is_missing(word)

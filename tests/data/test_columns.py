@@ -30,15 +30,16 @@ TWO = [("1.jpg", "cat"), ("2.jpg", "dog")]
 @pytest.mark.parametrize("header, order", [
     ("image_id,label", "01"), ("Image,Class", "01"), ("file_name,target", "01"), ("filename;category", "01"),
     ("File Name\tlabel_name", "01"), ("label,imagePath", "10"), ("species,img", "10"), ("isic_id,diagnosis", "01"),
-    ("id_code,diagnosis", "01"), ("id,breed", "01"), ("file,annotation", "01"), ("picture,what", "01"), ("a,label", "01"),
+    ("id_code,diagnosis", "01"), ("id,breed", "01"), ("file,annotation", "01"), ("picture,what", "01"), ("a,label",
+                                                                                                         "01"),
     ("Image,Id", "01"), ("names,whatever", "01"), ("imageUrl,classId", "01")])
 def test_two_columns_are_recognised_and_said(read, header, order):
     mark = next(mark for mark in ",;\t" if mark in header)
     found = read("\n".join([header, *(mark.join(row[int(k)] for k in order) for row in TWO)]))
     names = header.split(mark)
     assert cells(found) == TWO and found.notes[0].endswith(
-        f": the files are in the column {names[order.index('0')]!r}, the labels in {names[order.index('1')]!r}; others are "
-        "chosen by --path-column and --label-column")
+        f": the files are in the column {names[order.index('0')]!r}, the labels in {names[order.index('1')]!r}; "
+        "others are chosen by --path-column and --label-column")
 
 
 @pytest.mark.parametrize("text", [
@@ -69,8 +70,8 @@ def test_several_columns_of_labels_are_named_and_the_remedy_works(read):
     with pytest.raises(InputError) as error:
         read(text)
     said = str(error.value)
-    assert said.endswith("t.csv has several columns that may hold the labels, 'noisy_labels_0', 'noisy labels 25': choose one "
-                         "with --label-column, for example --label-column noisy_labels_0")
+    assert said.endswith("t.csv has several columns that may hold the labels, 'noisy_labels_0', 'noisy labels 25': "
+                         "choose one with --label-column, for example --label-column noisy_labels_0")
     option, name = shlex.split(said.rpartition("example ")[2])
     assert cells(read(text, label_column=name)) == [("1.jpg", "cat")]
     assert cells(read(text, label_column="Noisy Labels 25", path_column="PATH")) == [("1.jpg", "dog")]
@@ -79,9 +80,11 @@ def test_several_columns_of_labels_are_named_and_the_remedy_works(read):
 def test_the_user_chooses_any_column(read):
     found = read("path,label,other,file\n1.jpg,cat,dog,2.jpg\n", path_column="file", label_column="other")
     assert cells(found) == [("2.jpg", "dog")] and "'file', the labels in 'other'" in found.notes[0]
-    with pytest.raises(InputError, match="has no column 'x', but 'path', 'label': choose one of these with --label-column"):
+    with pytest.raises(InputError, match="has no column 'x', but 'path', 'label': choose one of these with "
+                                         "--label-column"):
         read("path,label\n1.jpg,cat\n", label_column="x")
-    with pytest.raises(InputError, match="has no column 'x', but 'path', 'label': choose one of these with --path-column"):
+    with pytest.raises(InputError, match="has no column 'x', but 'path', 'label': choose one of these with "
+                                         "--path-column"):
         read("path,label\n1.jpg,cat\n", path_column="x")
 
 
@@ -96,15 +99,17 @@ def test_a_column_for_each_class_with_two_or_none(read):
     text = "filename,cat,dog,cow\n1.jpg,0,0,0\n2.jpg,1,0,1\n"
     with pytest.raises(InputError) as error:
         read(text)
-    assert str(error.value).endswith("line 3 has a 1 in each of the columns 'cat', 'cow': give every image one class, or "
-                                     "choose one column of 0 and 1 with --label-column cat")
+    assert str(error.value).endswith("line 3 has a 1 in each of the columns 'cat', 'cow': give every image one class, "
+                                     "or choose one column of 0 and 1 with --label-column cat")
     assert cells(read(text, label_column="cat")) == [("1.jpg", "0"), ("2.jpg", "1")]
     assert cells(read("filename,cat,dog\n1.jpg,0,0\n2.jpg,0,1\n")) == [("1.jpg", ""), ("2.jpg", "dog")]
 
 
 @pytest.mark.parametrize("text, fault", [
-    ("x,y2,z\n1,2,3\n", " has the columns 'x', 'y2', 'z', and none is known to name files: choose it with --path-column"),
-    ("path,size,width\n1.jpg,5,6\n", " has the columns 'path', 'size', 'width', and none is known to hold labels: choose it"
+    ("x,y2,z\n1,2,3\n", " has the columns 'x', 'y2', 'z', and none is known to name files: choose it with "
+                        "--path-column"),
+    ("path,size,width\n1.jpg,5,6\n", " has the columns 'path', 'size', 'width', and none is known to hold labels: "
+                                     "choose it"
                                      " with --label-column"),
     ("path,label,label\n1.jpg,a,b\n", " has two columns called 'label': rename one of them"),
     ("1.jpg,cat\n2.jpg,dog\n", " does not begin with a line that names the columns path and label: add it"),
@@ -116,7 +121,8 @@ def test_tables_whose_columns_are_unclear(read, text, fault, tmp_path):
 
 
 def test_objects_of_json_in_lines(read):
-    lines = [{"file_name": "1.jpg", "label": "cat", "box": [1, 2]}, {"label": "dog", "file_name": "2.jpg", "extra": None}]
+    lines = [{"file_name": "1.jpg", "label": "cat", "box": [1, 2]}, {"label": "dog", "file_name": "2.jpg",
+                                                                     "extra": None}]
     assert cells(read("\n".join(map(json.dumps, lines)), "metadata.jsonl")) == TWO
     values = [{"image": f"{i}.jpg", "label": value} for i, value in enumerate([1, 1.0, True, None, ["a"], ["a", "b"]])]
     assert [label for _, label in cells(read("\n\n".join(map(json.dumps, values)), "t.ndjson"))] == [
@@ -124,20 +130,23 @@ def test_objects_of_json_in_lines(read):
     for text in ("[1]", "{", "[" * 100_000, '{"a": 1}\nx'):
         with pytest.raises(InputError, match=r"line \d is no object of JSON: write one in each line, as {\"file_name"):
             read(text, "t.jsonl")
-    with pytest.raises(InputError, match="has 1001 fields"):
+    with pytest.raises(InputError, match="t.jsonl has more than 1,000 different fields: leave out what"):
         read(json.dumps(dict.fromkeys(map(str, range(1001)))), "t.jsonl")
 
 
 def test_tables_are_told_from_lines_of_labels(tmp_path):
-    for text, expected in (("path,label\n", True), ("image_id;class\n", True), ("label\ncat\n", False), ("0,1\n", False),
+    for text, expected in (("path,label\n", True), ("image_id;class\n", True), ("label\ncat\n", False), ("0,1\n",
+                                                                                                         False),
                            ("index,label\n0,1\n", False), ("cat\n", False), ("", False)):
         (tmp_path / "t.csv").write_text(text)
         assert has_paths(tmp_path / "t.csv") == expected
 
 
 def test_names_of_labels():
-    assert all(map(may_be_label, ["class", "Label", "labels", "target_id", "className", "noisy_labels_25", "CATEGORY", "y"]))
-    assert not any(map(may_be_label, ["path", "label_score", "is_label_issue", "classify", "x_y", "label_source", "annotator",
+    assert all(map(may_be_label, ["class", "Label", "labels", "target_id", "className", "noisy_labels_25", "CATEGORY",
+                                  "y"]))
+    assert not any(map(may_be_label, ["path", "label_score", "is_label_issue", "classify", "x_y", "label_source",
+                                      "annotator",
                                       "annotation_id", "stage"]))
 
 

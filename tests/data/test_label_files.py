@@ -84,7 +84,8 @@ def test_names_that_look_like_numbers_are_names_where_all_lines_fit(tmp_path):
     ("a.csv", '2\n"0\n1\n0\n', ", line 4: unexpected end"),
     ("a.csv", b"2\n\xff\n1\n0\n", " is not text in UTF-8"), ("a.csv", "0" * 200_000, ", line 1: field larger than"),
     ("a.npy", np.array([2, 0, 1]), " has shape (3,) and type int64: save whole numbers of shape (4,)"),
-    ("a.npy", np.zeros((4, 2), int), " has shape (4, 2)"), ("a.npy", np.full(4, 0.5), " has shape (4,) and type float64"),
+    ("a.npy", np.zeros((4, 2), int), " has shape (4, 2)"), ("a.npy", np.full(4, 0.5), " has shape (4,) and type "
+                                                                                      "float64"),
     ("a.npy", np.zeros(4, bool), " has shape (4,) and type bool"),
     ("a.npy", np.array(["cat"] * 4), " has shape (4,) and type <U3"),
     ("a.npy", np.array([2, 0, 3, 0]), ", row 2: 3 is no label: use 0 to 2"),

@@ -37,7 +37,8 @@ def of_tensors(path, labels):
     path.write_bytes(zip_file(*described({name: np.asarray(array, "<i8") for name, array in labels.items()})))
 
 
-WRITERS = {"dict.npy": of_numpy, "one.npy": of_numpy_as_one, "arrays.npz": lambda path, labels: np.savez(path, **labels),
+WRITERS = {"dict.npy": of_numpy, "one.npy": of_numpy_as_one, "arrays.npz": lambda path, labels: np.savez(path,
+                                                                                                         **labels),
            "packed.npz": lambda path, labels: np.savez_compressed(path, **labels), "tensors.pt": of_tensors,
            **{f"numpy{protocol}.pt": lambda path, labels, protocol=protocol: archive(path, labels, protocol)
               for protocol in (2, 3, 4, 5)}}
@@ -98,8 +99,8 @@ def test_labels_in_another_order_are_found_by_the_true_ones_beside_them(tmp_path
     path, used = f"{tmp_path / 't.npy'}:worse_label", np.array([4, 0, 2])
     assert read_labels(path, CLASSES, 5, used, CLEAN[used]).tolist() == WORSE.tolist()
     assert complaint(path, used, CLEAN[::-1][used]) == (
-        f"{tmp_path / 't.npy'} is in another order than the images, for its clean_label is not theirs: take the file in "
-        "the order of the official download (.pt)")
+        f"{tmp_path / 't.npy'} is in another order than the images, for its clean_label is not theirs: take the file "
+        "in the order of the official download (.pt)")
 
 
 @pytest.mark.parametrize("labels, fault", [
@@ -147,9 +148,9 @@ def test_no_file_takes_long(tmp_path):
 def test_what_is_too_large_is_not_read(tmp_path, monkeypatch):
     WRITERS["packed.npz"](tmp_path / "t.npz", {"a": np.zeros(100_000, int)})
     monkeypatch.setattr(named_labels, "LARGEST", 50_000)
-    assert "t.npz unpacks to more than 50,000 bytes" in complaint(f"{tmp_path / 't.npz'}:a")
+    assert "t.npz has more than 67,108,864 bytes: give" in complaint(f"{tmp_path / 't.npz'}:a")
     WRITERS["arrays.npz"](tmp_path / "t.npz", {"a": np.zeros(100_000, int)})
-    assert "bytes: give a file of labels alone" in complaint(f"{tmp_path / 't.npz'}:a")
+    assert "t.npz has more than 67,108,864 bytes: give" in complaint(f"{tmp_path / 't.npz'}:a")
 
 
 def test_a_colon_divides_only_behind_a_file_of_several(tmp_path):
@@ -157,7 +158,8 @@ def test_a_colon_divides_only_behind_a_file_of_several(tmp_path):
     assert [divided(text)[1] for text in ("a.npy", "C:\\x\\a.pt", "a.csv:b", "C:a", "")] == [None] * 5
     of_tensors(tmp_path / "x.pt:y.pt", LABELS)
     assert divided(str(tmp_path / "x.pt:y.pt"))[1] is None
-    assert "does not exist" in complaint("none.npy") and "none.pt cannot be read, No such file" in complaint("none.pt:a")
+    assert "does not exist" in complaint("none.npy")
+    assert "none.pt cannot be read, No such file" in complaint("none.pt:a")
 
 
 def test_changed_bytes_give_labels_or_an_input_error(tmp_path):

@@ -124,8 +124,8 @@ def test_data_that_cannot_be_used(root, tmp_path):
     assert complaint(tmp_path / "none") == f"{tmp_path / 'none'} does not exist: check the path"
     (tmp_path / "a.xlsx").write_bytes(b"PK")
     assert complaint(tmp_path / "a.xlsx").endswith(
-        "a.xlsx is neither a folder of images, a table (.csv, .tsv, .jsonl), an archive (.zip, .tar.gz) nor an array (.npz, "
-        ".npy): convert it to one of these")
+        "a.xlsx is neither a folder of images, a table (.csv, .tsv, .jsonl), an archive (.zip, .tar.gz) nor an array "
+        "(.npz, .npy): convert it to one of these")
     (tmp_path / "empty").mkdir()
     words = " has no images: give a folder with a folder of images for each class, or a .csv"
     assert words in complaint(tmp_path / "empty")
@@ -156,7 +156,8 @@ def test_what_is_cifar(root, tmp_path):
     for file in ("b/data_batch_3", "c/test_batch.bin", "d/train", "d/test", "d/meta"):
         (tmp_path / file).write_bytes(b"")
     assert cifar_layout(root) is cifar_layout(tmp_path / "none") is cifar_layout(tmp_path / "none.tar.gz") is None
-    found = [open_source(path) for path in ("digits", *(str(tmp_path / name) for name in ("cifar-10-batches-py", *"abcd")))]
+    found = [open_source(path) for path in ("digits", *(str(tmp_path / name) for name in ("cifar-10-batches-py",
+                                                                                          *"abcd")))]
     assert [(source.kind, source.layout) for source in found] == [
         ("digits", None), ("cifar10", "cifar-10-batches-py"), ("cifar100", "cifar-100-python"),
         ("cifar10", "cifar-10-batches-py"), ("cifar10", "cifar-10-batches-bin"), ("cifar100", "cifar-100-python")]

@@ -47,8 +47,8 @@ def test_images_in_two_folders_are_left_to_the_user(tmp_path):
     path = table(tmp_path, NAMES)
     with pytest.raises(InputError) as error:
         read_table(path)
-    assert str(error.value) == (f"{path}: files of these names are in {tmp_path / 'one'} and in {tmp_path / 'two'}: choose "
-                                "one folder with --images")
+    assert str(error.value) == (f"{path}: files of these names are in {tmp_path / 'one'} and in {tmp_path / 'two'}: "
+                                "choose one folder with --images")
     found = read_table(path, How(images=str(tmp_path / "two")))
     assert found.paths == [f"two/{name}.png" for name in NAMES]
 
@@ -66,7 +66,8 @@ def test_nothing_is_searched_for_where_any_file_is_as_written(tmp_path):
     assert found.paths == ["00a.png"] and [f.kind for f in found.findings] == ["missing"] * 3 and found.notes == []
 
 
-@pytest.mark.parametrize("prefix", ["C:\\Users\\someone\\plants\\img\\", "/home/someone/img/", "\\\\server\\share\\img\\",
+@pytest.mark.parametrize("prefix", ["C:\\Users\\someone\\plants\\img\\", "/home/someone/img/",
+                                    "\\\\server\\share\\img\\",
                                     "../../else/img/", "https://example.org/v1/img/", "/data/upload/3/img/",
                                     "/data/local-files/?d=a/img/", "s3://bucket/img/", "file:///home/someone/img/"])
 def test_paths_of_another_machine(tmp_path, prefix):
@@ -82,6 +83,13 @@ def test_parts_of_paths_keep_classes_apart(tmp_path):
         images(tmp_path / "img" / name, ["0", "1"])
     path = table(tmp_path, [f"C:\\x\\{name}\\{k}.png" for name in ("cat", "dog") for k in "01"])
     assert read_table(path).paths == ["img/cat/0.png", "img/cat/1.png", "img/dog/0.png", "img/dog/1.png"]
+
+
+def test_the_rule_by_which_more_of_the_path_agrees_is_taken(tmp_path):
+    """cat/0.png and cat/1.png are there, too."""
+    for name in ("cat", "dog"):
+        images(tmp_path / name, ["0", "1"])
+    assert read_table(table(tmp_path, ["C:\\x\\cat\\0.png", "C:\\x\\dog\\1.png"])).paths == ["cat/0.png", "dog/1.png"]
 
 
 def test_two_paths_are_never_one_file(tmp_path):
@@ -103,8 +111,10 @@ def test_files_that_are_nowhere_and_the_remedy(tmp_path):
     path = table(tmp_path / "here", [f"train/{name}.png" for name in NAMES])
     with pytest.raises(InputError) as error:
         read_table(path)
-    assert str(error.value) == (f"{path}: none of the 4 files that it names is there, for example train/00a.png in line 2; "
-                                f"they were looked for in {tmp_path / 'here'}: give the folder that holds them with --images")
+    assert str(error.value) == (f"{path}: none of the 4 files that it names is there, for example train/00a.png in "
+                                "line 2; "
+                                f"they were looked for in {tmp_path / 'here'}: give the folder that holds them with "
+                                "--images")
     far = tmp_path / "far" / "away" / "x" / "y" / "z"
     assert len(load(path, size=8, how=How(images=str(far))).data.train.labels) == 4
     with pytest.raises(InputError, match=f"they were looked for in {tmp_path / 'far'}: give"):
@@ -117,8 +127,8 @@ def test_addresses_and_the_remedy(tmp_path):
     path = table(tmp_path / "here", [f"https://img.example/a/{name}.png?size=3" for name in NAMES])
     with pytest.raises(InputError) as error:
         read_table(path)
-    assert str(error.value) == (f"{path} names addresses, for example https://img.example/a/00a.png?size=3 in line 2, and "
-                                "nothing is downloaded: download the images, and give their folder with --images")
+    assert str(error.value) == (f"{path} names addresses, for example https://img.example/a/00a.png?size=3 in line 2, "
+                                "and nothing is downloaded: download the images, and give their folder with --images")
     found = read_table(path, How(images=str(images(tmp_path / "far"))))
     assert found.paths == [f"../far/{name}.png" for name in NAMES]
 
@@ -141,7 +151,8 @@ def test_metadata_without_labels_beside_class_folders_is_not(tmp_path):
 
 
 @pytest.mark.parametrize("text, expected", [
-    ("a/b.png", ["a", "b.png"]), ("C:\\a\\b.png", ["C:", "a", "b.png"]), ("./a//b", ["a", "b"]), ("../../a/../b", ["b"]),
+    ("a/b.png", ["a", "b.png"]), ("C:\\a\\b.png", ["C:", "a", "b.png"]), ("./a//b", ["a", "b"]), ("../../a/../b",
+                                                                                                  ["b"]),
     ("https://x.y/a%20b.jpg?c=/d", ["x.y", "a b.jpg"]), ("/data/local-files/?d=a/b", ["a", "b"]), ("", []), ("..", [])])
 def test_parts(text, expected):
     assert parts(text) == expected

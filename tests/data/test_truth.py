@@ -23,7 +23,8 @@ def write(path, content):
 
 @pytest.mark.parametrize("name, content, expected", [
     ("t.npy", np.array([1, 0, 1, 1]), [1, 0, 1, 1]), ("t.npy", np.array([-1, 0, -1, 1], np.int8), [-1, 0, -1, 1]),
-    ("t.npy", np.array([1, 0, 1, 1], np.uint8), [1, 0, 1, 1]), ("t.npy", np.array([[1.], [0], [1], [-1]]), [1, 0, 1, -1]),
+    ("t.npy", np.array([1, 0, 1, 1], np.uint8), [1, 0, 1, 1]), ("t.npy", np.array([[1.], [0], [1], [-1]]), [1, 0, 1,
+                                                                                                            -1]),
     ("t.csv", "path,label\ncat/1.png,dog\n", [-1, 1, -1, -1]),
     ("t.csv", "label;path;by\ndog;cat/1.png;me\n;dog/0.png;\n", [-1, 1, -1, -1]),
     ("t.csv", "path,label\ncat\\1.png,1\ndog/0.png,0\ndog/1.png,-1\n", [-1, 1, 0, -1]),

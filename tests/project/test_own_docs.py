@@ -23,7 +23,8 @@ from tests.project.test_docs import ROOT, section
 
 PAGE = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
 MODULES = ("demo.py", "nets/safetensors_file.py", *(f"core/{name}.py" for name in (
-    "files", "train", "data/folder", "data/images", "data/label_files", "data/own", "data/source", "data/table",
+    "files", "train", "data/archive", "data/array_images", "data/arrays", "data/columns", "data/folder",
+    "data/images", "data/label_files", "data/named_labels", "data/own", "data/places", "data/source", "data/table",
     "data/truth",
     "parallel/launch", "report/config", "report/manifest", "run/commands", "run/config", "run/folder", "run/folds",
     "run/inputs", "run/options", "run/resume", "run/state", "use/apply", "use/predict")))
@@ -143,7 +144,10 @@ MISTAKES = {
                         "every run has a folder and a process of its own",
     "sweep commands.txt": "a line of a sweep is a run: write the options of one, without 'check'",
     "--recipe unknown": "--recipe unknown is for your own images: name them with --data",
-    "--test photos": "--size, --test, --truth, --held-out and --cache are for your own images (--data PATH)",
+    "--test photos": "--size, --test, --held-out and --cache are for your own images (--data PATH)",
+    "--truth truth.csv": "--truth is for data with labels of their own (--data PATH)",
+    "--images photos": "--path-column, --images and --labels are for your own images (--data PATH)",
+    "--label-column x": "--label-column is for a table, arrays and CIFAR-100 (--data PATH)",
     "--K 0": "--K, --batch and --epochs must be at least 1",
     "--folds 1": "--folds 1: choose 2 or more, for example 5",
     "--sure 90": "--sure 90.0: give a probability, 0 to 1",
