@@ -28,6 +28,7 @@ ENDINGS = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar
            ".zst")
 MOST = 1_000_000                       # entries
 DIRECTORY = 256 << 20                  # bytes of the directory of a .zip
+DICTIONARY = 128 << 20                 # bytes of memory that a .tar.xz may ask for; xz -9 takes 65 million
 LARGEST = 256 << 20                    # bytes of an image
 NAME = 64 << 10                        # bytes of a name in a .tar
 RATIO, FREE = 200, 256 << 20           # times its size that an archive may unpack to, and bytes that any may
@@ -295,9 +296,11 @@ class Unpacked:
     """A compressed file, unpacked as far as check_amount allows."""
 
     def __init__(self, file, archive):
-        opened = {"gz": gzip.GzipFile, "bz2": bz2.BZ2File, "xz": lzma.LZMAFile}
-        self.stream = opened[archive.kind](file, "rb") if archive.kind != "gz" else gzip.GzipFile(fileobj=file)
-        self.archive, self.count = archive, 0
+        if archive.kind == "xz":                             # what a header may ask for is gigabytes of a dictionary
+            lzma.LZMADecompressor(memlimit=DICTIONARY).decompress(file.read(1 << 16), max_length=1)
+            file.seek(0)
+        opened = {"gz": lambda file: gzip.GzipFile(fileobj=file), "bz2": bz2.BZ2File, "xz": lzma.LZMAFile}
+        self.stream, self.archive, self.count = opened[archive.kind](file), archive, 0
 
     def read(self, n):
         """At most n bytes. Raises InputError once it is too much."""

@@ -31,7 +31,7 @@ SPLITS = {"train": "train", "training": "train", "tr": "train", "val": "val", "v
           "dev": "val", "test": "test", "testing": "test", "te": "test"}
 BLOCK = 8 << 20                        # bytes that are read at a time
 WHOLE = 1 << 30                        # bytes of an array that is read at once, as its columns stand one after another
-MOST = 50_000_000                      # images
+MOST = 5_000_000                       # images
 PACKED = 1100                          # times its size that deflate can pack zeros
 DAMAGED = "is damaged, or no array of NumPy: save it again with numpy.save or numpy.savez"
 

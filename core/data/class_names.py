@@ -62,8 +62,11 @@ def alike(names):
         for name in names:
             groups.setdefault(key(name), []).append(name)
         found |= {tuple(group): None for group in groups.values() if len(group) > 1}
-    groups = [group for group in found if not any(set(group) < set(other) for other in found)]
-    return [Finding("alike", shown(first), f"and {', '.join(map(shown, others))}") for first, *others in groups]
+    largest = {}                                             # {name: the largest group that it is in}
+    for group in sorted(found, key=len):
+        largest |= dict.fromkeys(group, group)
+    return [Finding("alike", shown(first), f"and {', '.join(map(shown, others))[:300]}")
+            for first, *others in dict.fromkeys(largest.values())]
 
 
 def shown(name):

@@ -34,7 +34,7 @@ ALONE = LABELS | {"species", "breed", "diagnosis", "dx", "choice", "annotation",
 NOT_LABELS = {"score", "confidence", "probability", "prob", "count", "number", "num", "is", "by", "time", "date",
               "source"}
 SAMPLE = 50                            # lines that are looked at for what a column holds
-FIELDS = 1000                          # of the objects in a .jsonl
+CELLS = 20_000_000                     # of a .jsonl, whose lines need not have all fields
 BITS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1, "": 0}
 
 
@@ -117,18 +117,18 @@ def json_rows(path):
                                          '{"file_name": "1.jpg", "label": "cat"}')
             names |= dict.fromkeys(item)
             found.append((number, item))
-            need(len(names) <= FIELDS, f"{path} has more than {FIELDS:,} different fields: leave out what is not "
-                                       "needed")
+            need(len(names) * len(found) <= CELLS, f"{path} has {len(names):,} different fields in {len(found):,} lines: "
+                                                   "leave out what is not needed")
     return [(1, list(names)), *((number, [json_cell(item.get(name)) for name in names]) for number, item in found)]
 
 
 def json_cell(value):
-    """A value of JSON as the text of a cell; of a list, its items with | between them."""
+    """A value of JSON as the text of a cell; of a list, its items with | between them; of what is nested, its type."""
     if value is None:
         return ""
-    if isinstance(value, list):
-        return "|".join(map(json_cell, value[:100]))
-    return str(value)[:10_000].strip()
+    if isinstance(value, list) and not any(isinstance(item, (list, dict)) for item in value):
+        return "|".join(str(item) for item in value[:100])
+    return type(value).__name__ if isinstance(value, (list, dict)) else str(value)[:10_000].strip()
 
 
 # ---- names -----------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from core.data.folder import SUFFIXES, SYSTEM
 from core.errors import need
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.\-]+://", re.IGNORECASE)
+DEEPEST = 24                           # parts of a path that are compared, from its end
 SAMPLE = 40                            # paths by which rules are compared
 FOLDERS = 200                          # near a table that are looked into
 NEAR = re.compile(r"((all|train|test|val|raw|my|jpe?g)[ _-]?)*(im(g|age)s?|photos?|pic(ture)?s?|frames?|jpe?gs?|pngs?|"
@@ -105,7 +106,8 @@ def parts(text):
     if ADDRESS.match(text):
         text = unquote(re.split("[?#]", text.partition("://")[2])[0])
     found = [part for part in re.split(r"[/\\]", text) if part not in ("", ".")]
-    return found if ".." not in found else found[len(found) - found[::-1].index(".."):]
+    found = found if ".." not in found else found[len(found) - found[::-1].index(".."):]
+    return found[-DEEPEST:]
 
 
 def near(folder):

@@ -14,6 +14,7 @@ from core.data.votes import decided
 from core.errors import need
 
 SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson")
+LONGEST = 4096                         # letters of a path
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.tsv")          # as data sets are shared on hubs
 
 
@@ -27,7 +28,7 @@ def read_table(path, how=UNSAID, strict=True):
     table = columns(path, how, strict)
     lines = [(line, file, class_name(label)) for line, file, label in table.lines]
     same = same_numbers(label for *_, label in lines)
-    usable = [bool(file) and not is_missing(label) and not any(map(bad_name, [label, *Path(file).parts]))
+    usable = [0 < len(file) <= LONGEST and not is_missing(label) and not any(map(bad_name, [label, *Path(file).parts]))
               for _, file, label in lines]
     texts = [file if good else "" for good, (_, file, _) in zip(usable, lines)]
     packed, places, notes = *(named_in_archive(path.parent, texts) or (None, None)), []
@@ -55,7 +56,7 @@ def unused(file, label, line, good):
         return Finding("unlabelled", printable(file), line)
     if is_missing(label):
         return Finding("unknown", printable(file), f"{label} in {line}")
-    return Finding("name", printable(f"{file}: {label}"), line)
+    return Finding("name", printable(f"{file}: {label}")[:LONGEST], line)
 
 
 def check_found(path, lines, usable, entries, how):

@@ -1,6 +1,7 @@
 """core/data/archive.py: class folders in .zip and .tar, read where they are, and archives that mean harm."""
 import gzip
 import io
+import lzma
 import os
 import shutil
 import tarfile
@@ -289,6 +290,15 @@ def test_archives_that_unpack_to_far_more(tmp_path, name, monkeypatch):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 30e6 and time.process_time() - start < 5
+
+
+def test_a_dictionary_of_gigabytes_is_not_set_aside(tmp_path):
+    raw = packed(tmp_path / "x.tar", PETS).read_bytes()
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 30}]
+    (tmp_path / "x.tar.xz").write_bytes(lzma.compress(raw, preset=None, filters=[{**filters[0], "dict_size": 1 << 20}]))
+    assert len(load(tmp_path / "x.tar.xz", size=8).data.train.labels) == 4
+    (tmp_path / "x.tar.xz").write_bytes(lzma.compress(raw, filters=filters))
+    assert complaint(tmp_path / "x.tar.xz").endswith("x.tar.xz is damaged or no archive: copy or download it again")
 
 
 def test_images_of_too_many_bytes_and_archives_of_too_many_entries(pack, monkeypatch):

@@ -130,8 +130,15 @@ def test_objects_of_json_in_lines(read):
     for text in ("[1]", "{", "[" * 100_000, '{"a": 1}\nx'):
         with pytest.raises(InputError, match=r"line \d is no object of JSON: write one in each line, as {\"file_name"):
             read(text, "t.jsonl")
-    with pytest.raises(InputError, match="t.jsonl has more than 1,000 different fields: leave out what"):
-        read(json.dumps(dict.fromkeys(map(str, range(1001)))), "t.jsonl")
+    assert cells(read('{"image": "1.jpg", "label": "cat", "box": ' + "[" * 500 + "]" * 500 + "}", "t.jsonl")) == [
+        ("1.jpg", "cat")]
+
+
+def test_the_cells_of_objects_are_limited(read, monkeypatch):
+    """A first line of a thousand fields would make as many cells of each line after it."""
+    monkeypatch.setattr("core.data.columns.CELLS", 2000)
+    with pytest.raises(InputError, match="t.jsonl has 1,000 different fields in 3 lines: leave out what is not needed"):
+        read("\n".join([json.dumps(dict.fromkeys(map(str, range(1000)))), *['{"0": 1}'] * 10]), "t.jsonl")
 
 
 def test_tables_are_told_from_lines_of_labels(tmp_path):
