@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+from core.data.how import how_of
 from core.data.source import open_source
 from core.errors import InputError, need
 from core.parallel.launch import is_main
@@ -51,7 +52,7 @@ def main(argv=None):
 
 def run_main(args):
     """`demo.py run`: one run and its table."""
-    source = open_source(args.data)
+    source = open_source(args.data, how_of(args))
     return finish(configuration(args, source), source=source)
 
 
@@ -91,10 +92,10 @@ def resumed(args):
 
 def check_main(args):
     """`demo.py check`: the dry run."""
-    source = open_source(args.data)
+    source = open_source(args.data, how_of(args))
     config = configuration(args, source)
     reading = read_data(config, source)
-    lines, possible = dry_run.report(config, reading, given_labels(config, reading.data), source)
+    lines, possible = dry_run.report(config, reading, given_labels(config, reading.data))
     print("\n".join(lines))
     return 0 if possible else 2
 

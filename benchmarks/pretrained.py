@@ -84,7 +84,7 @@ def by_cleanlab(line):
     source = open_source(config.data)
     reading = read_data(config, source)
     given = given_labels(config, reading.data)
-    data = with_features(config, reading, source).data
+    data = with_features(config, reading).data
     shown, truth, rows = shown_by(data), data.train.truth, []
     z, z_test = (unaugmented(shown(split), slice(None)) for split in (data.train, data.test))
     for C in REGULARISATIONS:

@@ -6,7 +6,8 @@ stay inside ROOT, links to folders never, so that nothing is found twice and no 
 import os
 from pathlib import Path
 
-from core.data.listing import Finding, Listing, alike, bad_name, class_name, printable
+from core.data.class_names import about_names
+from core.data.listing import Finding, Listing, bad_name, class_name, printable
 from core.errors import InputError, need
 
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".ppm", ".pgm", ".pbm", ".pnm", ".bmp", ".gif", ".tif", ".tiff",
@@ -19,7 +20,11 @@ SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
 def scan(root):
     """Listing of the images in the class folders of `root`, sorted by the parts of their paths. Raises InputError."""
     root = Path(root)
-    paths, folders, findings = walk(root)
+    return listing_of(root, *walk(root))
+
+
+def listing_of(root, paths, folders, findings):
+    """Listing of images by their paths in a folder or an archive, with what else was found. Raises InputError."""
     if len(folders) > 1 and {name.lower() for name in folders} <= SPLITS:
         raise InputError(f"{root} has the folders {', '.join(folders)} instead of one for each class: "
                          "give one of them with --data and another with --test")
@@ -30,7 +35,7 @@ def scan(root):
     labels = [class_name(path.split("/")[0]) for path in paths]
     findings += [Finding("empty", printable(name)) for name in folders if class_name(name) not in set(labels)]
     return Listing(root, paths, labels, list(range(len(paths))), len(paths), findings + same_class(folders)
-                   + alike(set(labels)))
+                   + about_names(set(labels)))
 
 
 def walk(root):

@@ -12,6 +12,7 @@ to S x S pixels by Lanczos' filter, which averages where it shrinks. An image th
 Files are not trusted: only the FORMATS are opened, whatever a file is called; what claims more than LARGEST pixels is
 refused before it is unpacked; every file is decoded to its end, so that one that was cut off is found.
 """
+import io
 import signal
 import threading
 import warnings
@@ -48,6 +49,7 @@ def shared_out(work, pieces, jobs):
     if jobs == 1:
         yield from map(work, pieces)
         return
+    pieces = iter(pieces)
     from concurrent.futures.process import BrokenProcessPool  # imported where needed: demo.py starts sooner
 
     from joblib.externals.loky import ProcessPoolExecutor
@@ -55,8 +57,8 @@ def shared_out(work, pieces, jobs):
     executor, waiting = ProcessPoolExecutor(jobs), deque()
     try:
         with deaf():
-            waiting.append(executor.submit(work, pieces[0]))
-        for piece in pieces[1:]:
+            waiting.append(executor.submit(work, next(pieces)))
+        for piece in pieces:
             waiting.append(executor.submit(work, piece))
             if len(waiting) > 4 * jobs:                              # far enough ahead: results take memory
                 yield waiting.popleft().result()
@@ -100,7 +102,7 @@ def decode_one(path, size, resample="LANCZOS"):
     """(S, S, 3) uint8, and (height, width) as stored. Raises all kinds of exceptions."""
     from PIL import Image, ImageOps
 
-    with open(path, "rb") as file, warnings.catch_warnings():
+    with stream_of(path) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")                              # of odd metadata
         image = Image.open(file, formats=FORMATS)
         W, H = image.size
@@ -114,6 +116,11 @@ def decode_one(path, size, resample="LANCZOS"):
         left, top = ((length - side) // 2 for length in image.size)
         image = rgb(image.crop((left, top, left + side, top + side)))
         return np.asarray(image.resize((size, size), Image.Resampling[resample], reducing_gap=GAP)), (H, W)
+
+
+def stream_of(path):
+    """A file to read; instead of a path its bytes may be given, as they come from an archive."""
+    return io.BytesIO(path) if isinstance(path, bytes) else open(path, "rb")
 
 
 def rgb(image):

@@ -2,32 +2,42 @@
 
 N images, C classes.
 """
+import codecs
 import csv
+import io
 from pathlib import Path
 
 import numpy as np
 
 from core.data.csv_cells import plain
-from core.errors import InputError
+from core.data.named_labels import TRUE, choose, divided, flat, several
+from core.errors import InputError, need
 
 LARGEST = 64 << 20                     # bytes of a text file: labels of some ten million images
 
 
-def read_labels(path, classes, n, used=None):
+SAME = 0.99                            # of the true labels in a file that have to be those of the data, in its order
+
+
+def read_labels(path, classes, n, used=None, truth=None):
     """Labels (n,) int64 in 0 .. C-1; `classes` are the C class names.
 
-    .npy: n whole numbers. Text: one label a line, or `index,label` with every index 0 .. n-1 once, in any order; a
-    first line that says so, `label` or `index,label`, is skipped. In text the labels are class names throughout or
-    numbers throughout.
+    .npy: n whole numbers. FILE:NAME: those of that name in a .pt, .npz or .npy of several; where these have
+    `clean_label` too, it must be `truth`, the (len(used),) true labels of the rows `used`. Text: one label a line, or
+    `index,label` with every index 0 .. n-1 once, in any order; a first line that says so, `label` or `index,label`, is
+    skipped. In text the labels are class names throughout or numbers throughout.
     used: the rows that take part, None: all; `index,label` may leave out others, which are -1 then. Raises InputError.
     """
-    path = Path(path)
+    path, name = divided(str(path))
+    if name is not None or path.is_file() and several(path):
+        labels, true = choose(path, name)
+        need(len(labels) == n, f"{path} has {len(labels)} labels for {n} images: give those of these images")
+        need(true is None or truth is None or len(true) != n or (true[used] == truth).mean() >= SAME,
+             f"{path} is in another order than the images, for its {TRUE} is not theirs: take the file in the order of "
+             "the official download (.pt)")
+        return in_range(labels, classes, path)
     if is_array(path):
-        labels = read_array(path, (n,), "iu", "whole numbers")
-        wrong = np.flatnonzero((labels < 0) | (labels >= len(classes)))
-        if len(wrong):
-            raise InputError(f"{path}, row {wrong[0]}: {labels[wrong[0]]} is no label: use 0 to {len(classes) - 1}")
-        return labels.astype(np.int64)
+        return in_range(read_array(path, (n,), "iu", "whole numbers"), classes, path)
 
     rows = read_rows(path)
     if rows and [cell.lower() for cell in rows[0][1]] in (["label"], ["index", "label"]):
@@ -42,6 +52,14 @@ def read_labels(path, classes, n, used=None):
     for i in used[labels[used] < 0][:1] if some else ():
         raise InputError(f"{path} has no label for image {i}: write one line for each image")
     return labels
+
+
+def in_range(labels, classes, path):
+    """The labels as int64. Raises InputError for one that is no class."""
+    wrong = np.flatnonzero((labels < 0) | (labels >= len(classes)))
+    if len(wrong):
+        raise InputError(f"{path}, row {wrong[0]}: {labels[wrong[0]]} is no label: use 0 to {len(classes) - 1}")
+    return labels.astype(np.int64)
 
 
 def places(rows, path, n):
@@ -116,8 +134,8 @@ def numbers(cells, line, C, path):
 def is_array(path):
     """Whether `path` is to be read as an array, not as text. Raises InputError when it is neither,
     or cannot be there."""
-    if path.suffix.lower() not in (".npy", ".csv", ".txt"):
-        raise InputError(f"{path} has none of the endings .npy, .csv and .txt: rename or convert it")
+    if path.suffix.lower() not in (".npy", ".csv", ".txt", ".tsv", ".tab", ".jsonl", ".ndjson"):
+        raise InputError(f"{path} has none of the endings .npy, .csv and .txt: save it as one of these")
     try:
         if not path.is_file():
             raise InputError(f"{path} does not exist or is not a file: check the path")
@@ -129,32 +147,64 @@ def is_array(path):
 def read_array(path, shape, kinds, what):
     """The array in a .npy file. Shape and type are compared in its header, before memory is set aside.
 
-    Raises InputError for another shape or type, and for a damaged file.
+    Labels may stand in a column, (n, 1), and be floats without a fraction. Raises InputError for another shape or type,
+    and for a damaged file.
     """
     try:
         array = np.lib.format.open_memmap(path, mode="r")           # refuses objects, i.e. pickles, and files too short
     except PermissionError as error:
         raise InputError(f"{path} cannot be read, {error.strerror}: check its permissions") from error
     except Exception as error:                                             # a damaged header can raise nearly anything
+        need(not several(path), f"{path} holds objects of Python, not {what}: save the array alone with numpy.save")
         raise InputError(f"{path} is not an intact .npy file of {what}: save it again with numpy.save") from error
+    if len(shape) == 1 and array.shape in (shape, (*shape, 1)):
+        array = flat(array)
     if array.shape != shape or array.dtype.kind not in kinds:
         raise InputError(f"{path} has shape {array.shape} and type {array.dtype}: save {what} of shape {shape}")
     return np.array(array)
 
 
-def read_rows(path, delimiter=","):
-    """[(line number, cells)] of a text file without its empty lines,
-    cells stripped of spaces and of guards against formulas. Raises InputError for a file that is no CSV in UTF-8."""
+def read_rows(path, delimiter=None, text=None):
+    """[(line number, cells)] of a text file, or of its text, without its empty lines,
+    cells stripped of spaces and of guards against formulas. Raises InputError for a file that is no CSV in Unicode."""
+    text = text_of(path) if text is None else text
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter or divider(path, text), strict=True,
+                        skipinitialspace=True)
     try:
-        if path.stat().st_size > LARGEST:
-            raise InputError(f"{path} has more than {LARGEST:,} bytes: give a file of labels or of a matrix alone")
-        with open(path, newline="", encoding="utf-8-sig") as file:         # Excel starts a file with a byte order mark
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            rows = [(reader.line_num, [plain(cell.strip()) for cell in cells]) for cells in reader]
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text in UTF-8: save it as CSV in UTF-8") from error
+        rows = [(reader.line_num, [plain(cell.strip()) for cell in cells]) for cells in reader]
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: {error}: save it as plain CSV") from error
+    return [(line, cells) for line, cells in rows if any(cells)]
+
+
+def divider(path, text):
+    """What divides the cells of labels or numbers: commas, tabs in a .tsv, semicolons below `index;label`."""
+    header = text.lstrip()[:20].lower().replace(" ", "")
+    return "\t" if path.suffix.lower() in (".tsv", ".tab") else ";" if header.startswith("index;label") else ","
+
+
+def text_of(path):
+    """The text of a file in UTF-8, or in UTF-16 as spreadsheets write "Unicode text". Raises InputError."""
+    try:
+        need(path.stat().st_size <= LARGEST, f"{path} has more than {LARGEST:,} bytes: give a file of labels or of a "
+                                             "matrix alone")
+        with open(path, "rb") as file:
+            raw = file.read(LARGEST)
+        return raw.decode(encoding_of(raw))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not text in UTF-8: save it as CSV in UTF-8") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read, {error.strerror}: check its permissions") from error
-    return [(line, cells) for line, cells in rows if any(cells)]
+
+
+def encoding_of(raw):
+    """The encoding that the first bytes of a text tell: a byte order mark, or the zeros of UTF-16 without one."""
+    for mark, name in ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE,
+                                                                                          "utf-16"),
+                       (codecs.BOM_UTF16_BE, "utf-16")):
+        if raw.startswith(mark):
+            return name
+    even, odd = raw[:200:2], raw[1:200:2]
+    if even and odd and max(even.count(0), odd.count(0)) > 0.9 * len(odd):
+        return "utf-16-be" if even.count(0) > odd.count(0) else "utf-16-le"
+    return "utf-8-sig"

@@ -8,18 +8,23 @@ from typing import NamedTuple
 
 KINDS = {                              # the order in which they are told: what may spoil the result comes first
     "contradiction": "the same image under different labels: at least one of them is wrong",
+    "votes": "images on which the votes differ: the majority decides",
     "repeated": "the same image more than once under one label",
     "leaked": "the same image in the training and in the test set",
     "unreadable": "images that cannot be read, left out",
     "missing": "files that the table names and that are not there, left out",
     "unlabelled": "lines of the table without a path or a label, left out",
+    "unknown": "labels that stand for a missing value (nan, NA, None, null, ?), left out: rename one that is a class",
     "name": "names that other programs stumble over, left out: rename them",
     "link": "links that are not followed",
     "beside": "images beside the class folders, left out: move them into one",
     "empty": "classes without a readable image, left out",
     "single": "classes with a single image",
     "merged": "folders whose names differ only in spaces or in the encoding of accents: one class",
-    "alike": "classes whose names differ only in upper and lower case: kept apart",
+    "several": "cells with several labels: each combination is a class of its own",
+    "alike": "classes whose names a person can hardly tell apart: kept apart",
+    "number": "labels that are the same number, as 1 and 1.0: one class",
+    "doubtful": "classes whose names may mean that the label is not known: kept as classes",
     "other": "files that are no images by their ending, ignored",
     "hidden": "hidden files and folders, and those of the system, ignored",
 }
@@ -40,6 +45,19 @@ class Listing(NamedTuple):
     index: list                        # N rows in the source
     rows: int                          # of the source
     findings: list                     # of Finding
+    notes: list = ()                   # sentences about how the source was understood
+    agreement: list = None             # N parts of the votes that are for the label; None where nobody voted
+    packed: object = None              # what holds the images if they are no files: an Archive or Arrays
+
+    @property
+    def named(self):
+        """Whether its paths are names of images that a person knows."""
+        return self.packed is None or hasattr(self.packed, "entries")
+
+    @property
+    def on_disk(self):
+        """Whether its paths are files."""
+        return self.packed is None
 
 
 def class_name(text):
@@ -60,11 +78,3 @@ def bad_name(text):
 def printable(text):
     """The text in one line that any terminal can show."""
     return "".join(letter if bad_name(letter) is None else f"\\u{ord(letter):04x}" for letter in text)
-
-
-def alike(names):
-    """Findings about class names that differ only in upper and lower case."""
-    groups = {}
-    for name in sorted(names):
-        groups.setdefault(name.casefold(), []).append(name)
-    return [Finding("alike", first, f"and {', '.join(others)}") for first, *others in groups.values() if others]

@@ -2,16 +2,15 @@
 
 S pixels to the side of an image as the network sees it, N images that could be read, C classes.
 """
-import os
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from core.data import DataSet, Split, stratified
 from core.data.duplicates import about_classes, duplicates, leaks
-from core.data.source import read
+from core.data.how import UNSAID
+from core.data.source import listed, name_of, read
 from core.data.truth import read_truth
 from core.errors import need
 
@@ -25,22 +24,24 @@ class Reading(NamedTuple):
     notes: list = ()                   # sentences about the reading itself
     shapes: np.ndarray = None          # (N, 2) height and width of the training and validation images as stored
     seconds: float = None              # that the reading took
+    listings: tuple = (None,) * 3      # of training, validation and test images: core.data.listing.Listing
 
 
-def load(path, seed=0, size=32, held_out=0, test=None, truth=None, store=None, jobs=1, listing=None):
+def load(path, seed=0, size=32, held_out=0, test=None, truth=None, store=None, jobs=1, listing=None, how=UNSAID):
     """Reading of the images at `path`: a folder ROOT/CLASS/.../file, or a .csv table with the columns path and label.
 
     size: S. held_out: the fraction of images in the validation set, stratified by class, drawn by `seed`; 0 trains on
     all images, so that every label can be corrected. test: another folder or table with the same classes. truth: a file
     of true labels of some or all images. store: a folder for decoded images, or None. jobs: processes that decode.
-    listing: the Listing of `path`, if already made. Mirrored images are assumed to keep their class. Raises InputError.
+    listing: the Listing of `path`, if already made. how: core/data/how.py. Mirrored images are assumed to keep their
+    class. Raises InputError.
     """
     start = time.perf_counter()
     need(SIZES[0] <= size <= SIZES[1], f"--size {size}: choose {SIZES[0]} to {SIZES[1]} pixels")
     need(0 <= held_out < 1,
          f"--held-out {held_out}: give the part of the images that is held out, from 0 to less than 1")
-    source = read(path, size, store, jobs, listing)
-    classes = tuple(sorted(set(source.labels)))
+    source = read(path, size, store, jobs, listing or listed(path, how))
+    classes = in_order(source)
     need(len(classes) > 1, f"{path} has images of one class only, {classes[0]!r}: give at least two")
     everything = split(source, classes, path)
     if truth is not None:
@@ -49,13 +50,22 @@ def load(path, seed=0, size=32, held_out=0, test=None, truth=None, store=None, j
 
     training, validation = parts(everything, held_out, len(classes), seed)
     other, notes = everything.take(slice(0)), source.notes
-    if test is not None:
-        second = read(test, size, store, jobs)
+    packed = getattr(source.listing.packed, "others", {})
+    listings = [source.listing, source.listing, None]
+    if "val" in packed and held_out == 0:
+        validation = split(read(path, size, None, jobs, packed["val"]), classes, f"{path}, for validation,")
+        listings[1] = packed["val"]
+    if test is None and "test" in packed:
+        second = read(path, size, None, jobs, packed["test"])
+        other = split(second, classes, f"{path}, for test,")
+        findings, listings[2] = findings + leaks(source, second), packed["test"]
+    elif test is not None:
+        second = read(test, size, store, jobs, how=how)
         other, notes = split(second, classes, test), notes + second.notes
-        findings += second.listing.findings + leaks(source, second)
-    name, rows = Path(os.path.abspath(path)).stem, source.listing.rows
-    data = DataSet(name, classes, training, validation, other, pad=size // 8, flip=True, rows=rows)
-    return Reading(data, findings, notes, source.shapes, time.perf_counter() - start)
+        findings, listings[2] = findings + second.listing.findings + leaks(source, second), second.listing
+    rows = source.listing.rows
+    data = DataSet(name_of(path), classes, training, validation, other, pad=size // 8, flip=True, rows=rows)
+    return Reading(data, findings, notes, source.shapes, time.perf_counter() - start, tuple(listings))
 
 
 # ---- the parts -----------------------------------------------------------------------------------------------------
@@ -67,7 +77,14 @@ def split(source, classes, path):
     need(not strange, f"{path} has classes that the training images do not have, {', '.join(map(repr, strange[:3]))}: "
          "name them alike, or leave them out")
     return Split(source.images, np.array([number[name] for name in source.labels], np.int64), source.index, None,
-                 source.paths)
+                 source.paths if source.listing.named else None, source.agreement)
+
+
+def in_order(source):
+    """The names of the classes that have images, as text, or in the order of an array's numbers."""
+    names = set(source.labels)
+    order = getattr(source.listing.packed, "order", None) or sorted(names)
+    return tuple(name for name in order if name in names)
 
 
 def parts(everything, held_out, C, seed):

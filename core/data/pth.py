@@ -83,25 +83,39 @@ class Directory(io.FileIO):
 
 def zipped(file, path):
     """({name: Tensor}, {key: array}) of a zip archive."""
+    content, numbers_of = unzipped(file, path, FUNCTIONS, LIMIT)
+    tensors, storages = state_dict(content, path), {}
+    for one in sorted({tensor.storage for tensor in tensors.values()}):
+        if one.key in storages:
+            raise zipfile.BadZipFile("a storage of two types")
+        storages[one.key] = numbers_of(one)
+    return tensors, storages
+
+
+def unzipped(file, path, functions, limit):
+    """(the object that data.pkl of a zip archive describes, a function Storage -> its numbers).
+
+    limit: bytes of data.pkl; functions: as core/data/opcodes.py takes them.
+    """
     size = os.fstat(file.fileno()).st_size
     with Directory(path) as directory, zipfile.ZipFile(directory) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
     if sum(entry.file_size for entry in entries.values()) > size or any(e.compress_type for e in entries.values()):
         raise zipfile.BadZipFile("compressed, or entries that share their bytes: PyTorch writes neither")
-    with zipfile.ZipFile(file) as archive:
-        described, = (name for name in entries if name.count("/") <= 1 and name.rpartition("/")[2] == "data.pkl")
-        folder = described.removesuffix("data.pkl")
-        order = f"{folder}byteorder"
-        if entries[described].file_size > LIMIT or order in entries and archive.read(order) != b"little":
-            raise zipfile.BadZipFile("a description of thousands of tensors, or another order of bytes")
-        tensors = state_dict(execute(archive.read(described), path, FUNCTIONS, storage)[0], path)
-        storages = {}
-        for one in sorted({tensor.storage for tensor in tensors.values()}):
-            entry = entries[f"{folder}data/{one.key}"]
-            if one.key in storages or entry.file_size != one.bytes:
-                raise zipfile.BadZipFile("a storage of another size")
-            storages[one.key] = numbers(archive.read(entry), one.dtype)
-    return tensors, storages
+    archive = zipfile.ZipFile(file)
+    described, = (name for name in entries if name.count("/") <= 1 and name.rpartition("/")[2] == "data.pkl")
+    folder = described.removesuffix("data.pkl")
+    order = f"{folder}byteorder"
+    if entries[described].file_size > limit or order in entries and archive.read(order) != b"little":
+        raise zipfile.BadZipFile("a description of thousands of tensors, or another order of bytes")
+
+    def numbers_of(one):
+        entry = entries[f"{folder}data/{one.key}"]
+        if entry.file_size != one.bytes:
+            raise zipfile.BadZipFile("a storage of another size")
+        return numbers(archive.read(entry), one.dtype)
+
+    return execute(archive.read(described), path, functions, storage)[0], numbers_of
 
 
 def in_line(file, path):

@@ -10,19 +10,25 @@ from typing import NamedTuple
 import numpy as np
 
 from core.data import cache, clothing1m
-from core.data.cifar10_files import FILES, FOLDER
+from core.data.archive import archive_of, first_names, read_archive
+from core.data.array_images import holds_arrays, read_arrays
+from core.data.cifar10 import is_hundred
+from core.data.cifar10_files import LAYOUTS, layout_in
 from core.data.folder import scan
+from core.data.how import UNSAID
 from core.data.images import FEW, decode
 from core.data.listing import Finding
-from core.data.table import read_table
+from core.data.table import METADATA, read_table
+from core.data.table import SUFFIXES as TABLES
 from core.errors import InputError, need
 
 
 class Source(NamedTuple):
     """What the data are and where."""
-    kind: str                          # digits, cifar10 or own
+    kind: str                          # digits, cifar10, cifar100 or own
     path: str
     listing: object = None             # core.data.listing.Listing of own images
+    layout: str = None                 # of the files of CIFAR, in core/data/cifar10_files.py
 
 
 class Decoded(NamedTuple):
@@ -34,26 +40,43 @@ class Decoded(NamedTuple):
     shapes: np.ndarray                 # (N, 2) height and width as stored
     listing: object                    # everything that was named, readable or not
     notes: list                        # what to know about the reading itself
+    agreement: np.ndarray = None       # (N,) part of the votes that are for the label; None where nobody voted
 
 
-def open_source(path):
+def open_source(path, how=UNSAID):
     """The Source that `--data` names. Own images are listed here, and nowhere else. Raises InputError."""
     if path == "digits":
         return Source("digits", path)
-    return Source("cifar10", path) if is_cifar(path) else Source("own", path, listed(path))
+    layout = cifar_layout(path)
+    if layout:
+        return Source("cifar100" if is_hundred(layout) else "cifar10", path, layout=layout)
+    return Source("own", path, listed(path, how))
 
 
-def is_cifar(path):
-    """Whether `path` is to be read as CIFAR-10: one of its files or an archive, or a folder with any of its files."""
+def name_of(path):
+    """The name of the data at a path: that of the file or folder without the endings of tables, arrays and archives."""
+    name = os.path.basename(os.path.abspath(path))
+    if os.path.isdir(path):
+        return os.path.splitext(name)[0]
+    return os.path.splitext(name)[0].removesuffix(".tar") or name
+
+
+def cifar_layout(path):
+    """The layout of CIFAR-10 or CIFAR-100 (core/data/cifar10_files.py) of a folder or an archive, or None.
+
+    Of an archive by the names of its first files. Raises InputError for one that is damaged there.
+    """
     path = Path(path)
-    if path.is_dir():
-        return path.name == FOLDER or (path / FOLDER).is_dir() or any((path / name).is_file() for name in FILES)
-    return path.name.lower().endswith((".tar.gz", ".tgz"))
+    if os.path.isdir(path):
+        return layout_in(path)
+    if not (path.name.lower().endswith((".tar.gz", ".tgz")) and os.path.isfile(path)):
+        return None
+    return next((folder for name in first_names(path) if (folder := name.split("/")[0]) in LAYOUTS), None)
 
 
-def read(path, size, store, jobs, listing=None):
+def read(path, size, store, jobs, listing=None, how=UNSAID):
     """Decoded images of a folder or a table, listed before or now. Raises InputError when none of them can be read."""
-    listing = listing or listed(path)
+    listing = listing or listed(path, how, strict=False)
     need(listing.paths, f"{path} has no images: give a folder with a folder of images for each class, or a .csv table "
          "with the columns path and label")
     images, shapes, reasons, notes = pixels(path, listing, size, store, jobs)
@@ -66,23 +89,48 @@ def read(path, size, store, jobs, listing=None):
     listing.findings.extend(Finding("unreadable", listing.paths[row], reason)
                             for row, reason in sorted(reasons.items()))
     return Decoded(images[:len(good)], [listing.labels[row] for row in good], np.array(listing.index)[good],
-                  np.array(listing.paths)[good], shapes[good], listing, notes)
+                  np.array(listing.paths)[good], shapes[good], listing, [*listing.notes, *notes],
+                  listing.agreement and np.array(listing.agreement)[good])
 
 
-def listed(path):
-    """Listing of a folder or a table. Raises InputError if `path` is neither."""
+def listed(path, how=UNSAID, strict=True):
+    """Listing of a folder or a table; strict: a column that the user names has to be there.
+
+    Raises InputError if `path` is neither.
+    """
     path = Path(path)
     try:
-        there, is_folder = path.exists(), path.is_dir()
+        there, is_folder, archive = path.exists(), path.is_dir(), archive_of(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{str(path)!r:.200} cannot be looked at ({error}): check the path") from None
+    if archive:
+        return read_archive(*archive)
     need(there, f"{path} does not exist: check the path")
     if clothing1m.is_clothing1m(path):
         return clothing1m.scan(path)
-    need(is_folder or path.suffix.lower() == ".csv" and path.is_file(),
-         f"{path} is neither a folder of images nor a .csv table: "
-         "unpack or convert it")
-    return scan(path) if is_folder else read_table(path)
+    if holds_arrays(path):
+        return read_arrays(path, how, test=not strict)
+    need(is_folder or path.suffix.lower() in TABLES and path.is_file(),
+         f"{path} is neither a folder of images, a table (.csv, .tsv, .jsonl), an archive (.zip, .tar.gz) nor an "
+         "array (.npz, .npy): convert it to one of these")
+    return folder_or_metadata(path, how, strict) if is_folder else read_table(path, how, strict)
+
+
+def folder_or_metadata(path, how, strict):
+    """Listing of a folder: by the table of METADATA in it, as hubs share data sets, else by its class folders.
+
+    A table without labels beside class folders is about something else. Raises InputError.
+    """
+    table = next((path / name for name in METADATA if (path / name).is_file()), None)
+    if table is None:
+        return scan(path)
+    try:
+        listing = read_table(table, how, strict)
+    except InputError:
+        if how.path_column or how.label_column or how.images or not any(map(os.path.isdir, path.iterdir())):
+            raise
+        return scan(path)
+    return listing._replace(notes=[f"{path}: the labels are those of {table.name} in it", *listing.notes])
 
 
 def pixels(path, listing, size, store, jobs):
@@ -97,7 +145,8 @@ def pixels(path, listing, size, store, jobs):
         notes.append(f"decoded images are not stored, since {store} is inside the data: "
                      "choose another folder with --cache")
     elif store is not None:
-        file, key = cache.place(store, path, size), cache.fingerprint(listing.root, listing.paths, size)
+        files = [*(listing.packed.files if listing.packed else []), *listing.paths]
+        file, key = cache.place(store, path, size), cache.fingerprint(listing.root, files, size)
         try:
             found = cache.load(file, key, (n, size, size, 3))
         except InputError as error:
@@ -117,13 +166,21 @@ def fill(images, shapes, listing, jobs):
     from tqdm import tqdm  # imported where needed: demo.py starts sooner
 
     todo, reasons = np.flatnonzero(shapes[:, 0] == 0), {}
-    files = [os.path.join(listing.root, listing.paths[row]) for row in todo]
-    done = 0
-    with closing(decode(files, images.shape[1], jobs)) as pieces, \
+    with closing(decoded(listing, todo, images.shape[1], jobs)) as pieces, \
             tqdm(total=len(todo), desc="images", unit="", disable=None if len(todo) > FEW else True) as bar:
-        for piece, sizes, why in pieces:
-            rows = todo[done:done + len(piece)]
-            images[rows], shapes[rows], done = piece, sizes, done + len(piece)
+        for rows, piece, sizes, why in pieces:
+            images[rows], shapes[rows] = piece, sizes
             reasons.update((int(row), reason) for row, reason in zip(rows, why) if reason)
             bar.update(len(piece))
     return reasons
+
+
+def decoded(listing, todo, size, jobs):
+    """Yield (rows, images, shapes, reasons) of the rows `todo`, from files or from what they are packed in."""
+    if listing.packed:
+        yield from listing.packed.decode(listing, todo, size, jobs)
+        return
+    files, done = [os.path.join(listing.root, listing.paths[row]) for row in todo], 0
+    for piece, sizes, why in decode(files, size, jobs):
+        yield todo[done:done + len(piece)], piece, sizes, why
+        done += len(piece)

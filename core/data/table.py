@@ -1,91 +1,74 @@
-"""Images named by a table: a .csv file with the columns `path` and `label`, and any others.
+"""Images named by a table: a .csv, .tsv or .txt file with a column of paths and one of labels, or a .jsonl file.
 
-Between the columns are commas, semicolons or tabs, whichever makes sense of the first line.
+core/data/columns.py says which columns, core/data/places.py where the files are.
 """
-import csv
-import os
-import unicodedata
 from pathlib import Path
 
-from core.data.label_files import read_rows
-from core.data.listing import Finding, Listing, alike, bad_name, class_name, printable
-from core.errors import InputError, need
+from core.data.archive import named_in_archive
+from core.data.class_names import about_names, is_missing, same_numbers
+from core.data.columns import columns
+from core.data.how import UNSAID
+from core.data.listing import Finding, Listing, bad_name, class_name, printable
+from core.data.places import ADDRESS, find
+from core.data.votes import decided
+from core.errors import need
 
-NO_HEADER = ("does not begin with a line that names the columns path and label: add it, "
-             "with commas, semicolons or tabs between the columns")
+SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson")
+LONGEST = 4096                         # letters of a path
+METADATA = ("metadata.csv", "metadata.jsonl", "metadata.tsv")          # as data sets are shared on hubs
 
 
-def read_table(path):
+def read_table(path, how=UNSAID, strict=True):
     """Listing of the images in the order of the table's lines; `index` counts them from 0, without the header.
 
-    Paths are relative to the table's folder, or absolute. Only what the table says is looked at, and whether the files
-    are there. Raises InputError.
+    Paths are relative to the table's folder or to how.images, or absolute. Only what the table says is looked at, and
+    whether the files are there. Raises InputError.
     """
-    path, findings, seen = Path(path), [], {}
-    lines = columns(path)
-    for row, (line, file, label) in enumerate(lines):
-        where = file and located(path.parent, file)
-        if not file or not label:
-            findings.append(Finding("unlabelled", printable(file), f"line {line}"))
-        elif any(map(bad_name, [label, *Path(file).parts])):
-            findings.append(Finding("name", printable(f"{file}: {label}"), f"line {line}"))
-        elif where is None:
-            findings.append(Finding("missing", printable(file), f"line {line}"))
-        elif where in seen:
-            first, name, _ = seen[where]
-            findings.append(Finding("repeated", where, f"lines {first} and {line}") if name == label else
-                            Finding("contradiction", where,
-                                    f"{name} in line {first}, which counts; {label} in line {line}"))
+    path, findings, entries, rows_of = Path(path), [], {}, {}
+    table = columns(path, how, strict)
+    lines = [(line, file, class_name(label)) for line, file, label in table.lines]
+    same = same_numbers(label for *_, label in lines)
+    usable = [0 < len(file) <= LONGEST and not is_missing(label) and not any(map(bad_name, [label, *Path(file).parts]))
+              for _, file, label in lines]
+    texts = [file if good else "" for good, (_, file, _) in zip(usable, lines)]
+    packed, places, notes = *(named_in_archive(path.parent, texts) or (None, None)), []
+    if packed is None:
+        places, notes = find(path, texts, how.images)
+    for row, ((line, file, label), good, where) in enumerate(zip(lines, usable, places)):
+        if where:
+            entries.setdefault(where, []).append((line, same.get(label, label)))
+            rows_of.setdefault(where, row)
         else:
-            seen[where] = line, label, row
-    labels = [label for _, label, _ in seen.values()]
-    return Listing(path.parent, list(seen), labels, [row for *_, row in seen.values()], len(lines),
-                   findings + alike(set(labels)))
+            findings.append(unused(file, label, f"line {line}", good))
+    check_found(path, lines, usable, entries, how)
+    labels, agreement, about_votes, more = decided(entries)
+    findings += about_votes + [Finding("number", name, f"as {number}") for name, number in sorted(same.items())]
+    return Listing(path.parent, list(entries), labels, list(rows_of.values()), len(lines),
+                   findings + about_names(set(labels)), notes=[*table.notes, *notes, *more],
+                   agreement=agreement if more or any(one < 1 for one in agreement) else None, packed=packed)
 
 
-def columns(path):
-    """[(line number, path, class)] of the lines below the header. Raises InputError."""
-    rows = read_rows(path, delimiter_of(path))
-    header = [cell.lower() for cell in rows[0][1]] if rows else []
-    need(header.count("path") == header.count("label") == 1, f"{path} {NO_HEADER}")
-    at, called = header.index("path"), header.index("label")
-    for line, cells in rows[1:]:
-        need(len(cells) == len(header), f"{path}, line {line} has {len(cells)} columns and the header "
-                                        f"{len(header)}: correct it")
-    return [(line, cells[at], class_name(cells[called])) for line, cells in rows[1:]]
+def unused(file, label, line, good):
+    """The Finding about a line whose image cannot be used."""
+    if good:
+        return Finding("missing", printable(file), line)
+    if not file or not label:
+        return Finding("unlabelled", printable(file), line)
+    if is_missing(label):
+        return Finding("unknown", printable(file), f"{label} in {line}")
+    return Finding("name", printable(f"{file}: {label}")[:LONGEST], line)
 
 
-def delimiter_of(path):
-    """The character that divides the first line into cells of which one is `path` and one `label`.
-    Raises InputError."""
-    first = first_line(path)
-    for delimiter in ",;\t":
-        cells = [cell.strip().lower() for cell in next(csv.reader([first.replace("\0", "")], delimiter=delimiter), [])]
-        if cells.count("path") == cells.count("label") == 1:
-            return delimiter
-    raise InputError(f"{path} {NO_HEADER}")
-
-
-def first_line(path):
-    """The first line of a text that is not empty, as far as it can be read.
-
-    Raises InputError if the file cannot be opened.
-    """
-    try:
-        with open(path, encoding="utf-8-sig", errors="replace") as file:
-            return next((line for line in iter(lambda: file.readline(10_000), "") if line.strip()), "")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read, {error.strerror}: check its permissions") from error
-
-
-def located(folder, text):
-    """The path of a file as it is on the disk, relative to `folder` where it is given so;
-    None if there is no such file.
-
-    Tables travel: those from Windows have backslashes, those from a Mac may spell accents as two characters.
-    """
-    for spelling in (text, text.replace("\\", "/")):
-        for form in (spelling, unicodedata.normalize("NFC", spelling), unicodedata.normalize("NFD", spelling)):
-            if os.path.isfile(os.path.join(folder, form)):
-                return Path(os.path.normpath(form)).as_posix()
-    return None
+def check_found(path, lines, usable, entries, how):
+    """Raises InputError if the table names files and none is there."""
+    wanted = [(line, file) for good, (line, file, _) in zip(usable, lines) if good]
+    if entries or not wanted:
+        return
+    line, file = wanted[0]
+    need(not ADDRESS.match(file) or file.lower().startswith("file:"),
+         f"{path} names addresses, for example {printable(file):.200} in line {line}, and nothing is downloaded: "
+         "download the images, and give their folder with --images")
+    need(False, f"{path}: none of the {len(wanted)} files that it names is there, for example {printable(file):.200} "
+                "in line "
+                f"{line}; they were looked for in {how.images or path.parent}: give the folder that holds them with "
+                "--images")

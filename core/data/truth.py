@@ -1,12 +1,18 @@
 """True labels of some or all images, from a file: by path or by row, and -1 for those that nobody knows."""
-from pathlib import Path
+import os
+import re
+from collections import Counter
 
 import numpy as np
 
 from core.data import clothing1m
+from core.data.class_names import is_missing
+from core.data.columns import columns, has_paths
+from core.data.folder import SUFFIXES
 from core.data.label_files import decode, is_array, read_array, read_rows
 from core.data.listing import class_name
-from core.data.table import columns, first_line, located
+from core.data.named_labels import choose, divided, several
+from core.data.places import located
 from core.errors import InputError, need
 
 NOTHING = "knows no true label: check that it is the right file"
@@ -15,15 +21,19 @@ NOTHING = "knows no true label: check that it is the right file"
 def read_truth(path, listing, classes):
     """(rows,) int64, the true class of each row of the listing's source, -1 where the file does not say.
 
-    .npy: a whole number for each row, -1 for unknown. Text: a table with the columns path and label, or lines
-    `index,label`, for any of the images; or one label in each line, as many as there are rows. In text, labels are
-    class names throughout or numbers throughout, and empty or -1 where unknown. Raises InputError.
+    .npy, or FILE:NAME (core/data/named_labels.py): a whole number for each row, -1 for unknown. Text: a table with the
+    columns path and label, or lines `index,label`, for any of the images; or one label in each line, as many as there
+    are rows. In text, labels are class names throughout or numbers throughout, and empty or -1 where unknown. Raises
+    InputError.
     """
-    path = Path(path)
     if clothing1m.is_labels(path):
         return clothing1m.truth(path, listing, classes)
-    if is_array(path):
-        truth = read_array(path, (listing.rows,), "iu", "whole numbers")
+    path, name = divided(str(path))
+    named = name is not None or path.is_file() and several(path)
+    if named or is_array(path):
+        truth = choose(path, name)[0] if named else read_array(path, (listing.rows,), "iu", "whole numbers")
+        need(len(truth) == listing.rows, f"{path} has {len(truth)} labels for {listing.rows} images: give those of "
+                                         "these images")
         wrong = np.flatnonzero(~np.isin(truth, np.arange(-1, len(classes))))
         for row in wrong[:1]:
             raise InputError(f"{path}, row {row}: {truth[row]} is no label: "
@@ -31,7 +41,8 @@ def read_truth(path, listing, classes):
         need((truth != -1).any(), f"{path} {NOTHING}")
         return truth.astype(np.int64)
     truth = np.full(listing.rows, -1)
-    entries = from_paths(path, listing) if "path" in first_line(path).lower() else from_rows(path, listing.rows)
+    entries = from_paths(path, listing) if has_paths(path) else from_rows(path, listing.rows)
+    entries = [(line, row, same_class(label, classes)) for line, row, label in entries]
     known = [(line, row, label) for line, row, label in entries if row is not None and label not in ("", "-1")]
     for (line, row, _), c in zip(known, decode([(line, label) for line, _, label in known], classes, path)):
         need(truth[row] in (-1, c), f"{path}, line {line} gives a second true label to one image: keep one of them")
@@ -46,14 +57,38 @@ def from_paths(path, listing):
     Raises InputError for a path that is not among the images.
     """
     row_of = dict.fromkeys(finding.path for finding in listing.findings) | dict(zip(listing.paths, listing.index))
-    entries = []
-    for line, file, label in columns(path):
+    named, entries = by_name(listing), []
+    for line, file, label in columns(path, strict=False).lines:
         spelt = file if file in row_of else located(listing.root, file)
-        need(spelt in row_of, f"{path}, line {line}: {file!r:.200} is not among the images: "
-                              "write paths as the data's table "
+        row = row_of[spelt] if spelt in row_of else named.get(name_of(file), -1)
+        need(row != -1, f"{path}, line {line}: {file!r:.200} is not among the images: "
+                        "write paths as the data's table "
              "does, or relative to the folder that holds the classes")
-        entries.append((line, row_of[spelt], label))
+        entries.append((line, row, class_name(label)))
     return entries
+
+
+def by_name(listing):
+    """{name of a file without folder and ending: row}, of those that no other image shares."""
+    names = [name_of(path) for path in listing.paths]
+    counts = Counter(names)
+    found = {name: row for name, row in zip(names, listing.index) if counts[name] == 1}
+    missing = (finding.path for finding in listing.findings if finding.kind in ("missing", "unknown", "unreadable"))
+    return {**{name_of(path): None for path in missing}, **found}
+
+
+def name_of(file):
+    """The name of a file without its folder, on any system, and without the ending of an image."""
+    stem, suffix = os.path.splitext(re.split(r"[/\\]", file)[-1])
+    return stem if suffix.lower() in SUFFIXES else stem + suffix
+
+
+def same_class(label, classes):
+    """A label of the truth as the data have it: `1.0` where there is a class `1`, nothing for `nan`."""
+    if label in classes:
+        return label
+    whole = re.fullmatch(r"(-?\d{1,18})\.0+", label)
+    return "" if is_missing(label) else whole[1] if whole else label
 
 
 def from_rows(path, rows):

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import numpy as np
 
 from core import quality
+from core.data.archive import archive_of
 from core.data.csv_cells import csv_text
 from core.files import save_text
 
@@ -21,7 +22,8 @@ from core.files import save_text
 def save_issues(folder, classes, split, given, suggested, P):
     """label_issues.csv: one line for each image of the Split, by rising label_score.
 
-    Class names instead of numbers; the columns path and true_label are there where paths and any true labels are known.
+    Class names instead of numbers; the columns path, true_label and agreement are there where paths, any true labels
+    and votes are known.
     """
     rows, names = quality.most_suspicious_first(P, given), np.array(classes, object)
     p_given, p_suggested = (six_digits(quality.self_confidence(P, labels)) for labels in (given, suggested))
@@ -29,7 +31,8 @@ def save_issues(folder, classes, split, given, suggested, P):
                "suggested_label": names[suggested],
                "true_label": None if split.truth is None else np.where(split.truth >= 0, names[split.truth], ""),
                "is_label_issue": quality.is_label_issue(given, suggested), "label_score": p_given,
-               "p_given": p_given, "p_suggested": p_suggested, "margin": six_digits(quality.margin(P, given))}
+               "p_given": p_given, "p_suggested": p_suggested, "margin": six_digits(quality.margin(P, given)),
+               "agreement": None if split.agreement is None else six_digits(split.agreement)}
     columns = {name: column for name, column in columns.items() if column is not None}
     lines = zip(*(column[rows].tolist() for column in columns.values()))
     save_text(folder / "label_issues.csv", readable(csv_text([list(columns), *lines])))
@@ -70,8 +73,8 @@ def choice(label):
 
 
 def absolute(paths, source):
-    """The paths of files that are relative to a folder, or to the folder of a table."""
-    root = os.path.abspath(source if os.path.isdir(source) else Path(source).parent)
+    """The paths of files that are relative to a folder or an archive, or to the folder of a table."""
+    root = os.path.abspath(source if os.path.isdir(source) or archive_of(source) else Path(source).parent)
     return [Path(root, path).as_posix() for path in paths]
 
 

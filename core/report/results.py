@@ -3,6 +3,7 @@ import json
 import math
 
 from core.batches import mean_image
+from core.data.archive import archive_of
 from core.features import mean_and_std
 from core.files import save_array, save_arrays, save_text
 from core.measure import of_training, training_name
@@ -41,7 +42,7 @@ def finish(folder, result, config, title, data):
     page.write(folder / "report.html", page.Page(
         title, result.classes, result.images, result.index, result.given, result.suggested, result.verdict.probs,
         result.truth, result.paths, result.records, recipe.begin, result.verdict.rate, facts(result, config)))
-    if result.paths is not None:
+    if result.paths is not None and not archive_of(issues.absolute(result.paths[:1], config.data)[0]):
         issues.save_tasks(folder, result, config.data)
     save_manifest(folder)
     save_text(folder / "summary.json", json.dumps(result.summary, indent=2) + "\n")

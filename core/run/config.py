@@ -11,6 +11,7 @@ from nets.families import BACKBONES, FINETUNED, HEADS, NETS
 RATED = ("symmetric", "symmetric-others", "asymmetric", "pair")
 AUGMENTS = ("both", "crop", "flip", "none")
 FROM_FILE = ("matrix", "labels")
+CIFAR = ("cifar10", "cifar100")        # kinds of data
 NOISES = (*RATED, *FROM_FILE, "none")
 
 
@@ -20,6 +21,10 @@ class Config(NamedTuple):
     data: str = "digits"               # or the path of CIFAR-10, of a folder of images, or of a table of them
     subset: int = None                 # of CIFAR-10's training images; None: all
     size: int = None                   # pixels to the side of own images; None: 32
+    path_column: str = None            # these four: core/data/how.py
+    label_column: str = None
+    images: str = None
+    labels: str = None
     test: str = None                   # own test images, a folder or table
     truth: str = None                  # file of true labels of own images
     held_out: float = None             # part of own images for validation; None: 0
@@ -67,11 +72,16 @@ def check(config, kind):
     need(config.augment in AUGMENTS, f"--augment {config.augment}: choose one of {', '.join(AUGMENTS)}")
     need(0 <= config.sure <= 1, f"--sure {config.sure}: give a probability, 0 to 1")
     need(config.seed >= 0, f"--seed {config.seed}: the seed is a whole number from 0 on")
-    need(config.subset is None or kind == "cifar10", "--subset is for CIFAR-10 (--data PATH)")
-    need(kind == "own" or (config.test, config.truth, config.held_out) == (None,) * 3,
-         "--test, --truth and --held-out are for your own images (--data PATH)")
+    need(config.subset is None or kind in CIFAR, "--subset is for CIFAR-10 (--data PATH)")
+    need(kind == "own" or (config.test, config.held_out) == (None,) * 2,
+         "--test and --held-out are for your own images (--data PATH)")
     need(kind == "own" or config.backbone or (config.size, config.cache) == (None,) * 2,
          "--size and --cache are for your own images (--data PATH) and for --backbone")
+    need(kind != "digits" or config.truth is None, "--truth is for data with labels of their own (--data PATH)")
+    need(kind == "own" or (config.path_column, config.images, config.labels) == (None,) * 3,
+         "--path-column, --images and --labels are for your own images (--data PATH)")
+    need(kind != "digits" or config.label_column is None, "--label-column is for a table, arrays and CIFAR-100 "
+                                                          "(--data PATH)")
     need(config.kernels is None or config.gpu is not None, "--kernels is for --gpu")
     need(config.precision in backend.PRECISIONS,
          f"--precision {config.precision}: choose {' or '.join(backend.PRECISIONS)}")

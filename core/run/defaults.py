@@ -9,7 +9,7 @@ from nets.families import BACKBONES, FINETUNED, HEADS, NETS
 
 FINETUNING = "clothing1m"              # the paper's recipe for a pretrained network
 HIDDEN_FROM = 3000                     # images for which a hidden layer is better than none: docs/results.md
-PAPERS = 45000                         # training images of CIFAR-10 without --subset
+PAPERS = 45000                         # training images of CIFAR-10 and 100 without --subset
 UNEVEN = 4                             # times as many images in one class as in another: no uniform prior
 
 
@@ -35,14 +35,14 @@ def net_for(source, args, on_features):
         return FINETUNED
     if on_features:
         return "head" if images_of(source, args.subset) >= HIDDEN_FROM else "linear"
-    return {"digits": "small", "own": "medium" if args.gpu is None else "paper", "cifar10": "paper"}[source.kind]
+    return {"digits": "small", "own": "medium" if args.gpu is None else "paper"}.get(source.kind, "paper")
 
 
 def recipe_name(args, kind_of_data, net, on_features):
     """The recipe asked for, or the usual one. Raises InputError for one that does not fit what the network sees."""
     name = args.recipe
     if name is None:
-        usual = {"digits": "digits", "cifar10": "sn-50", "own": "unknown"}[kind_of_data]
+        usual = {"digits": "digits", "own": "unknown"}.get(kind_of_data, "sn-50")
         return FINETUNING if args.finetune else net if net in HEADS else "quick" if args.quick else usual
     need(name not in HEADS or on_features, f"--recipe {name} is for features: add --backbone or --features")
     need(name in HEADS or not on_features, f"--recipe {name} is for images: with --backbone or --features ask for the "
@@ -52,8 +52,9 @@ def recipe_name(args, kind_of_data, net, on_features):
 
 def images_of(source, subset=None):
     """About how many images there are to be trained on."""
-    return {"digits": lambda: Config._field_defaults["digits"][0], "cifar10": lambda: subset or PAPERS,
-            "own": lambda: len(source.listing.labels)}[source.kind]()
+    if source.kind == "own":
+        return len(source.listing.labels)
+    return Config._field_defaults["digits"][0] if source.kind == "digits" else subset or PAPERS
 
 
 def fitted(name, source, subset):

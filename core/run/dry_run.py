@@ -39,13 +39,13 @@ class Trial(NamedTuple):
     features: int = 0                  # bytes per training image
 
 
-def report(config, reading, given, source):
+def report(config, reading, given):
     """(lines of text, whether the run fits into memory).
 
-    reading, given: Reading and labels of the run, without features; source: the Source of the images.
+    reading, given: Reading and labels of the run, without features.
     """
     if config.features is not None:
-        reading = with_features(config, reading, source)
+        reading = with_features(config, reading)
     data = reading.data
     lines = [f"{data.name}: {len(given)} training, {len(data.validation.labels)} validation, "
              f"{len(data.test.labels)} test images, {len(data.classes)} classes",
@@ -54,12 +54,12 @@ def report(config, reading, given, source):
         lines += ["", f"read in {duration(reading.seconds)}; {stored_sizes(reading.shapes)}; shown to the network as "
                   f"{data.train.images.shape[2]} x {data.train.images.shape[1]}",
                   *reading.notes, *lines_about(reading.findings)]
-    tried = trial(config, reading, given, source)
+    tried = trial(config, reading, given)
     more, possible = memory_lines(config, data, tried)
     return [*lines, "", *tried.notes, *time_lines(config, data, tried), *more, *advice(config, data)], possible
 
 
-def trial(config, reading, given, source):
+def trial(config, reading, given):
     """The Trial of the run's network on the first images.
 
     Of two training epochs of up to two steps and two inference passes the first are the warm-up, the second count.
@@ -67,7 +67,7 @@ def trial(config, reading, given, source):
     xp = np if config.gpu is None else backend.use_gpu(config.gpu, config.precision)
     data, rows, seeing = reading.data, np.arange(min(2 * config.recipe.batch, len(given))), 0
     if config.backbone is not None and not config.finetune:
-        data, seeing = few_seen(config, reading, source, xp)
+        data, seeing = few_seen(config, reading, xp)
     nothing = data.train.take(rows[:0])
     small = data._replace(train=data.train.take(rows % len(data.train.labels)), validation=nothing, test=nothing)
     stored = 0 if small.train.features is None else small.train.features[0].nbytes
@@ -89,14 +89,14 @@ def trial(config, reading, given, source):
     return launch(steps, config.ranks if config.gpu is None else 1)
 
 
-def few_seen(config, reading, source, xp):
+def few_seen(config, reading, xp):
     """(the DataSet of the first images with their features, seconds for one on all processors)"""
     jobs, rows = config.ranks or available_processors(), np.arange(min(FEW_SEEN, len(reading.data.train.labels)))
     data = reading.data
     nothing = data.train.take(rows[:0])
     few = reading._replace(data=data._replace(train=data.train.take(rows), validation=nothing, test=nothing))
     start = time.perf_counter()
-    seen = with_features(config._replace(test=None, cache=None, ranks=1), few, source, xp)
+    seen = with_features(config._replace(test=None, cache=None, ranks=1), few, xp)
     return seen.data, (time.perf_counter() - start) / len(rows) / (jobs if xp is np else 1)
 
 

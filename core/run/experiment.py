@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core import backend, train
+from core.data.how import how_of
 from core.data.source import open_source
 from core.labels import SoftLabels, one_hot
 from core.measure import training_name
@@ -59,12 +60,12 @@ def run(config, watch=lambda records, epochs, step, fold: records, say=lambda te
     folder = None if config.out is None else Path(config.out)
     if folder and not resume:
         run_folder.check_free(folder, config)
-    source = source or open_source(config.data)
+    source = source or open_source(config.data, how_of(config))
     check(config, source.kind)
     xp = np if config.gpu is None else backend.use_gpu(config.gpu, config.precision)
     reading = read_data(config, source)
     given = given_labels(config, reading.data)
-    reading = with_features(config, reading, source, xp)
+    reading = with_features(config, reading, xp)
     data = reading.data
 
     def main(comm):

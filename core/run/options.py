@@ -3,7 +3,8 @@ import argparse
 from pathlib import Path
 
 from core import backend
-from core.data.source import open_source
+from core.data.how import how_of
+from core.data.source import name_of, open_source
 from core.errors import need
 from core.noise import CIFAR10_MAP
 from core.recipes import RECIPES, shortened
@@ -21,14 +22,21 @@ def run_options(p):
     """Add the options of a run to a parser."""
     add = p.add_argument_group("data").add_argument
     add("--data", metavar="PATH", default="digits",
-        help="your images: a folder with one sub-folder per class, or a .csv table with the columns path and label; "
-             "or CIFAR-10: the folder cifar-10-batches-py, or the .tar.gz as downloaded. Default: synthetic digits, "
-             "no download")
+        help="your images: a folder with one sub-folder per class, an archive of it (.zip, .tar.gz), a table with the "
+             "columns path and label (.csv, .tsv, .jsonl), or arrays (.npz, .npy); or CIFAR-10 or CIFAR-100: the "
+             "folder or the .tar.gz as downloaded. Default: synthetic digits, no download")
+    add("--images", metavar="FOLDER", help="the folder that the paths of a table are relative to. Default: the table's")
+    add("--path-column", metavar="NAME", help="the column of a table that names the files. Default: path, or one like "
+                                              "it")
+    add("--label-column", metavar="NAME",
+        help="the column of a table that has the labels. Default: label, or one like it")
+    add("--labels", metavar="FILE", help="the labels of an array of images (.npy). Default: labels.npy beside it")
     add("--size", type=int, metavar="S",
         help="crop and resize your images to S x S pixels. Default: 32; with --backbone 224, or 128 for small images")
     add("--test", metavar="PATH", help="test images: a folder or table with the same classes")
     add("--truth", metavar="FILE",
-        help="true labels of some or all of your images (.csv or .npy), used only for scoring")
+        help="true labels of some or all images (.csv, .npy, or FILE:NAME for one of several arrays), used only for "
+             "scoring")
     add("--held-out", type=float, metavar="R",
         help="fraction of your images used as the validation split. Default: 0, so that every label can be corrected")
     add("--cache", metavar="FOLDER",
@@ -41,7 +49,9 @@ def run_options(p):
              "becomes c + 1), matrix (transition probabilities in --noise-file, .npy or .csv), labels (noisy labels "
              "in --noise-file, .npy or .csv), none. Default: the recipe's; none for your own images")
     add("--rate", type=float, metavar="R", help="noise rate, 0 to 1. Default: the recipe's, or 0.5")
-    add("--noise-file", metavar="FILE", help="the file for --noise matrix and --noise labels")
+    add("--noise-file", metavar="FILE",
+        help="the file for --noise matrix and --noise labels; FILE:NAME for one of several arrays in a .pt, .npz or "
+             ".npy, such as CIFAR-10_human.pt:worse_label")
     add("--map", metavar="A:B,...", help="for --noise asymmetric: 9:1,2:0 turns labels 9 into 1 and 2 into 0")
 
     add = p.add_argument_group("what the network sees").add_argument
@@ -115,7 +125,7 @@ def run_options(p):
 
 def configuration(args, source=None):
     """The Config of the arguments; source: the Source of their data, if already opened. Raises InputError."""
-    source = source or open_source(args.data)
+    source = source or open_source(args.data, how_of(args))
     kind_of_data = source.kind
     need(not args.quick or (kind_of_data == "digits" and args.recipe is None),
          "--quick has its own data and recipe: leave out --data and --recipe")
@@ -125,23 +135,24 @@ def configuration(args, source=None):
     net = args.net or defaults.net_for(source, args, on_features)
     name = defaults.recipe_name(args, kind_of_data, net, on_features)
     recipe = recipe_of(args, name, source)
-    kind, rate = defaults.noise_of(name) if not own else ("none", 0.5)
+    kind, rate = defaults.noise_of(name) if not own and args.truth is None else ("none", 0.5)
     kind = args.noise or kind
     need(args.rate is None or kind in RATED, f"--noise {kind} has no --rate")
     rate = None if kind not in RATED else rate if args.rate is None else args.rate
     folds = (FOLDS if on_features else None) if args.folds is None else args.folds or None
-    label = kind_of_data if not own else Path(args.data).resolve().stem
+    label = kind_of_data if not own else name_of(Path(args.data).resolve())
     if (kind_of_data, kind) != ("own", "none"):
         label += f"-{kind}" + ("" if rate is None else f"-{rate:g}")
     config = Config(
         recipe, data=args.data, subset=args.subset, size=args.size, test=args.test, truth=args.truth,
-        held_out=args.held_out, cache=args.cache, noise=kind, rate=rate, noise_file=args.noise_file,
+        held_out=args.held_out, cache=args.cache, **how_of(args)._asdict(), noise=kind, rate=rate,
+        noise_file=args.noise_file,
         class_map=map_of(args.map, kind == "asymmetric" and kind_of_data == "cifar10"),
         augment=args.augment or ("none" if on_features else "flip" if own else "both"),
         sure=args.sure if args.sure is not None else SURE if own or on_features else 0,
         net=net, backbone=backbone, features=args.features, finetune=args.finetune, gpu=args.gpu,
-        precision=args.precision,
-        kernels=args.kernels, ranks=args.ranks, seed=args.seed, folds=folds, compare=args.compare,
+        precision=args.precision, kernels=args.kernels, ranks=args.ranks, seed=args.seed, folds=folds,
+        compare=args.compare,
         posterior=bool(folds and (own or on_features)) if args.posterior is None else args.posterior,
         out=args.out or str(free_name("runs", f"{label}-seed{args.seed}")), force=args.force)
     if args.quick:

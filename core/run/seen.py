@@ -2,32 +2,33 @@
 import numpy as np
 
 from core.data import feature_files
-from core.data.source import open_source
+from core.data.source import decoded
 from core.errors import need
 from core.parallel.processors import available_processors
 from nets.resnet import MEAN
 
+BLOCK = 2048                           # images of an archive or an array in memory: 300 MB of 224 x 224 pixels
 SMALL, LARGE = 128, 224                # pixels to the side for the pretrained network: core/data/backbone.py
 
 
-def with_features(config, reading, source, xp=np):
+def with_features(config, reading, xp=np):
     """The Reading with features in every split, if the Config asks for them, computed on the device of xp.
 
     Raises InputError.
     """
     if config.features is not None:
-        return from_file(config, reading, source)
+        return from_file(config, reading)
     if config.finetune:
         return to_finetune(config, reading)
-    return computed(config, reading, source, xp) if config.backbone is not None else reading
+    return computed(config, reading, xp) if config.backbone is not None else reading
 
 
 # ---- from a file ---------------------------------------------------------------------------------------------------
 
-def from_file(config, reading, source):
+def from_file(config, reading):
     """The Reading with the features of config.features. Raises InputError."""
     data, found = reading.data, feature_files.read_features(config.features)
-    rows, root = data.rows or len(data.train.labels), source.listing.root if source.listing else None
+    rows, root = data.rows or len(data.train.labels), reading.listings[0] and reading.listings[0].root
     train, validation = (split._replace(features=feature_files.features_of(found, split, rows, root))
                          for split in (data.train, data.validation))
     test = data.test
@@ -42,12 +43,12 @@ def from_file(config, reading, source):
 
 # ---- from a pretrained network -------------------------------------------------------------------------------------
 
-def computed(config, reading, source, xp):
+def computed(config, reading, xp):
     """The Reading with the features that config.backbone makes of all images. Raises InputError."""
     from core.data import backbone  # imported where needed: demo.py starts sooner
 
     data, notes, views, size = reading.data, list(reading.notes), views_of(config), size_of(config, reading)
-    path, second = backbone.file_of(config.backbone), config.test and open_source(config.test)
+    path = backbone.file_of(config.backbone)
     net = backbone.network(path, size)
 
     def seen(split, listing, views):
@@ -57,8 +58,7 @@ def computed(config, reading, source, xp):
         notes.extend(found.notes)
         return split._replace(features=found.views.swapaxes(0, 1))
 
-    train, validation = seen(data.train, source.listing, views), seen(data.validation, source.listing, 1)
-    test = seen(data.test, second and second.listing, 1)
+    train, validation, test = map(seen, (data.train, data.validation, data.test), reading.listings, (views, 1, 1))
     about = {"name": net.name, "sha256": backbone.digest_of(path), "size": size, "file": str(path.resolve())}
     data = data._replace(train=train, validation=validation, test=test, pad=0, flip=views == 2, backbone=about)
     return reading._replace(data=data, notes=notes)
@@ -79,13 +79,28 @@ def features_of(config, split, listing, size, views, path, xp):
     from core.data import backbone
 
     jobs = config.ranks or available_processors()
-    if split.paths is None:
+    if listing is None:
         return backbone.features(split.images, size, views, jobs, config.cache, path, xp)
+    if listing.packed:
+        place = {row: k for k, row in enumerate(listing.index)}
+        blocks = packed_blocks(listing, [place[row] for row in split.index.tolist()], size, jobs)
+        found = [backbone.features(block, size, views, jobs, config.cache, path, xp) for block in blocks]
+        return found[0]._replace(views=np.concatenate([part.views for part in found], axis=1))
     found = backbone.file_features(listing.root, split.paths.tolist(), size, views, jobs, config.cache, path, xp)
     row = min(found.reasons, default=None)
     need(row is None, f"{row is not None and split.paths[row]} could be read a moment ago and cannot be now, "
          f"{found.reasons.get(row)}: start again")
     return found
+
+
+def packed_blocks(listing, rows, size, jobs):
+    """The pixels (n, S, S, 3) of rows of a Listing whose images are in an archive or an array, BLOCK at a time."""
+    for k in range(0, len(rows), BLOCK):
+        part = np.array(rows[k:k + BLOCK])
+        pixels, place = np.empty((len(part), size, size, 3), np.uint8), {row: k for k, row in enumerate(part.tolist())}
+        for found, piece, *_ in decoded(listing, part, size, jobs):
+            pixels[[place[row] for row in np.asarray(found).tolist()]] = piece
+        yield pixels
 
 
 def views_of(config):

@@ -130,7 +130,7 @@ def test_an_archive_of_the_official_size_must_have_the_official_checksum(archive
 def test_official_means_every_batch_byte_for_byte(tmp_path, folder, archive, monkeypatch):
     assert not cifar10.is_official(folder) and not cifar10.is_official(archive)
     for name in list(cifar10_files.BATCHES):
-        monkeypatch.setitem(cifar10_files.BATCHES, name, cifar10_files.md5((folder / name).read_bytes()))
+        monkeypatch.setitem(cifar10_files.OFFICIAL, name, cifar10_files.md5((folder / name).read_bytes()))
     assert cifar10.is_official(folder) and cifar10.is_official(tmp_path) and cifar10.is_official(archive)
     (folder / "test_batch").write_bytes((folder / "test_batch").read_bytes() + b"\n")
     assert not cifar10.is_official(folder)

@@ -42,6 +42,15 @@ def test_damaged_files_give_data_or_one_sentence(folder):
     assert len({outcome for _, outcome in outcomes}) == 2
 
 
+def test_the_files_that_are_damaged_are_read_before(folder):
+    """Every file of every kind, but those in `labels`, of which each reader refuses the others'."""
+    readers = Readers(folder / "whole")
+    for kind, (files, read) in readers.kinds.items():
+        for name, raw in files.items():
+            if kind != "labels":
+                read(name, raw)                              # raises InputError where it is not
+
+
 def test_the_fuzzer_finds_a_reader_that_raises(folder, monkeypatch):
     monkeypatch.setattr("tests.lib.fuzzing.decode_piece", lambda paths, size: 1 / 0)
     with pytest.raises(AssertionError, match="case 1 of seed 0, .*: ZeroDivisionError"):

@@ -84,13 +84,14 @@ def test_names_that_look_like_numbers_are_names_where_all_lines_fit(tmp_path):
     ("a.csv", '2\n"0\n1\n0\n', ", line 4: unexpected end"),
     ("a.csv", b"2\n\xff\n1\n0\n", " is not text in UTF-8"), ("a.csv", "0" * 200_000, ", line 1: field larger than"),
     ("a.npy", np.array([2, 0, 1]), " has shape (3,) and type int64: save whole numbers of shape (4,)"),
-    ("a.npy", np.zeros((4, 1), int), " has shape (4, 1)"), ("a.npy", np.zeros(4), " has shape (4,) and type float64"),
+    ("a.npy", np.zeros((4, 2), int), " has shape (4, 2)"), ("a.npy", np.full(4, 0.5), " has shape (4,) and type "
+                                                                                      "float64"),
     ("a.npy", np.zeros(4, bool), " has shape (4,) and type bool"),
     ("a.npy", np.array(["cat"] * 4), " has shape (4,) and type <U3"),
     ("a.npy", np.array([2, 0, 3, 0]), ", row 2: 3 is no label: use 0 to 2"),
     ("a.npy", np.array([2, -1, 0, 0]), ", row 1: -1 is no label"),
     ("a.npy", np.array([2, 2**64 - 1, 0, 0], np.uint64), ", row 1: 18446744073709551615 is no label"),
-    ("a.npy", np.array([2, 0, 1, None]), " is not an intact .npy file of whole numbers"),
+    ("a.npy", np.array([2, 0, 1, None]), " holds no arrays of labels with names: save"),
     ("a.npy", b"", " is not an intact"),
     ("a.json", "[]", " has none of the endings .npy, .csv and .txt"), ("a", "1", " has none of the endings")])
 def test_labels_that_cannot_be_used(tmp_path, name, content, fault):
@@ -138,7 +139,7 @@ def test_a_negative_entry_is_refused_though_its_row_sums_to_one(tmp_path):
     ("t.npy", np.array([[1, 0], [2, -1]]), ", row 1: not every number"),
     ("t.npy", np.eye(3), " has shape (3, 3) and type float64"),
     ("t.npy", np.eye(2, dtype=complex), " has shape (2, 2) and type complex128: save numbers of shape (2, 2)"),
-    ("t.npy", np.eye(2, dtype=object), " is not an intact .npy file of numbers"),
+    ("t.npy", np.eye(2, dtype=object), " holds objects of Python, not numbers: save the array alone"),
     ("t.npz", b"PK", " has none of the endings")])
 def test_matrices_that_cannot_be_used(tmp_path, name, content, fault):
     assert complaint(read_matrix, write(tmp_path / name, content), 2).startswith(fault)

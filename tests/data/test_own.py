@@ -7,7 +7,7 @@ import pytest
 from core.data import own
 from core.data.images import decode_one
 from core.data.own import load
-from core.data.source import is_cifar, open_source
+from core.data.source import cifar_layout, open_source
 from core.errors import InputError
 from tests.lib.own_data import kinds, picture, write_folder, write_image, write_table
 
@@ -122,9 +122,10 @@ def test_options_that_cannot_be_meant(root, options, fault):
 
 def test_data_that_cannot_be_used(root, tmp_path):
     assert complaint(tmp_path / "none") == f"{tmp_path / 'none'} does not exist: check the path"
-    (tmp_path / "a.zip").write_bytes(b"PK")
-    assert complaint(tmp_path / "a.zip").endswith("a.zip is neither a folder of images nor a .csv "
-                                                  "table: unpack or convert it")
+    (tmp_path / "a.xlsx").write_bytes(b"PK")
+    assert complaint(tmp_path / "a.xlsx").endswith(
+        "a.xlsx is neither a folder of images, a table (.csv, .tsv, .jsonl), an archive (.zip, .tar.gz) nor an array "
+        "(.npz, .npy): convert it to one of these")
     (tmp_path / "empty").mkdir()
     words = " has no images: give a folder with a folder of images for each class, or a .csv"
     assert words in complaint(tmp_path / "empty")
@@ -149,15 +150,17 @@ def test_a_path_that_no_file_can_have(path):
     assert "check the path" in complaint(path)
 
 
-def test_what_is_cifar_10(root, tmp_path):
-    assert not is_cifar(root) and not is_cifar(tmp_path / "none") and not is_cifar(root / "t.csv")
-    assert is_cifar("cifar-10-python.tar.gz") and is_cifar("x.TGZ")
-    for folder in ("cifar-10-batches-py", "a/cifar-10-batches-py", "b"):
+def test_what_is_cifar(root, tmp_path):
+    for folder in ("cifar-10-batches-py", "a/cifar-100-python", "b", "c", "d"):
         (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "b" / "data_batch_3").write_bytes(b"")
-    assert all(is_cifar(tmp_path / name) for name in ("cifar-10-batches-py", "a", "b"))
-    assert [open_source(path)[:2] for path in ("digits", tmp_path / "b")] == [
-        ("digits", "digits"), ("cifar10", tmp_path / "b")]
+    for file in ("b/data_batch_3", "c/test_batch.bin", "d/train", "d/test", "d/meta"):
+        (tmp_path / file).write_bytes(b"")
+    assert cifar_layout(root) is cifar_layout(tmp_path / "none") is cifar_layout(tmp_path / "none.tar.gz") is None
+    found = [open_source(path) for path in ("digits", *(str(tmp_path / name) for name in ("cifar-10-batches-py",
+                                                                                          *"abcd")))]
+    assert [(source.kind, source.layout) for source in found] == [
+        ("digits", None), ("cifar10", "cifar-10-batches-py"), ("cifar100", "cifar-100-python"),
+        ("cifar10", "cifar-10-batches-py"), ("cifar10", "cifar-10-batches-bin"), ("cifar100", "cifar-100-python")]
 
 
 def test_own_images_are_listed_when_the_source_is_opened_and_not_again(root, monkeypatch):

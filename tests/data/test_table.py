@@ -2,6 +2,7 @@
 import os
 import unicodedata
 
+import numpy as np
 import pytest
 
 from core.data.csv_cells import csv_text
@@ -66,6 +67,33 @@ def test_a_file_named_twice_counts_once(folder):
                               ("contradiction", "sub/2.png", "cat in line 4, which counts; dog in line 5")]
 
 
+def test_votes_are_counted_and_their_agreement_kept(folder):
+    lines = [f"{file},{label}" for file, labels in (("1.png", "aab"), ("sub/2.png", "bbb"), ('"a,b;c.png"', "bab"))
+             for label in labels]
+    found = read_table(write_table(folder / "t.csv", lines))
+    assert found.labels == ["a", "b", "b"] and found.index == [0, 3, 6] and found.rows == 9
+    assert np.allclose(found.agreement, [2 / 3, 1, 2 / 3])
+    assert found.notes == ["9 votes on 3 images, unanimous on 1: the majority decides"]
+    assert found.findings == [("votes", "1.png", "a 2, b 1 (lines 2 and 3 and 4)"),
+                              ("votes", "a,b;c.png", "b 2, a 1 (lines 8 and 9 and 10)")]
+
+
+def test_labels_that_are_missing_are_left_out_and_equal_numbers_are_one_class(folder):
+    for name in "abcdefgh":
+        write_image(folder / f"{name}.png")
+    lines = ["a.png,1", "b.png,1.0", "c.png,2.0", "d.png,nan", "e.png,NA", "f.png,?", "g.png,2", "h.png,none"]
+    found = read_table(write_table(folder / "t.csv", lines))
+    assert found.labels == ["1", "1", "2", "2", "none"] and found.index == [0, 1, 2, 6, 7]
+    assert kinds(found.findings) == {"unknown": ["d.png", "e.png", "f.png"], "number": ["1.0", "2.0"],
+                                     "doubtful": ["none"]}
+    assert found.findings[0].detail == "nan in line 5"
+
+
+def test_cells_with_several_labels_are_reported(folder):
+    found = read_table(write_table(folder / "t.csv", ["1.png,Mass|Edema", "sub/2.png,Edema|Hernia"]))
+    assert found.findings == [("several", "Edema|Hernia", "and 1 other classes with '|' in their names")]
+
+
 def test_cells_that_were_kept_from_being_formulas_come_back(folder):
     write_image(folder / "=1+1.png")
     rows = csv_text([["path", "label"], ["=1+1.png", "-cat"], ["1.png", "'s"]])
@@ -82,8 +110,8 @@ def test_classes_that_differ_in_case_are_reported(folder):
 @pytest.mark.parametrize("text, fault", [
     ("", " does not begin with a line that names the columns path and label: add it"),
     ("1.png,cat\n", " does not begin with"),
-    ("path,class\n1.png,cat\n", " does not begin with"), ("path label\n1.png cat\n", " does not begin with"),
-    ("path,label,path\n1.png,cat,1.png\n", " does not begin with"), ("pa\0th,label\n", ""),
+    ("path label\n1.png cat\n", " does not begin with"), ("1.png;cat\n2.png;dog", " does not begin with"),
+    ("path,label,path\n1.png,cat,1.png\n", " has two columns called 'path': rename one of them"),
     ("path,label\n1.png,cat\nsub/2.png\n", ", line 3 has 1 columns and the header 2: correct it"),
     ("path,label\n1.png,cat,x\n", ", line 2 has 3 columns and the header 2"),
     ('path,label\n"1.png,cat\n', ", line 2: unexpected end of data"),
@@ -101,6 +129,6 @@ def test_a_table_that_cannot_be_opened(folder, monkeypatch):
 
     def refuse(*arguments, **options):
         raise PermissionError(13, os.strerror(13))
-    monkeypatch.setattr("core.data.table.open", refuse, raising=False)
+    monkeypatch.setattr("core.data.label_files.open", refuse, raising=False)
     with pytest.raises(InputError, match="t.csv cannot be read, Permission denied: check its permissions"):
         read_table(path)

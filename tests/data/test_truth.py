@@ -6,7 +6,7 @@ from core.data.folder import scan
 from core.data.own import load
 from core.data.truth import read_truth
 from core.errors import InputError
-from tests.lib.own_data import write_folder, write_table
+from tests.lib.own_data import write_folder, write_image, write_table
 
 CLASSES = ("cat", "dog")
 
@@ -23,16 +23,39 @@ def write(path, content):
 
 @pytest.mark.parametrize("name, content, expected", [
     ("t.npy", np.array([1, 0, 1, 1]), [1, 0, 1, 1]), ("t.npy", np.array([-1, 0, -1, 1], np.int8), [-1, 0, -1, 1]),
-    ("t.npy", np.array([1, 0, 1, 1], np.uint8), [1, 0, 1, 1]),
+    ("t.npy", np.array([1, 0, 1, 1], np.uint8), [1, 0, 1, 1]), ("t.npy", np.array([[1.], [0], [1], [-1]]), [1, 0, 1,
+                                                                                                            -1]),
     ("t.csv", "path,label\ncat/1.png,dog\n", [-1, 1, -1, -1]),
     ("t.csv", "label;path;by\ndog;cat/1.png;me\n;dog/0.png;\n", [-1, 1, -1, -1]),
     ("t.csv", "path,label\ncat\\1.png,1\ndog/0.png,0\ndog/1.png,-1\n", [-1, 1, 0, -1]),
     ("t.csv", "path,label\ncat/1.png,dog\n./cat/1.png,dog\n", [-1, 1, -1, -1]),
+    ("t.csv", "path,class\ncat/0.png,cat\n", [0, -1, -1, -1]), ("t.tsv", "0\t1\n3\t0\n", [1, -1, -1, 0]),
+    ("t.csv", "path,label\ncat/0.png,nan\ncat/1.png,1.0\n", [-1, 1, -1, -1]),
+    ("t.csv", "index;label\n3;cat\n0;dog\n", [1, -1, -1, 0]),
+    ("t.jsonl", '{"file_name": "cat/1.png", "label": "dog"}\n', [-1, 1, -1, -1]),
     ("t.csv", "index,label\n3,cat\n0,dog\n", [1, -1, -1, 0]), ("t.csv", "3,0\n0,\n1,-1\n", [-1, -1, -1, 0]),
     ("t.txt", "dog\ncat\n-1\ncat\n", [1, 0, -1, 0]), ("t.csv", "label\n1\n0\n1\n0\n", [1, 0, 1, 0])])
 def test_reads_what_is_known(root, tmp_path, name, content, expected):
     found = read_truth(write(tmp_path / name, content), scan(root), CLASSES)
     assert found.dtype == np.int64 and found.tolist() == expected
+
+
+def test_images_are_known_by_their_names_where_these_are_unique(root, tmp_path):
+    write_image(root / "cat" / "tom.png")
+    path = write(tmp_path / "t.csv", "image_id,label\ntom,dog\n")
+    assert read_truth(path, scan(root), CLASSES).tolist() == [-1, -1, 1, -1, -1]
+    path = write(tmp_path / "t.csv", "path,label\nC:\\x\\tom.png,dog\n/a/0.png,cat\n")
+    with pytest.raises(InputError, match="line 3: '/a/0.png' is not among the images"):
+        read_truth(path, scan(root), CLASSES)
+
+
+def test_the_truth_may_be_one_of_several(root, tmp_path):
+    np.savez(tmp_path / "t.npz", clean_label=np.array([1, 0, -1, 1]), other=np.zeros(4, int), short=np.zeros(3, int))
+    assert read_truth(f"{tmp_path / 't.npz'}:clean_label", scan(root), CLASSES).tolist() == [1, 0, -1, 1]
+    with pytest.raises(InputError, match="t.npz has 3 labels for 4 images: give those of these images"):
+        read_truth(f"{tmp_path / 't.npz'}:short", scan(root), CLASSES)
+    with pytest.raises(InputError, match="t.npz holds the labels 'clean_label', 'other', 'short': choose one"):
+        read_truth(tmp_path / "t.npz", scan(root), CLASSES)
 
 
 def test_the_truth_follows_its_image(root, tmp_path):
@@ -65,13 +88,13 @@ def test_the_truth_of_images_that_were_left_out_is_no_fault(root, tmp_path):
                                              "or class names in all lines"),
     ("t.csv", "path,label\ncat/0.png,cat\ncat\\0.png,dog\n",
      ", line 3 gives a second true label to one image: keep one of them"),
-    ("t.csv", "path,class\ncat/0.png,cat\n", " does not begin with a line that names the columns path and label"),
+    ("t.csv", "path,by\ncat/0.png,a,b\n", ", line 2 has 3 columns and the header 2: correct it"),
     ("t.csv", "0,1\n1,0,5\n", ", line 2 has 3 columns: write `label` or `index,label` in every line"),
     ("t.csv", "1,2,3\n", ", line 1 has 3"), ("t.csv", "4,1\n", ", line 1: index '4' is not in 0 to 3: correct it"),
     ("t.csv", "0\n1\n", " has 2 labels for 4 images: write one for"),
     ("t.csv", "index,label\n", " has 0 labels for 4 images"),
     ("t.csv", "0,\n", " knows no true label: check that it is the right file"),
-    ("t.json", "[]", " has none of the endings .npy, .csv and .txt: rename or convert it")])
+    ("t.json", "[]", " has none of the endings .npy, .csv and .txt: save it as one of these")])
 def test_files_that_cannot_be_used(root, tmp_path, name, content, fault):
     path = write(tmp_path / name, content)
     with pytest.raises(InputError) as error:

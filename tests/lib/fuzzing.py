@@ -1,18 +1,21 @@
 """Damaged files by the thousand: every reader gives data or one sentence, never another exception,
 in bounded time and memory.
 
-    python -m tests.lib.fuzzing [CASES] [SEED]        10,000 cases by default; prints what came out
+    python -m tests.lib.fuzzing [CASES] [SEED] [KINDS ...]    10,000 cases of all kinds by default; prints what came out
 
 Files of every kind are made by the libraries that own them; then bytes are changed, cut out, doubled, replaced by
 numbers that headers like (0, 1, -1, 2^31), and parts of other files are put in.
 """
 import io
+import pickle
 import re
 import resource
 import sys
+import tarfile
 import tempfile
 import time
 import warnings
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -24,7 +27,7 @@ from core.data import cache, cifar10, weights
 from core.data.images import decode_piece
 from core.data.label_files import read_labels, read_matrix
 from core.data.own import load
-from core.data.pickles import unpickle
+from core.data.pickles import field, unpickle
 from core.errors import InputError
 from tests.lib.official_cifar10 import contents, python2, python3
 from tests.lib.own_data import picture, write_image
@@ -71,8 +74,18 @@ def array_files():
 
 TEXTS = {"table.csv": "path,label\ncat/0.png,cat\ndog/0.png,dog\ncat/1.png,cat\ndog/1.png,dog\n",
          "quoted.csv": '\ufeff"path";"label";"note"\r\n"cat/0.png";"a;b";"x ""y"""\r\n"dog\\0.png";"é";\r\n',
+         "columns.tsv": "Image ID\tcat\tdog\nC:\\x\\cat\\0\t1\t0\nC:\\x\\dog\\1\t0\t1\n",
+         "votes.csv": "sep=;\nfile_name;target;by\ncat/0.png;cat;a\ncat/0.png;dog;b\ncat/0.png;dog;c\n"
+                      "dog/1.png;1.0;a\n",
+         "lines.jsonl": '{"file_name": "cat/0.png", "label": 1}\n{"label": [2], "file_name": "dog/0.png"}\n',
          "labels.csv": "index,label\n0,cat\n1,dog\n3,cat\n2,dog\n", "labels.txt": "0\n1\n1\n0\n",
          "matrix.csv": "0.5,0.5\n0,1\n"}
+
+
+def other_tables():
+    """{name: bytes} of tables as people have them."""
+    return {"utf16.tsv": TEXTS["columns.tsv"].encode("utf-16"),
+            **{name: TEXTS[name].encode() for name in ("columns.tsv", "votes.csv", "lines.jsonl")}}
 
 
 def pickle_files():
@@ -85,9 +98,66 @@ def pickle_files():
 def weight_files():
     """{name: bytes} of the formats of weights."""
     arrays = {"conv.weight": np.ones((4, 3), np.float32), "half": np.ones(5, np.float16), "batches": np.array(7)}
-    return {"zip.pth": zip_file(*described(arrays)), "line.pth": line_file(*described(arrays, None)),
+    floats = {"conv.weight": arrays["conv.weight"], "bias": np.ones(4, np.float32)}
+    return {"zip.pth": zip_file(*described(arrays)), "line.pth": line_file(*described(floats, None)),
             "nested.pt": zip_file({"model": described(arrays)[0], "epoch": 3}, described(arrays)[1]),
             "w.safetensors": safetensors.numpy.save(arrays)}
+
+
+def binary_files():
+    """{name: bytes} of batches of the binary versions of CIFAR-10 and CIFAR-100."""
+    rng = np.random.default_rng(0)
+    return {"ten.bin": rng.integers(0, 10, 3 * 3073, np.uint8).tobytes(),
+            "hundred.bin": rng.integers(0, 20, 3 * 3074, np.uint8).tobytes()}
+
+
+def archive_files():
+    """{name: bytes} of archives of two images in each of two folders."""
+    raw = {f"{name}/{k}.png": None for name in ("cat", "dog") for k in range(2)}
+    for number, name in enumerate(raw):
+        Image.fromarray(picture(number)).save(file := io.BytesIO(), "PNG")
+        raw[name] = file.getvalue()
+    found = {}
+    for kind, method in (("stored.zip", zipfile.ZIP_STORED), ("deflated.zip", zipfile.ZIP_DEFLATED)):
+        with zipfile.ZipFile(file := io.BytesIO(), "w", method) as archive:
+            for name, content in raw.items():
+                archive.writestr(name, content)
+        found[kind] = file.getvalue()
+    for kind, mode in (("a.tar", "w"), ("b.tgz", "w:gz"), ("c.tar.xz", "w:xz"), ("d.tar.bz2", "w:bz2")):
+        with tarfile.open(fileobj=(file := io.BytesIO()), mode=mode, format=tarfile.PAX_FORMAT) as archive:
+            for name, content in raw.items():
+                member = tarfile.TarInfo(f"pets\u00e9/{name}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+        found[kind] = file.getvalue()
+    return found
+
+
+def image_array_files():
+    """{name: bytes} of arrays of images and labels in one file, and of images alone."""
+    images, labels, found = np.stack([picture(k, 8, 8) for k in range(4)]), np.arange(4) % 2, {}
+    for name, save in (("stored.npz", np.savez), ("deflated.npz", np.savez_compressed)):
+        save(file := io.BytesIO(), train_images=images, train_labels=labels[:, None], test_images=images / 255,
+             test_labels=np.array(["0", "1"])[labels])
+        found[name] = file.getvalue()
+    for name, array in (("images.npy", images), ("x.npy", images[..., 0].astype(np.float32)),
+                        ("data.npy", images.transpose(0, 3, 1, 2).astype(">u2"))):
+        np.save(file := io.BytesIO(), array)
+        found[name] = file.getvalue()
+    return found
+
+
+def named_label_files():
+    """{name: bytes} of files with several arrays of labels, as people's labels of CIFAR-10 are published."""
+    labels, found = {"clean_label": np.array([0, 1, 0, 1]), "worse_label": np.array([1, 1, 0, 0])}, {}
+    np.save(file := io.BytesIO(), np.array(labels, object), allow_pickle=True)
+    found["dict.npy"] = file.getvalue()
+    np.savez(file := io.BytesIO(), **labels)
+    found["arrays.npz"] = file.getvalue()
+    found["tensors.pt"] = zip_file(*described(labels))
+    for protocol in (2, 5):
+        found[f"numpy{protocol}.pt"] = zip_file(pickle.dumps(labels, protocol), {})
+    return found
 
 
 # ---- damage --------------------------------------------------------------------------------------------------------
@@ -131,7 +201,10 @@ class Readers:
                       "table": ({name: TEXTS[name].encode() for name in ("table.csv", "quoted.csv")}, self.as_table),
                       "labels": ({name: text.encode() for name, text in TEXTS.items()} | array_files(), self.as_labels),
                       "pickle": (pickle_files(), self.as_pickle), "store": (self.store(), self.as_store),
-                      "weights": (weight_files(), self.as_weights)}
+                      "weights": (weight_files(), self.as_weights),
+                      "other tables": (other_tables(), self.as_own),
+                      "archive": (archive_files(), self.as_own), "arrays": (image_array_files(), self.as_arrays),
+                      "named": (named_label_files(), self.as_named), "binary": (binary_files(), self.as_binary)}
         self.others = [raw for files, _ in self.kinds.values() for raw in files.values()]
 
     def store(self):
@@ -161,6 +234,26 @@ class Readers:
     def as_table(self, name, raw):
         return load(self.place(name, raw).rename(self.folder / "data" / "t.csv"), size=8)
 
+    def as_own(self, name, raw):
+        path = self.place(name, raw)
+        try:
+            return load(path, size=8)
+        finally:
+            path.unlink()
+
+    def as_arrays(self, name, raw):
+        (self.folder / "arrays").mkdir(exist_ok=True)
+        np.save(self.folder / "arrays" / "labels.npy", np.arange(4) % 2)
+        path = self.folder / "arrays" / name
+        path.write_bytes(raw)
+        return load(path, size=8)
+
+    def as_named(self, name, raw):
+        return read_labels(f"{self.place(name, raw)}:worse_label", ("cat", "dog"), 4)
+
+    def as_binary(self, name, raw):
+        return cifar10.binary(raw, name, 100 if "hundred" in name else 10, 2 * ("hundred" in name))
+
     def as_labels(self, name, raw):
         path, sentences = self.place(name, raw), []
         for read in (lambda: load(self.folder / "data", size=8, truth=path), lambda: read_matrix(path, 2),
@@ -173,8 +266,9 @@ class Readers:
             raise sentences[0]
 
     def as_pickle(self, name, raw):
-        read = cifar10.class_names if name.startswith("batches.meta") else cifar10.batch
-        return read(unpickle(raw, name), name)
+        content = unpickle(raw, name)
+        return cifar10.class_names(field(content, "label_names"), name) if name.startswith("batches.meta") else (
+            cifar10.batch(content, name))
 
     def as_weights(self, name, raw):
         return weights.read(self.place(name, raw))
@@ -185,13 +279,14 @@ class Readers:
         return cache.load(file, cache.fingerprint(self.folder / "data", sorted(self.images), 8), (4, 8, 8, 3))
 
 
-def fuzz(cases, seed, folder):
-    """{(reader, outcome): number of cases}. Raises AssertionError, which names the case,
-    for everything that is not allowed."""
+def fuzz(cases, seed, folder, kinds=()):
+    """{(reader, outcome): number of cases}; kinds: of readers, by default all. Raises AssertionError, which names the
+    case, for everything that is not allowed."""
     readers, outcomes = Readers(folder), Counter()
+    names = list(kinds or readers.kinds)
     for case in range(cases):
         rng = np.random.default_rng([seed, case])
-        kind = list(readers.kinds)[case % len(readers.kinds)]
+        kind = names[case % len(names)]
         files, read = readers.kinds[kind]
         name = list(files)[rng.integers(len(files))]
         raw, start = damaged(files[name], readers.others, rng), time.perf_counter()
@@ -220,13 +315,13 @@ def peak_memory():
 
 
 def main():
-    cases, seed = (int(word) for word in (sys.argv[1:] + ["10000", "0"][len(sys.argv) - 1:]))
+    cases, seed = (int(word) for word in (sys.argv[1:3] + ["10000", "0"][len(sys.argv) - 1:]))
     warnings.simplefilter("error")
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        outcomes, held = fuzz(cases, seed, folder)
+        outcomes, held = fuzz(cases, seed, folder, sys.argv[3:])
     for (kind, outcome), n in sorted(outcomes.items()):
-        print(f"{kind:8} {outcome:13} {n:7}")
+        print(f"{kind:12} {outcome:13} {n:7}")
     print(f"{cases} cases of seed {seed} in {time.perf_counter() - start:.0f} s, at most {held / 1e6:.0f} MB")
 
 

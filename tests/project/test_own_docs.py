@@ -23,8 +23,9 @@ from tests.project.test_docs import ROOT, section
 
 PAGE = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
 MODULES = ("demo.py", "nets/safetensors_file.py", *(f"core/{name}.py" for name in (
-    "files", "train", "data/backbone", "data/clothing1m", "data/feature_files", "data/folder", "data/images",
-    "data/label_files", "data/own", "data/pth", "data/resnet_weights", "data/source", "data/table", "data/truth",
+    "files", "train", "data/archive", "data/array_images", "data/arrays", "data/backbone", "data/clothing1m",
+    "data/columns", "data/feature_files", "data/folder", "data/images", "data/label_files", "data/named_labels",
+    "data/own", "data/places", "data/pth", "data/resnet_weights", "data/source", "data/table", "data/truth",
     "data/weights", "parallel/launch", "report/config", "report/manifest", "run/commands", "run/config",
     "run/defaults", "run/folder", "run/folds", "run/inputs", "run/options", "run/resume", "run/seen", "run/state",
     "use/apply", "use/networks", "use/predict")))
@@ -144,8 +145,11 @@ MISTAKES = {
                         "every run has a folder and a process of its own",
     "sweep commands.txt": "a line of a sweep is a run: write the options of one, without 'check'",
     "--recipe unknown": "--recipe unknown is for your own images: name them with --data",
-    "--test photos": "--test, --truth and --held-out are for your own images (--data PATH)",
+    "--test photos": "--test and --held-out are for your own images (--data PATH)",
     "--cache photos": "--size and --cache are for your own images (--data PATH) and for --backbone",
+    "--truth truth.csv": "--truth is for data with labels of their own (--data PATH)",
+    "--images photos": "--path-column, --images and --labels are for your own images (--data PATH)",
+    "--label-column x": "--label-column is for a table, arrays and CIFAR-100 (--data PATH)",
     "--K 0": "--K, --batch and --epochs must be at least 1",
     "--folds 1": "--folds 1: choose 2 or more, for example 5",
     "--sure 90": "--sure 90.0: give a probability, 0 to 1",

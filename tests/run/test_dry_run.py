@@ -28,7 +28,7 @@ def reading(tmp_path):
 
 def report(reading, **options):
     config = Config(RECIPE, data="pets", noise="none", rate=None, ranks=1)._replace(**options)
-    return dry_run.report(config, reading, reading.data.train.labels, None)
+    return dry_run.report(config, reading, reading.data.train.labels)
 
 
 def test_everything_is_told(reading):
@@ -49,7 +49,7 @@ def test_notes_are_told(reading):
 
 def test_data_that_were_not_read_from_files_are_rehearsed_too():
     data = digits.load(0, 40, 10, 10)
-    lines, possible = dry_run.report(Config(RECIPE, ranks=1), Reading(data), data.train.labels, None)
+    lines, possible = dry_run.report(Config(RECIPE, ranks=1), Reading(data), data.train.labels)
     assert possible and lines[0] == "digits: 40 training, 10 validation, 10 test images, 10 classes"
 
 
@@ -118,7 +118,7 @@ def test_the_estimated_time_is_about_the_time_that_a_run_takes():
     recipe = shortened(RECIPES["digits"], 2)._replace(batch=64)
     config = Config(recipe, digits=(640, 100, 200), ranks=1)
     data = digits.load(0, *config.digits)
-    tried = min((dry_run.trial(config, Reading(data), data.train.labels, None) for _ in range(3)),
+    tried = min((dry_run.trial(config, Reading(data), data.train.labels) for _ in range(3)),
                 key=lambda tried: tried.training)
     took = min(record.seconds for record in run(config).records if record.step == "joint")
     assert 1 / 3 < (tried.training * 640 + tried.looking * 300) / took < 3
@@ -135,7 +135,7 @@ def test_with_kernels_the_network_that_is_measured_is_the_one_on_the_kernels_or_
                         or made(net, *args))
     config = Config(RECIPE._replace(batch=4), net="tiny", gpu=0, kernels="float", digits=(8, 4, 4))
     data = digits.load(0, 8, 4, 4)
-    lines, possible = dry_run.report(config, Reading(data), data.train.labels, None)
+    lines, possible = dry_run.report(config, Reading(data), data.train.labels)
     assert possible and met == ["float"] * 3 * used       # prepared, then two epochs
     assert any(line.startswith("kernels  not used: ") for line in lines) != used
     assert any(line.startswith("time     about") and "an epoch on GPU 0" in line for line in lines)

