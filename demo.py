@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+from core.data.listing import printable
 from core.data.source import open_source
 from core.errors import InputError, need
 from core.parallel.launch import is_main
@@ -28,6 +29,9 @@ def main(argv=None):
         sys.stdout = open(os.devnull, "w", encoding="utf-8")
     if not is_main():                  # of the processes that mpirun has started only the first prints
         sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):                   # names come in all scripts, and outputs in all encodings
+            stream.reconfigure(errors="backslashreplace")
     args = None
     try:
         args = parse(sys.argv[1:] if argv is None else argv)
@@ -37,7 +41,7 @@ def main(argv=None):
     except (InputError, RankFailed) as error:
         if not is_main():
             time.sleep(2)              # until the first has said it: mpirun ends all of them with this one
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error)) if isinstance(error, InputError) else error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         again = args and args.command == "sweep"
@@ -51,7 +55,7 @@ def main(argv=None):
 
 def run_main(args):
     """`demo.py run`: one run and its table."""
-    source = open_source(args.data)
+    source = open_source(args.data, args.follow_links)
     return finish(configuration(args, source), source=source)
 
 
@@ -91,7 +95,7 @@ def resumed(args):
 
 def check_main(args):
     """`demo.py check`: the dry run."""
-    source = open_source(args.data)
+    source = open_source(args.data, args.follow_links)
     config = configuration(args, source)
     reading = read_data(config, source)
     lines, possible = dry_run.report(config, reading.data, given_labels(config, reading.data), reading)

@@ -30,6 +30,7 @@ class DataSet(NamedTuple):
     pad: int                           # crops are shifted by up to `pad` pixels
     flip: bool                         # whether a mirrored image still shows its class
     rows: int = 0                      # of the source that `train.index` counts in; 0: as many as train has images
+    levels: dict = None                # {kind: (black, white)} of images of more than 8 bits (core/data/depth.py)
 
 
 def stratified(labels, sizes, classes, rng):

@@ -67,10 +67,14 @@ def features(images, size=128, views=1, jobs=1, store=None, file=None):
     return stored(images, array_piece, content, content, size, views, jobs, store, file)
 
 
-def file_features(root, paths, size=224, views=1, jobs=1, store=None, file=None):
-    """Features of image files, whose paths are relative to root. What cannot be read is tried again each time."""
+def file_features(root, paths, size=224, views=1, jobs=1, store=None, file=None, levels=None):
+    """Features of image files, whose paths are relative to root. What cannot be read is tried again each time.
+
+    levels: {kind: (black, white)} of images of more than 8 bits (core/data/depth.py).
+    """
     files, place = [Path(root, path) for path in paths], os.path.realpath(root)
-    return stored(files, file_piece, fingerprint(root, paths, size), place, size, views, jobs, store, file)
+    content = fingerprint(root, paths, size) + (f" {sorted(levels.items())}" if levels else "")
+    return stored(files, partial(file_piece, levels=levels), content, place, size, views, jobs, store, file)
 
 
 # ---- the work ------------------------------------------------------------------------------------------------------
@@ -124,9 +128,9 @@ def array_piece(images, path, size, views):
     return features_of(resized(images, size), path, views), [None] * len(images)
 
 
-def file_piece(paths, path, size, views):
+def file_piece(paths, path, size, views, levels=None):
     """(features (V, n, 1280), reasons) of a few image files."""
-    images, _, reasons = decode_piece(paths, size, "BICUBIC")
+    images, _, reasons, _ = decode_piece(paths, size, "BICUBIC", levels)
     found = features_of(images, path, views)
     found[:, [reason is not None for reason in reasons]] = 0
     return found, reasons

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.data import DataSet, Split, stratified
-from core.data.duplicates import about_classes, duplicates, leaks
+from core.data.duplicates import about_classes, duplicates, leaks, pale
 from core.data.source import read
 from core.data.truth import read_truth
 from core.errors import need
@@ -27,34 +27,36 @@ class Reading(NamedTuple):
     seconds: float = None              # that the reading took
 
 
-def load(path, seed=0, size=32, held_out=0, test=None, truth=None, store=None, jobs=1, listing=None):
+def load(path, seed=0, size=32, held_out=0, test=None, truth=None, store=None, jobs=1, listing=None, follow=False):
     """Reading of the images at `path`: a folder ROOT/CLASS/.../file, or a .csv table with the columns path and label.
 
     size: S. held_out: the fraction of images in the validation set, stratified by class, drawn by `seed`; 0 trains on
     all images, so that every label can be corrected. test: another folder or table with the same classes. truth: a file
     of true labels of some or all images. store: a folder for decoded images, or None. jobs: processes that decode.
-    listing: the Listing of `path`, if already made. Mirrored images are assumed to keep their class. Raises InputError.
+    listing: the Listing of `path`, if already made. follow: links that lead out of a folder. Mirrored images
+    are assumed to keep their class. Raises InputError.
     """
     start = time.perf_counter()
     need(SIZES[0] <= size <= SIZES[1], f"--size {size}: choose {SIZES[0]} to {SIZES[1]} pixels")
     need(0 <= held_out < 1,
          f"--held-out {held_out}: give the part of the images that is held out, from 0 to less than 1")
-    source = read(path, size, store, jobs, listing)
+    source = read(path, size, store, jobs, listing, follow=follow)
     classes = tuple(sorted(set(source.labels)))
     need(len(classes) > 1, f"{path} has images of one class only, {classes[0]!r}: give at least two")
     everything = split(source, classes, path)
     if truth is not None:
         everything = everything._replace(truth=read_truth(truth, source.listing, classes)[everything.index])
-    findings = source.listing.findings + about_classes(source, classes) + duplicates(source)
+    findings = source.listing.findings + about_classes(source, classes) + duplicates(source) + pale(source)
 
     training, validation = parts(everything, held_out, len(classes), seed)
     other, notes = everything.take(slice(0)), source.notes
     if test is not None:
-        second = read(test, size, store, jobs)
+        second = read(test, size, store, jobs, levels=source.levels, follow=follow)
         other, notes = split(second, classes, test), notes + second.notes
-        findings += second.listing.findings + leaks(source, second)
+        findings += second.listing.findings + leaks(source, second) + pale(second)
     name, rows = Path(os.path.abspath(path)).stem, source.listing.rows
-    data = DataSet(name, classes, training, validation, other, pad=size // 8, flip=True, rows=rows)
+    data = DataSet(name, classes, training, validation, other, pad=size // 8, flip=True, rows=rows,
+                   levels=source.levels)
     return Reading(data, findings, notes, source.shapes, time.perf_counter() - start)
 
 

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.data import cache
+from core.data import cache, depth
 from core.data.cifar10_files import FILES, FOLDER
 from core.data.folder import scan
 from core.data.images import FEW, decode
-from core.data.listing import Finding
+from core.data.listing import Finding, bad_name, printable
+from core.data.nothing import check_lines
 from core.data.table import read_table
 from core.errors import InputError, need
 
@@ -34,13 +35,17 @@ class Decoded(NamedTuple):
     shapes: np.ndarray                 # (N, 2) height and width as stored
     listing: object                    # everything that was named, readable or not
     notes: list                        # what to know about the reading itself
+    levels: dict                       # {kind: (black, white)} of images of more than 8 bits (core/data/depth.py)
 
 
-def open_source(path):
-    """The Source that `--data` names. Own images are listed here, and nowhere else. Raises InputError."""
+def open_source(path, follow=False):
+    """The Source that `--data` names. Own images are listed here, and nowhere else. follow: links too.
+
+    Raises InputError.
+    """
     if path == "digits":
         return Source("digits", path)
-    return Source("cifar10", path) if is_cifar(path) else Source("own", path, listed(path))
+    return Source("cifar10", path) if is_cifar(path) else Source("own", path, listed(path, follow))
 
 
 def is_cifar(path):
@@ -51,12 +56,13 @@ def is_cifar(path):
     return path.name.lower().endswith((".tar.gz", ".tgz"))
 
 
-def read(path, size, store, jobs, listing=None):
-    """Decoded images of a folder or a table, listed before or now. Raises InputError when none of them can be read."""
-    listing = listing or listed(path)
-    need(listing.paths, f"{path} has no images: give a folder with a folder of images for each class, or a .csv table "
-         "with the columns path and label")
-    images, shapes, reasons, notes = pixels(path, listing, size, store, jobs)
+def read(path, size, store, jobs, listing=None, levels=None, follow=False):
+    """Decoded images of a folder or a table, listed before or now. Raises InputError when none of them can be read.
+
+    levels: {kind: (black, white)} of the training images, for the test images. follow: links too.
+    """
+    listing = listing or listed(path, follow)
+    images, shapes, depths, levels, reasons, notes = pixels(path, listing, size, store, jobs, levels or {})
     good = np.flatnonzero(shapes[:, 0])
     need(len(good), f"{path}: none of its {len(reasons)} images can be read, "
                     f"for example {listing.paths[0]}: {reasons.get(0)}")
@@ -65,12 +71,14 @@ def read(path, size, store, jobs, listing=None):
             images[new] = images[old]
     listing.findings.extend(Finding("unreadable", listing.paths[row], reason)
                             for row, reason in sorted(reasons.items()))
+    listing.findings.extend(Finding("clipped", listing.paths[row], detail)
+                            for row, detail in depth.clipped(depths, levels))
     return Decoded(images[:len(good)], [listing.labels[row] for row in good], np.array(listing.index)[good],
-                  np.array(listing.paths)[good], shapes[good], listing, notes)
+                   np.array(listing.paths)[good], shapes[good], listing, [*notes, *depth.note(depths, levels)], levels)
 
 
-def listed(path):
-    """Listing of a folder or a table. Raises InputError if `path` is neither."""
+def listed(path, follow=False):
+    """Listing of a folder or a table; follow: links too. Raises InputError if `path` is neither, or names no image."""
     path = Path(path)
     try:
         there, is_folder = path.exists(), path.is_dir()
@@ -80,11 +88,18 @@ def listed(path):
     need(is_folder or path.suffix.lower() == ".csv" and path.is_file(),
          f"{path} is neither a folder of images nor a .csv table: "
          "unpack or convert it")
-    return scan(path) if is_folder else read_table(path)
+    bad = next(filter(None, map(bad_name, path.absolute().parts)), None)
+    need(not bad, f"{printable(str(path))} is in a folder, or is one, whose name has {bad}: rename it")
+    if is_folder:
+        return scan(path, follow)
+    listing = read_table(path)
+    check_lines(path, listing)
+    return listing
 
 
-def pixels(path, listing, size, store, jobs):
-    """(images (n, S, S, 3), shapes (n, 2), {row: why it can't be read}, notes) of a listing, decoded or from the store.
+def pixels(path, listing, size, store, jobs, given):
+    """(images (n, S, S, 3), shapes (n, 2), depths (n, 3), levels, {row: why it can't be read}, notes) of a listing,
+    decoded or from the store; given: levels that are not those of these images.
 
     Images that could not be read are tried again each time:
     the fault may have been the network's or a missing permission.
@@ -95,33 +110,50 @@ def pixels(path, listing, size, store, jobs):
         notes.append(f"decoded images are not stored, since {store} is inside the data: "
                      "choose another folder with --cache")
     elif store is not None:
-        file, key = cache.place(store, path, size), cache.fingerprint(listing.root, listing.paths, size)
+        file = cache.place(store, path, size)
+        key = cache.fingerprint(listing.root, listing.paths, size) + (f" {sorted(given.items())}" if given else "")
         try:
             found = cache.load(file, key, (n, size, size, 3))
         except InputError as error:
             notes.append(f"{error}: the images were decoded again")
-    images, shapes = found or (np.zeros((n, size, size, 3), np.uint8), np.zeros((n, 2), np.int32))
-    reasons = fill(images, shapes, listing, jobs)
-    if file and (found is None or len(reasons) < (found[1] == 0).sum()):
+    arrays = found or (np.zeros((n, size, size, 3), np.uint8), np.zeros((n, 2), np.int32), np.zeros((n, 3)))
+    images, shapes, depths = arrays
+    missing = np.flatnonzero(shapes[:, 0] == 0)
+    levels, reasons = fill(arrays, missing, listing, jobs, given)
+    if file and (found is None or len(reasons) < len(missing)):
         try:
-            cache.save(file, key, images, shapes)
+            cache.save(file, key, *arrays)
         except InputError as error:
             notes.append(f"decoded images are not stored: {str(error).replace('--out', '--cache')}")
-    return images, shapes, reasons, notes
+    return images, shapes, depths, levels, reasons, notes
 
 
-def fill(images, shapes, listing, jobs):
-    """Decode what is missing in images and shapes, and return {row: why it can't be read}."""
+def fill(arrays, todo, listing, jobs, given):
+    """Decode the rows `todo` into arrays: images, shapes and depths. (levels, {row: why it can't be read})
+
+    The levels of a set are known once all its images have been decoded. An image of more than 8 bits is decoded by its
+    own level until then, and once more where the set has another.
+    """
+    depths = arrays[2]
+    before = {**depth.levels(depths), **given}               # of the images from the store
+    reasons = decode_rows(arrays, todo, listing, jobs, before)
+    levels = {**depth.levels(depths), **given}
+    again = [row for row in np.flatnonzero(depths[:, 0])
+             if levels[depths[row, 0]] != (before.get(depths[row, 0]) or depth.level(*depths[row]))]
+    return levels, reasons | decode_rows(arrays, np.array(again, int), listing, jobs, levels)
+
+
+def decode_rows(arrays, rows, listing, jobs, levels):
+    """Decode some rows, and return {row: why it can't be read}."""
     from tqdm import tqdm  # imported where needed: demo.py starts sooner
 
-    todo, reasons = np.flatnonzero(shapes[:, 0] == 0), {}
-    files = [os.path.join(listing.root, listing.paths[row]) for row in todo]
-    done = 0
-    with closing(decode(files, images.shape[1], jobs)) as pieces, \
-            tqdm(total=len(todo), desc="images", unit="", disable=None if len(todo) > FEW else True) as bar:
-        for piece, sizes, why in pieces:
-            rows = todo[done:done + len(piece)]
-            images[rows], shapes[rows], done = piece, sizes, done + len(piece)
-            reasons.update((int(row), reason) for row, reason in zip(rows, why) if reason)
+    (images, shapes, depths), reasons, done = arrays, {}, 0
+    files = [os.path.join(listing.root, listing.paths[row]) for row in rows]
+    with closing(decode(files, images.shape[1], jobs, levels)) as pieces, \
+            tqdm(total=len(rows), desc="images", unit="", disable=None if len(rows) > FEW else True) as bar:
+        for piece, sizes, why, found in pieces:
+            here = rows[done:done + len(piece)]
+            images[here], shapes[here], depths[here], done = piece, sizes, found, done + len(piece)
+            reasons.update((int(row), reason) for row, reason in zip(here, why) if reason)
             bar.update(len(piece))
     return reasons

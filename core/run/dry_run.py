@@ -13,7 +13,9 @@ from core.labels import SoftLabels, one_hot
 from core.measure import predictions
 from core.model import fresh_model
 from core.parallel.launch import launch
+from core.recipes import shortened
 from core.report.findings import class_table, lines_about, stored_sizes
+from core.run.description import quick_run
 from core.run.inputs import as_task
 from nets.families import architecture, functions_for
 
@@ -46,7 +48,8 @@ def report(config, data, given, reading=None):
                   *reading.notes, *lines_about(reading.findings)]
     tried = trial(config, data, given)
     more, possible = memory_lines(config, data, tried)
-    return [*lines, "", *tried.notes, *time_lines(config, data, tried), *more], possible
+    times = time_lines(config, data, tried) + quick_lines(config, data, tried, reading)
+    return [*lines, "", *tried.notes, *times, *more], possible
 
 
 def trial(config, data, given):
@@ -87,6 +90,15 @@ def time_lines(config, data, tried):
     processes = f"{tried.ranks} process{'es' * (tried.ranks > 1)}" if config.gpu is None else f"GPU {config.gpu}"
     return [f"time     about {duration(epoch)} an epoch on {processes}, {duration(total)} for all {epochs} epochs"
             + (f" and those of {config.folds} folds" if config.folds else "")]
+
+
+def quick_lines(config, data, tried, reading):
+    """What a first look at own images takes, and how to ask for it."""
+    option = quick_run(config.recipe)
+    if not option or reading is None or reading.shapes is None:
+        return []
+    short = config._replace(recipe=shortened(config.recipe, int(option.split()[1])), folds=None, compare=False)
+    return [f"quick    {option} gives a first list: {time_lines(short, data, tried)[0].partition(', ')[2]}"]
 
 
 def memory_lines(config, data, tried):

@@ -14,11 +14,11 @@ from core.parallel.launch import launch
 from core.quality import Verdict, judge
 from core.recipes import baseline
 from core.report import results
-from core.report.findings import lines_about
+from core.report.findings import classes_in_brief, lines_about
 from core.run import folder as run_folder
 from core.run import folds, state
 from core.run.config import check
-from core.run.description import description
+from core.run.description import description, quick_run
 from core.run.inputs import as_task, given_labels, read_data
 from nets.families import architecture, functions_for
 
@@ -55,15 +55,16 @@ def run(config, watch=lambda records, epochs, step, fold: records, say=lambda te
     folder = None if config.out is None else Path(config.out)
     if folder and not resume:
         run_folder.check_free(folder, config)
-    source = source or open_source(config.data)
+    source = source or open_source(config.data, config.follow_links)
     check(config, source.kind)
     xp = np if config.gpu is None else backend.use_gpu(config.gpu, config.precision)
     reading = read_data(config, source)
     data, given = reading.data, given_labels(config, reading.data)
 
     def main(comm):
-        if comm.rank == 0 and (found := [*reading.notes, *lines_about(reading.findings)]):
-            say("\n".join(found))
+        if comm.rank == 0 and reading.shapes is not None:        # own images
+            quick = [f"quick    a first list sooner: {quick_run(config.recipe)}"] * bool(quick_run(config.recipe))
+            say("\n".join([*reading.notes, *lines_about(reading.findings), classes_in_brief(data), *quick]))
         with run_folder.locked(folder) if folder and comm.rank == 0 else nullcontext():
             outcome = trained(config, data, given, xp, comm, folder, watch, say, resume)
             return finished(config, data, given, folder, *outcome) if comm.rank == 0 else None
@@ -141,6 +142,6 @@ def finished(config, data, given, folder, records, Y, P, verdict, weights):
     if folder:
         # with "none" nothing is said: the labels may hold noise of their own
         made = "" if config.noise == "none" else f", noise: {config.noise}"
-        results.finish(folder, result, config, data.name + made)
+        results.finish(folder, result, config, data.name + made, data.levels)
         state.remove(folder)
     return result

@@ -14,7 +14,7 @@ from core.run import folds
 
 def read_data(config, source=None):
     """The Reading (core/data/own.py) of config.data; source: its Source, if already opened. Raises InputError."""
-    source = source or open_source(config.data)
+    source = source or open_source(config.data, config.follow_links)
     if source.kind == "digits":
         reading = own.Reading(digits.load(config.seed, *config.digits))
     elif source.kind == "cifar10":
@@ -23,7 +23,8 @@ def read_data(config, source=None):
         reading = own.Reading(data if official else data._replace(name=f"{data.name} (not the official pixels)"))
     else:
         reading = own.load(config.data, config.seed, config.size or 32, config.held_out or 0, config.test, config.truth,
-                           store=config.cache, jobs=config.ranks or available_processors(), listing=source.listing)
+                           store=config.cache, jobs=config.ranks or available_processors(), listing=source.listing,
+                           follow=config.follow_links)
     data = reading.data
     if config.noise not in ("none", "labels") and data.train.truth is None:        # noise is added to labels that count
         data = data._replace(train=data.train._replace(truth=data.train.labels))   # as true

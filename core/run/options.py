@@ -1,5 +1,6 @@
 """The options of a run, and the Config made from them."""
 import argparse
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from core.run.config import AUGMENTS, NOISES, RATED, Config, check
 from core.run.folder import free_name
 from nets.families import NETS
 
+DIGITS = "digits"                      # the data without --data
 QUICK = (2000, 200, 400)               # training, validation and test images of --quick
 SURE = 0.9                             # confidence threshold for own images: docs/own-data.md has the trials
 UNEVEN = 4                             # times as many images in one class as in another: no uniform prior
@@ -20,7 +22,7 @@ UNEVEN = 4                             # times as many images in one class as in
 def run_options(p):
     """Add the options of a run to a parser."""
     add = p.add_argument_group("data").add_argument
-    add("--data", metavar="PATH", default="digits",
+    add("--data", metavar="PATH", default=DIGITS, action=Data,
         help="your images: a folder with one sub-folder per class, or a .csv table with the columns path and label; "
              "or CIFAR-10: the folder cifar-10-batches-py, or the .tar.gz as downloaded. Default: synthetic digits, "
              "no download")
@@ -30,6 +32,8 @@ def run_options(p):
         help="true labels of some or all of your images (.csv or .npy), used only for scoring")
     add("--held-out", type=float, metavar="R",
         help="fraction of your images used as the validation split. Default: 0, so that every label can be corrected")
+    add("--follow-links", action="store_true",
+        help="follow links in folders of images to wherever they lead. Default: only links to files inside the folder")
     add("--cache", metavar="FOLDER", help="keep decoded images here for the next run. Default: no cache")
     add("--subset", type=int, metavar="N",
         help="use N of CIFAR-10's 45,000 training images, the same share of every class")
@@ -93,9 +97,20 @@ def run_options(p):
     add("--force", action="store_true", help="replace the run in --out")
 
 
+class Data(argparse.Action):
+    """--data PATH"""
+
+    def __call__(self, parser, args, path, option=None):
+        """Raises InputError where the path could also mean the digits that are built in."""
+        need(path != DIGITS or not os.path.exists(path),
+             f"--data {path} could be the {path} here or the digits that are built in: write --data "
+             f"{os.path.join(os.curdir, path)} for yours, or leave out --data")
+        setattr(args, self.dest, path)
+
+
 def configuration(args, source=None):
     """The Config of the arguments; source: the Source of their data, if already opened. Raises InputError."""
-    source = source or open_source(args.data)
+    source = source or open_source(args.data, args.follow_links)
     kind_of_data = source.kind
     need(not args.quick or (kind_of_data == "digits" and args.recipe is None),
          "--quick has its own data and recipe: leave out --data and --recipe")
@@ -112,7 +127,8 @@ def configuration(args, source=None):
         label += f"-{kind}" + ("" if rate is None else f"-{rate:g}")
     config = Config(
         recipe, data=args.data, subset=args.subset, size=args.size, test=args.test, truth=args.truth,
-        held_out=args.held_out, cache=args.cache, noise=kind, rate=rate, noise_file=args.noise_file,
+        held_out=args.held_out, cache=args.cache, follow_links=args.follow_links, noise=kind, rate=rate,
+        noise_file=args.noise_file,
         class_map=map_of(args.map, kind == "asymmetric" and kind_of_data == "cifar10"),
         augment=args.augment or ("flip" if kind_of_data == "own" else "both"),
         sure=args.sure if args.sure is not None else SURE if kind_of_data == "own" else 0,

@@ -10,9 +10,10 @@ import numpy as np
 
 from core.batches import Images
 from core.data.csv_cells import csv_text
-from core.data.folder import SUFFIXES, walk
+from core.data.folder import walk
 from core.data.images import decode
 from core.data.listing import printable
+from core.data.nothing import check_any
 from core.errors import InputError, need
 from core.files import disk_errors, save_text
 from core.measure import predictions
@@ -27,6 +28,7 @@ from nets.families import on_processors
 PIECE = 500                            # images in memory at a time
 SHOWN = 20                             # lines of the table
 NAME = "predictions.csv"
+NAMED = ("link", "name", "unreadable", "ending", "foreign")        # findings: files that may have been meant
 
 
 class Predicted(NamedTuple):
@@ -81,7 +83,7 @@ def classified(source, network, jobs):
         return Predicted([str(row) for row in range(len(pixels))], np.concatenate(probs), [])
     files, unread = images(source)
     names, probs, waiting = [], [], iter(files)
-    for pixels, shapes, reasons in decode(files, len(network.mean), jobs):
+    for pixels, shapes, reasons, _ in decode(files, len(network.mean), jobs, network.levels):
         probs.append(classify(pixels[shapes[:, 0] > 0]))
         for reason, name in zip(reasons, waiting):
             names.append(name) if reason is None else unread.append((name, reason))
@@ -102,10 +104,10 @@ def images(source):
     need(os.path.exists(source), f"{printable(str(source))} does not exist: check the path")
     if not os.path.isdir(source):
         return [str(source)], []
-    inside, _, findings = walk(source)
+    inside, _, findings = walk(source, follow=True)
     inside += [finding.path for finding in findings if finding.kind == "beside"]      # images without a class folder
-    need(inside, f"{source} has no images: their names end in {' '.join(sorted(SUFFIXES))}")
-    left_out = [(str(source / f.path), f.detail) for f in findings if f.kind in ("link", "name", "unreadable")]
+    check_any(source, inside, findings)
+    left_out = [(str(source / f.path), f.detail) for f in findings if f.kind in NAMED]
     return [str(source / path) for path in sorted(inside)], left_out
 
 
