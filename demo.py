@@ -20,7 +20,7 @@ from core.run.inputs import given_labels, read_data
 from core.run.options import configuration
 from core.run.resume import resume_hint, stored
 from core.use import apply
-from core.use.predict import predict
+from core.use.predict import NETWORKS, predict
 
 
 def main(argv=None):
@@ -106,7 +106,8 @@ def check_main(args):
 def predict_main(args):
     """`demo.py predict`: the network of a run, applied to images."""
     need(args.ranks is None or args.ranks >= 1, f"--ranks {args.ranks}: choose 1 or more")
-    print("\n".join(predict(args.images, args.run_folder, args.out, args.ranks or available_processors())))
+    print("\n".join(predict(args.images, args.run_folder, args.out, args.ranks or available_processors(),
+                            NETWORKS[args.network])))
     return 0
 
 

@@ -40,9 +40,10 @@ def finish(folder, result, config, title, levels=None):
     """Write weights, pictures, the page with that title, manifest and summary; levels: of images of many bits."""
     recipe = config.recipe
     save_arrays(folder / "weights.npz", result.weights)
-    batches = -(-recipe.epochs2 * len(result.given) // min(recipe.batch, len(result.given)))
-    safetensors_file.save(folder / "model.safetensors", result.weights, mean_image(result.images), result.classes,
-                          batches, levels)
+    for name, weights, epochs in (("model.safetensors", result.weights, recipe.epochs2),
+                                  ("model_step1.safetensors", result.first_weights, recipe.epochs)):
+        batches = -(-epochs * len(result.given) // min(recipe.batch, len(result.given)))
+        safetensors_file.save(folder / name, weights, mean_image(result.images), result.classes, batches, levels)
     pictures.draw_all(folder, result, recipe.begin)
     page.write(folder / "report.html", page.Page(
         title, result.classes, result.images, result.index, result.given, result.suggested, result.pred_probs,

@@ -37,6 +37,7 @@ class Result(NamedTuple):
     verdict: Verdict                   # suggested and corrected labels, estimated noise, detection scores
     weights: dict                      # of step 2's network, with running statistics
     summary: dict                      # key figures: summary.json
+    first_weights: dict                # of step 1's network
 
     suggested = property(lambda self: self.verdict.suggested)
     corrected = property(lambda self: self.verdict.corrected)
@@ -74,7 +75,8 @@ def run(config, watch=lambda records, epochs, step, fold: records, say=lambda te
 
 
 def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
-    """Both steps, on every rank: (records, soft labels Y (N, C), probabilities P (N, C), Verdict, weights of step 2).
+    """Both steps, on every rank: (records, soft labels Y (N, C), probabilities P (N, C), Verdict, weights of step 2 and
+    of step 1).
 
     P: the predictions behind the last label update, or the out-of-sample probabilities. Only rank 0 prints, writes
     files and has the Verdict. Raises InputError.
@@ -105,17 +107,16 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
 
     def step_1(task, given, fold=None):
         labels = SoftLabels(one_hot(backend.to_device(given, xp), len(data.classes)), min(recipe.K, recipe.epochs))
-        training(train.joint_optimization, task, labels, "joint", recipe.epochs, recipe, fold=fold)
-        return labels
+        return labels, training(train.joint_optimization, task, labels, "joint", recipe.epochs, recipe, fold=fold)
 
     def step_2(task, labels, fold=None):
         return training(train.retrain, task, SoftLabels(labels.Y, 1), "retrain", recipe.epochs2, recipe, fold=fold)
 
     def learn(data, given, fold):
         task = as_task(data, config.seed, xp)
-        return step_2(task, step_1(task, given, fold), fold)
+        return step_2(task, step_1(task, given, fold)[0], fold)
 
-    labels = step_1(task, given)
+    labels, first_model = step_1(task, given)
     Y, s = backend.to_host(labels.Y), backend.to_host(labels.s)
     P, verdict = s, judge(given, Y, s, s, truth, config.sure) if first else None
     if first and folder:
@@ -130,15 +131,19 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
     if config.compare:
         plain = baseline(recipe)
         training(train.retrain, task, SoftLabels(labels.Y0, 1), "cross-entropy", plain.epochs2, plain, "cross-entropy")
-    weights = {**model.theta.views, **model.running.views}
-    return progress.records, Y, P, verdict, {name: backend.to_host(array) for name, array in weights.items()}
+    return progress.records, Y, P, verdict, weights_of(model), weights_of(first_model)
 
 
-def finished(config, data, given, folder, records, Y, P, verdict, weights):
+def weights_of(model):
+    """{name: array} of a network with its running statistics, on the host."""
+    return {name: backend.to_host(array) for name, array in {**model.theta.views, **model.running.views}.items()}
+
+
+def finished(config, data, given, folder, records, Y, P, verdict, weights, first_weights):
     """The Result of a training; writes its files and removes the checkpoint."""
     split = data.train
     result = Result(records, data.classes, split.images, split.index, split.paths, given, split.truth, Y, P, verdict,
-                    weights, results.summary(verdict, given, records))
+                    weights, results.summary(verdict, given, records), first_weights)
     if folder:
         # with "none" nothing is said: the labels may hold noise of their own
         made = "" if config.noise == "none" else f", noise: {config.noise}"

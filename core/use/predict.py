@@ -28,6 +28,7 @@ from nets.families import on_processors
 PIECE = 500                            # images in memory at a time
 SHOWN = 20                             # lines of the table
 NAME = "predictions.csv"
+NETWORKS = {"step1": "model_step1.safetensors", "step2": "model.safetensors"}
 NAMED = ("link", "name", "unreadable", "ending", "foreign")        # findings: files that may have been meant
 
 
@@ -38,16 +39,16 @@ class Predicted(NamedTuple):
     unread: list                       # (path, reason) of images that are left out
 
 
-def predict(sources, run, out=None, jobs=1):
+def predict(sources, run, out=None, jobs=1, file="model.safetensors"):
     """Classify the images of `sources` by the network of the folder `run`, write predictions.csv;
     the lines of a short table.
 
     sources: image files, folders of images with or without sub-folders, or .npy arrays (n, S, S, 3) uint8. out: a
-    folder, or the name of a .csv file; None: the folder of the run. Raises InputError.
+    folder, or the name of a .csv file; None: the folder of the run. file: of NETWORKS. Raises InputError.
     """
     run = Path(run)
     need(run.is_dir(), f"{run} is not a folder: give the folder of a run with --from")
-    network = export.load(checked(run, "model.safetensors"))
+    network = export.load(checked(run, file))
     path = target(run if out is None else Path(out))
     found = [classified(source, network, jobs) for source in map(Path, sources)]
     names, unread = [name for part in found for name in part.names], [lost for part in found for lost in part.unread]
