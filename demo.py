@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from core.data.how import how_of
+from core.data.listing import printable
 from core.data.source import open_source
 from core.errors import InputError, need
 from core.parallel.launch import is_main
@@ -20,7 +21,7 @@ from core.run.inputs import given_labels, read_data
 from core.run.options import configuration
 from core.run.resume import resume_hint, stored
 from core.use import apply
-from core.use.predict import predict
+from core.use.predict import NETWORKS, predict
 
 
 def main(argv=None):
@@ -29,6 +30,9 @@ def main(argv=None):
         sys.stdout = open(os.devnull, "w", encoding="utf-8")
     if not is_main():                  # of the processes that mpirun has started only the first prints
         sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):                   # names come in all scripts, and outputs in all encodings
+            stream.reconfigure(errors="backslashreplace")
     args = None
     try:
         args = parse(sys.argv[1:] if argv is None else argv)
@@ -38,7 +42,7 @@ def main(argv=None):
     except (InputError, RankFailed) as error:
         if not is_main():
             time.sleep(2)              # until the first has said it: mpirun ends all of them with this one
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error)) if isinstance(error, InputError) else error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         again = args and args.command == "sweep"
@@ -104,7 +108,8 @@ def predict_main(args):
     """`demo.py predict`: the network of a run, applied to images."""
     need(args.ranks is None or args.ranks >= 1, f"--ranks {args.ranks}: choose 1 or more")
     jobs = args.ranks or available_processors()
-    print("\n".join(predict(args.images, args.run_folder, args.out, jobs, args.backbone)))
+    file = NETWORKS[args.network]
+    print("\n".join(predict(args.images, args.run_folder, args.out, jobs, args.backbone, file)))
     return 0
 
 

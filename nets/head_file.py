@@ -29,10 +29,11 @@ class TrainedHead(NamedTuple):
     std: np.ndarray                    # (D,) float32
     classes: tuple                     # C names
     backbone: dict                     # name, file, sha256, size; None: features of another program
+    levels: dict = None                # {kind: (black, white)} of images of more than 8 bits
 
 
-def save(path, weights, mean, std, classes, backbone):
-    """Write theta `weights`, mean and standard deviation (D,), class names, backbone.
+def save(path, weights, mean, std, classes, backbone, levels=None):
+    """Write theta `weights`, mean and standard deviation (D,), class names, backbone, levels.
 
     Raises InputError for an error of the disk.
     """
@@ -41,11 +42,13 @@ def save(path, weights, mean, std, classes, backbone):
     tensors = {NAMES[name]: np.ascontiguousarray(array.T) for name, array in weights.items()}
     about = {"format": "pt", "classes": json.dumps(list(classes)), "backbone": json.dumps(backbone),
              "input": "(N, D) float32: (features - mean) / std"}
+    if levels:
+        about["levels"] = json.dumps([[int(kind), *level] for kind, level in levels.items()])
     with atomic(path) as file:
         file.write(as_bytes({**tensors, "mean": mean, "std": std}, about))
 
 
-def head_in(tensors, about, classes):
+def head_in(tensors, about, classes, levels=None):
     """The TrainedHead in the tensors and metadata of a file, or None where they are of none.
 
     Raises KeyError, ValueError or TypeError for damaged metadata.
@@ -67,7 +70,8 @@ def head_in(tensors, about, classes):
     theta = {ours: np.ascontiguousarray(tensors[there].T)
              for ours, there in NAMES.items() if there in tensors}
     arch = Head(D, len(classes), hidden)
-    return TrainedHead(arch, theta, {}, mean, std, classes, checked(json.loads(about["backbone"])))
+    backbone = checked(json.loads(about["backbone"]))
+    return TrainedHead(arch, theta, {}, mean, std, classes, backbone, levels)
 
 
 def checked(backbone):

@@ -15,6 +15,7 @@ The class names are in the metadata, as a JSON list. tests/lib/torch_net.py is t
 file.
 """
 import json
+import math
 import re
 from typing import NamedTuple
 
@@ -36,11 +37,13 @@ class Trained(NamedTuple):
     running: dict
     mean: np.ndarray                   # (H, W, 3) float32, in [0, 1]
     classes: tuple                     # C names
+    levels: dict = None                # {kind: (black, white)} of images of more than 8 bits (core/data/depth.py)
 
 
-def save(path, weights, mean, classes, batches):
+def save(path, weights, mean, classes, batches, levels=None):
     """Write theta and running statistics `weights`, mean image (H, W, 3) and class names, after `batches` batches.
 
+    levels: {kind: (black, white)} of training images of more than 8 bits, so that others are shown alike.
     Raises InputError for an error of the disk.
     """
     from safetensors.numpy import save as as_bytes  # imported where needed: demo.py starts sooner
@@ -51,6 +54,8 @@ def save(path, weights, mean, classes, batches):
     tensors["mean"] = layout_there(mean)
     about = {"format": "pt", "classes": json.dumps(list(classes)), "input": "(N, 3, H, W) float32: pixels / 255 - mean",
              "batchnorm_eps": "2e-05"}
+    if levels:
+        about["levels"] = json.dumps([[int(kind), *level] for kind, level in levels.items()])
     with atomic(path) as file:
         file.write(as_bytes(tensors, about))
 
@@ -65,8 +70,8 @@ def load(path):
     try:
         raw = read(path)
         tensors, about = from_bytes(raw), metadata(raw)
-        classes = class_names(about)
-        if (head := head_file.head_in(tensors, about, classes)) is not None:
+        classes, levels = class_names(about), levels_of(about)
+        if (head := head_file.head_in(tensors, about, classes, levels)) is not None:
             return head
     except OSError as error:
         raise InputError(f"{path} cannot be read, {error.strerror}: check the path and its permissions") from None
@@ -80,7 +85,8 @@ def load(path):
     need(good and mean.ndim == 3 and len(mean) == 3 and mean.dtype == np.float32 and np.isfinite(mean).all(),
          damaged(path))
     return Trained(arch, {name: layout_here(tensors[name_there(name)]) for name in theta},
-                   {name: layout_here(tensors[name_there(name)]) for name in running}, layout_here(mean), classes)
+                   {name: layout_here(tensors[name_there(name)]) for name in running}, layout_here(mean), classes,
+                   levels)
 
 
 def damaged(path):
@@ -97,7 +103,7 @@ def read(path):
 
 
 def metadata(raw):
-    """The metadata of a file; KeyError or ValueError where there are none."""
+    """{name: text} of the bytes of a file; any exception where there is none."""
     return json.loads(raw[8:8 + int.from_bytes(raw[:8], "little")])["__metadata__"]
 
 
@@ -107,6 +113,14 @@ def class_names(about):
     if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
         raise ValueError("no class names")
     return tuple(names)
+
+
+def levels_of(about):
+    """The levels in the metadata; ValueError where they are none."""
+    levels = {kind: (float(black), float(white)) for kind, black, white in json.loads(about.get("levels", "[]"))}
+    if not all(kind in (1, 2) and math.isfinite(white - black) for kind, (black, white) in levels.items()):
+        raise ValueError("no levels")
+    return levels
 
 
 def architecture(tensors, classes):

@@ -34,6 +34,7 @@ class DataSet(NamedTuple):
     rows: int = 0                      # of the source that `train.index` counts in; 0: as many as train has images
     backbone: dict = None              # pretrained network: name, file and sha256 of its weights, size; None: none here
     mean: np.ndarray = None            # (H, W, 3), subtracted from pixels / 255; None: mean image of the training part
+    levels: dict = None                # {kind: (black, white)} of images of more than 8 bits (core/data/depth.py)
 
 
 def stratified(labels, sizes, classes, rng):

@@ -182,15 +182,19 @@ class Archive:
             words = " ".join(str(error).split())[:100] or type(error).__name__
             yield from ((number, None, f"the archive is damaged before it, {words}") for number in sorted(left - done))
 
-    def decode(self, listing, rows, size, jobs):
-        """Yield (rows, images, shapes, reasons) of some rows of the listing, in pieces, in the order of the archive."""
+    def decode(self, listing, rows, size, jobs, levels=None):
+        """Yield (rows, images, shapes, reasons, depths) of some rows of the listing, in pieces, in the archive's order.
+
+        levels: {kind: (black, white)} of images of more than 8 bits (core/data/depth.py).
+        """
         row_of = {self.numbers[listing.paths[row]]: row for row in rows}
         taken, lost = deque(), {}
-        work, pieces = partial(decode_piece, size=size), self.pieces(row_of, taken, lost)
-        for images, shapes, reasons in shared_out(work, pieces, jobs if len(row_of) > FEW else 1):
-            yield taken.popleft(), images, shapes, reasons
-        nothing = np.zeros((len(lost), size, size, 3), np.uint8), np.zeros((len(lost), 2), np.int32)
-        yield [row_of[number] for number in lost], *nothing, list(lost.values())
+        work, pieces = partial(decode_piece, size=size, levels=levels), self.pieces(row_of, taken, lost)
+        for found in shared_out(work, pieces, jobs if len(row_of) > FEW else 1):
+            yield taken.popleft(), *found
+        n = len(lost)
+        nothing = np.zeros((n, size, size, 3), np.uint8), np.zeros((n, 2), np.int32)
+        yield [row_of[number] for number in lost], *nothing, list(lost.values()), np.zeros((n, 3))
 
     def pieces(self, row_of, taken, lost):
         """Yield lists of the bytes of a few images. `taken` gets their rows, `lost` the reasons of those without."""

@@ -135,8 +135,11 @@ class Arrays:
                 low, high = min(low, float(finite.min())), max(high, float(finite.max()))
         return low, high
 
-    def decode(self, listing, rows, size, jobs):
-        """Yield (rows, images, shapes, reasons) of some rows of the listing, in pieces."""
+    def decode(self, listing, rows, size, jobs, levels=None):
+        """Yield (rows, images, shapes, reasons, depths) of some rows of the listing, in pieces.
+
+        levels: not used, arrays have their own black and white; depths: 0, as of images of 8 bits.
+        """
         wanted = {listing.index[row]: row for row in rows}
         for first, block in self.blocks():
             here = [k for k in range(len(block)) if first + k in wanted]
@@ -146,7 +149,7 @@ class Arrays:
             place = {k: i for i, k in enumerate(here)}
             for k, colours in zip(good, self.colours(block[good])):
                 images[place[k]], shapes[place[k]], reasons[place[k]] = fitted(colours, size), colours.shape[:2], None
-            yield [wanted[first + k] for k in here], images, shapes, reasons
+            yield [wanted[first + k] for k in here], images, shapes, reasons, np.zeros((len(here), 3))
 
     def colours(self, block):
         """Images (k, ...) as (k, H, W, 1, 3 or 4) uint8."""

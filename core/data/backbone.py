@@ -83,10 +83,14 @@ def features(images, size=128, views=1, jobs=1, store=None, file=None, xp=np):
     return stored(images, array_piece, content, content, size, views, jobs, store, file, xp)
 
 
-def file_features(root, paths, size=224, views=1, jobs=1, store=None, file=None, xp=np):
-    """Features of image files, whose paths are relative to root. What cannot be read is tried again each time."""
+def file_features(root, paths, size=224, views=1, jobs=1, store=None, file=None, xp=np, levels=None):
+    """Features of image files, whose paths are relative to root. What cannot be read is tried again each time.
+
+    levels: {kind: (black, white)} of images of more than 8 bits (core/data/depth.py).
+    """
     files, place = [Path(root, path) for path in paths], os.path.realpath(root)
-    return stored(files, file_piece, fingerprint(root, paths, size), place, size, views, jobs, store, file, xp)
+    content = fingerprint(root, paths, size) + (f" {sorted(levels.items())}" if levels else "")
+    return stored(files, partial(file_piece, levels=levels), content, place, size, views, jobs, store, file, xp)
 
 
 # ---- the work ------------------------------------------------------------------------------------------------------
@@ -147,9 +151,9 @@ def array_piece(images, size):
     return resized(images, size), [None] * len(images)
 
 
-def file_piece(paths, size):
+def file_piece(paths, size, levels=None):
     """(pixels (n, S, S, 3), reasons) of a few image files."""
-    images, _, reasons = decode_piece(paths, size, "BICUBIC")
+    images, _, reasons, _ = decode_piece(paths, size, "BICUBIC", levels)
     return images, reasons
 
 

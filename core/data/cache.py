@@ -37,7 +37,7 @@ def fingerprint(root, paths, size):
 
 
 def load(file, key, shape):
-    """(images `shape` uint8, shapes (n, 2) int32), or None where nothing is stored under the key.
+    """(images `shape` uint8, shapes (n, 2) int32, depths (n, 3)), or None where nothing is stored under the key.
 
     Raises InputError for a damaged file.
     """
@@ -45,18 +45,19 @@ def load(file, key, shape):
         with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
             if str(stored["key"]) != key:
                 return None
-            images, shapes = stored["images"], stored["shapes"]
-            need((images.dtype, images.shape, shapes.shape) == (np.uint8, shape, (shape[0], 2)), "another shape")
-            return images, shapes
+            images, shapes, depths = (stored[name] for name in ("images", "shapes", "depths"))
+            need((images.dtype, images.shape, shapes.shape, depths.shape) ==
+                 (np.uint8, shape, (shape[0], 2), (shape[0], 3)), "another shape")
+            return images, shapes, depths
     except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:         # a damaged file can raise nearly anything
         raise InputError(f"the stored images in {file} are damaged") from error
 
 
-def save(file, key, images, shapes):
+def save(file, key, images, shapes, depths):
     """Store them, whole or not at all. Raises InputError where the disk does not let."""
     with disk_errors(file.parent):
         file.parent.mkdir(parents=True, exist_ok=True)
     with atomic(file) as stream:
-        np.savez(stream, key=np.array(key), images=images, shapes=shapes)
+        np.savez(stream, key=np.array(key), images=images, shapes=shapes, depths=depths)

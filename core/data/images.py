@@ -3,43 +3,47 @@
 Every image is turned upright as its camera noted, made 8-bit RGB, cut to the largest square in its middle, and resized
 to S x S pixels by Lanczos' filter, which averages where it shrinks. An image that is S x S already keeps its pixels.
 
-    16 bits a channel    the upper 8 of them: scaled, not clipped
-    32 bits a channel    from the darkest to the brightest value of the image, as nothing says what white is
+    16 or 32 bits        scaled by the levels that the whole set shares (core/data/depth.py)
     transparent          on white
     CMYK, palette, grey  converted to RGB
     several frames       the first
 
-Files are not trusted: only the FORMATS are opened, whatever a file is called; what claims more than LARGEST pixels is
-refused before it is unpacked; every file is decoded to its end, so that one that was cut off is found.
+Files are not trusted: only the FORMATS are opened, whatever a file is called; what claims too many pixels is refused
+before it is unpacked; every file is decoded to its end, so that one that was cut off is found. An image is converted a
+few rows at a time, so that it is held once.
 """
 import io
 import signal
 import threading
-import warnings
 from collections import deque
 from contextlib import contextmanager, suppress
 from functools import partial
 
 import numpy as np
 
+from core.data import depth, kinds
+from core.data.formats import check_size, low_bytes, opened, without_text
 from core.errors import InputError
 
-VERSION = 1                            # of the rules above: stored images of other versions are not used
-FORMATS = ("JPEG", "PNG", "PPM", "BMP", "GIF", "TIFF", "WEBP")
-LARGEST = 80_000_000                   # pixels: half a gigabyte while it is decoded
+VERSION = 2                            # of the rules above: stored images of other versions are not used
 GAP = 3                          # a JPEG is unpacked at a half, quarter or eighth that is still so many times too large
+ROWS = 1 << 20                         # pixels that are converted at a time
 CHUNK = 32                             # images that a process is given at a time
 FEW = 256                              # images for which starting processes takes longer than decoding
+TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270",
+         7: "TRANSVERSE", 8: "ROTATE_90"}                              # by EXIF orientation
 
 
-def decode(paths, size, jobs):
-    """Yield (images (n, S, S, 3) uint8, shapes (n, 2), reasons [n]) of the paths in order, piece by piece.
+def decode(paths, size, jobs, levels=None):
+    """Yield (images (n, S, S, 3) uint8, shapes (n, 2), reasons [n], depths (n, 3)) of the paths in order, in pieces.
 
-    shapes: height and width as stored, 0 where an image can't be read; reasons: why, or None. With jobs > 1 that many
-    processes share the work, and are gone when the generator is. Raises InputError if one of them is killed.
+    shapes: height and width as stored, 0 where an image can't be read; reasons: why, or None; depths: kind, lowest and
+    highest value of an image of more than 8 bits, else 0 (core/data/depth.py). levels: {kind: (black, white)}; without
+    them each image has its own. With jobs > 1 that many processes share the work, and are gone when the generator is.
+    Raises InputError if one of them is killed.
     """
     pieces = [paths[k:k + CHUNK] for k in range(0, len(paths), CHUNK)]
-    yield from shared_out(partial(decode_piece, size=size), pieces, jobs if len(paths) > FEW else 1)
+    yield from shared_out(partial(decode_piece, size=size, levels=levels), pieces, jobs if len(paths) > FEW else 1)
 
 
 def shared_out(work, pieces, jobs):
@@ -86,36 +90,27 @@ def deaf():
         signal.signal(signal.SIGINT, before)
 
 
-def decode_piece(paths, size, resample="LANCZOS"):
-    """(images, shapes, reasons) of a few paths."""
+def decode_piece(paths, size, resample="LANCZOS", levels=None):
+    """(images, shapes, reasons, depths) of a few paths."""
     images, shapes = np.zeros((len(paths), size, size, 3), np.uint8), np.zeros((len(paths), 2), np.int32)
-    reasons = [None] * len(paths)
+    reasons, depths = [None] * len(paths), np.zeros((len(paths), 3))
     for k, path in enumerate(paths):
         try:
-            images[k], shapes[k] = decode_one(path, size, resample)
+            images[k], shapes[k], depths[k] = decode_one(path, size, resample, levels)
         except Exception as error:     # which one a damaged image raises is left open by Pillow
-            reasons[k] = reason(error)
-    return images, shapes, reasons
+            reasons[k] = reason(error, path)
+    return images, shapes, reasons, depths
 
 
-def decode_one(path, size, resample="LANCZOS"):
-    """(S, S, 3) uint8, and (height, width) as stored. Raises all kinds of exceptions."""
-    from PIL import Image, ImageOps
-
-    with stream_of(path) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")                              # of odd metadata
-        image = Image.open(file, formats=FORMATS)
-        W, H = image.size
-        if W * H > LARGEST:
-            raise ValueError(f"{W} x {H} pixels are more than {LARGEST:,}: make it smaller")
-        image.draft(None, (GAP * size, GAP * size))
-        image.load()
-        with suppress(Exception):                                    # a note that cannot be read turns nothing
-            ImageOps.exif_transpose(image, in_place=True)
-        side = min(image.size)
-        left, top = ((length - side) // 2 for length in image.size)
-        image = rgb(image.crop((left, top, left + side, top + side)))
-        return np.asarray(image.resize((size, size), Image.Resampling[resample], reducing_gap=GAP)), (H, W)
+def decode_one(path, size, resample="LANCZOS", levels=None):
+    """(S, S, 3) uint8, (height, width) as stored, and (kind, lowest, highest). Raises all kinds of exceptions."""
+    with stream_of(path) as file:
+        try:
+            return decoded(file, size, resample, levels)
+        except ValueError as error:
+            if "MAX_TEXT" not in str(error):
+                raise
+        return decoded(without_text(file), size, resample, levels)
 
 
 def stream_of(path):
@@ -123,12 +118,73 @@ def stream_of(path):
     return io.BytesIO(path) if isinstance(path, bytes) else open(path, "rb")
 
 
-def rgb(image):
-    """The image in 8-bit RGB."""
+def decoded(file, size, resample, levels):
+    """As decode_one, of an open file."""
     from PIL import Image
 
-    if image.mode.startswith(("I", "F")):
-        image = Image.fromarray(eight_bits(np.asarray(image), image.mode))
+    image = opened(file)
+    W, H = image.size
+    image.draft(None, (GAP * size, GAP * size))
+    check_size(image, (W, H), file)
+    low = low_bytes(image, file)                                     # of 16 bits a colour, which Pillow cuts to eight
+    image.load()
+    small, box, found = shrunk(image, low, size, levels or {})
+    small = small.resize((size, size), Image.Resampling[resample], box)
+    with suppress(Exception):                                        # a note that cannot be read turns nothing
+        if turn := TURNS.get(image.getexif().get(0x0112)):
+            small = small.transpose(Image.Transpose[turn])
+    return np.asarray(small), (H, W), found
+
+
+def shrunk(image, low, size, levels):
+    """(the middle square in RGB, GAP times too large or a little more; the box of it that counts; depth).
+
+    As resize(reducing_gap=GAP) would do it, but a few rows at a time.
+    """
+    from PIL import Image
+
+    side = min(image.size)
+    left, top = ((length - side) // 2 for length in image.size)
+    factor = max(1, int(side / size / GAP))
+    rows = max(1, ROWS // side // factor) * factor
+    boxes = [(left, top + y, left + side, top + min(y + rows, side)) for y in range(0, side, rows)]
+    found, convert = (0, 0, 0), rgb
+    if low or image.mode.startswith(("I", "F")):
+        step = max(1, round(side / depth.SAMPLE ** 0.5))
+        sample = [values_of(image, low, box)[::step, ::step].ravel() for box in boxes]
+        found = depth.measured(np.concatenate(sample))
+        level = levels.get(found[0]) or depth.level(*found)
+        convert = partial(of_many_bits, level=level, low=low)
+    small = Image.new("RGB", (-(-side // factor),) * 2)
+    for box in boxes:
+        part = convert(image, box=box)
+        small.paste(part.reduce(factor) if factor > 1 else part, (0, (box[1] - top) // factor))
+    return small, (0, 0, side / factor, side / factor), found
+
+
+def values_of(image, low, box):
+    """The values of a part of an image of many bits; low: the lower bytes of its colours, or None."""
+    values = np.asarray(image.crop(box))
+    if low is None:
+        return values
+    return values[..., :3].astype(np.uint16) << 8 | np.asarray(low.crop(box))[..., :3]
+
+
+def of_many_bits(image, box, level, low):
+    """A part of an image of many bits in 8-bit RGB."""
+    from PIL import Image
+
+    part = Image.fromarray(depth.eight_bits(values_of(image, low, box), *level))
+    if low and image.mode == "RGBA":
+        part.putalpha(image.crop(box).getchannel("A"))
+    return rgb(part)
+
+
+def rgb(image, box=None):
+    """An image of 8 bits, or a part of it, in RGB."""
+    from PIL import Image
+
+    image = image if box is None else image.crop(box)
     if not image.has_transparency_data:
         return image.convert("RGB")
     layer, page = image.convert("RGBA"), Image.new("RGB", image.size, "white")
@@ -136,26 +192,16 @@ def rgb(image):
     return page
 
 
-def eight_bits(values, mode):
-    """Grey values (H, W) of 16 or 32 bits as uint8."""
-    low, high = float(values.min()), float(values.max())
-    if mode != "F" and low >= 0 and high < 1 << 16:                  # mode I;16, or a 16-bit PGM in mode I
-        return (values >> 8).astype(np.uint8)
-    if not high - low < 1e38:                                        # nor is a comparison with nan true
-        raise ValueError("some of its values are not finite")
-    values = values.astype(np.float32)
-    values -= low
-    values *= 255 / max(high - low, 1e-30)
-    return np.rint(values, out=values).astype(np.uint8)
-
-
-def reason(error):
-    """An exception in a few words, in one line."""
-    from PIL import Image, UnidentifiedImageError
+def reason(error, path):
+    """An exception about a file, or about the bytes of one, in a few words, in one line."""
+    from PIL import UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):
-        return "not an image of a known kind, or its beginning is damaged"
-    if isinstance(error, Image.DecompressionBombError):
-        return f"more than {LARGEST:,} pixels: make it smaller"
+        packed = isinstance(path, bytes)
+        kind = kinds.kind_of(path[:kinds.HEAD] if packed else kinds.beginning(path))
+        kind = kind or (None if packed else kinds.KIND_OF.get(kinds.ending_of(str(path))))
+        if kind in (None, "JPEG", "PNG", "PPM", "BMP", "GIF", "TIFF", "WebP"):
+            return "not an image of a known kind, or its beginning is damaged"
+        return kind if kind == "an empty file" else f"{kind}: {kinds.remedy_for(kind)}"
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(words.split())[:120]

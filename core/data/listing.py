@@ -7,16 +7,27 @@ from pathlib import Path
 from typing import NamedTuple
 
 KINDS = {                              # the order in which they are told: what may spoil the result comes first
+    "levels": "folders whose own folders may be the real classes: give the folder that holds those, or name the images "
+              "in a table path,label",
+    "part": "classes that are called like a part of a set: if one is none, move its folder out of the data",
+    "parts": "folders of a split set inside classes: training and test images are read together, name those of each "
+             "part in a table path,label to keep them apart",
     "contradiction": "the same image under different labels: at least one of them is wrong",
     "votes": "images on which the votes differ: the majority decides",
     "repeated": "the same image more than once under one label",
     "leaked": "the same image in the training and in the test set",
+    "blank": "images of one even colour, in which there is nothing to see (white shapes on transparent ground? Save "
+             "them on another ground)",
+    "dim": "images that use less than an eighth of the brightness, and look nearly even",
+    "clipped": "images whose values lie outside those of the whole set, shown as black or white there",
     "unreadable": "images that cannot be read, left out",
     "missing": "files that the table names and that are not there, left out",
     "unlabelled": "lines of the table without a path or a label, left out",
     "unknown": "labels that stand for a missing value (nan, NA, None, null, ?), left out: rename one that is a class",
     "name": "names that other programs stumble over, left out: rename them",
     "link": "links that are not followed",
+    "ending": "images by their content, but with another ending, left out: rename them",
+    "foreign": "pictures of kinds that are not read, left out: convert them",
     "beside": "images beside the class folders, left out: move them into one",
     "empty": "classes without a readable image, left out",
     "single": "classes with a single image",
@@ -25,9 +36,12 @@ KINDS = {                              # the order in which they are told: what 
     "alike": "classes whose names a person can hardly tell apart: kept apart",
     "number": "labels that are the same number, as 1 and 1.0: one class",
     "doubtful": "classes whose names may mean that the label is not known: kept as classes",
-    "other": "files that are no images by their ending, ignored",
+    "deeper": "classes that consist of folders: the class is the folder at the top, those inside have no meaning",
+    "run": "output of this program, left out",
+    "other": "files that are no images, ignored",
     "hidden": "hidden files and folders, and those of the system, ignored",
 }
+NOWHERE = "leads nowhere"              # the detail of a link
 
 
 class Finding(NamedTuple):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.data import DataSet, Split, stratified
-from core.data.duplicates import about_classes, duplicates, leaks
+from core.data.duplicates import about_classes, duplicates, leaks, pale
 from core.data.how import UNSAID
 from core.data.source import listed, name_of, read
 from core.data.truth import read_truth
@@ -46,7 +46,7 @@ def load(path, seed=0, size=32, held_out=0, test=None, truth=None, store=None, j
     everything = split(source, classes, path)
     if truth is not None:
         everything = everything._replace(truth=read_truth(truth, source.listing, classes)[everything.index])
-    findings = source.listing.findings + about_classes(source, classes) + duplicates(source)
+    findings = source.listing.findings + about_classes(source, classes) + duplicates(source) + pale(source)
 
     training, validation = parts(everything, held_out, len(classes), seed)
     other, notes = everything.take(slice(0)), source.notes
@@ -58,13 +58,15 @@ def load(path, seed=0, size=32, held_out=0, test=None, truth=None, store=None, j
     if test is None and "test" in packed:
         second = read(path, size, None, jobs, packed["test"])
         other = split(second, classes, f"{path}, for test,")
-        findings, listings[2] = findings + leaks(source, second), packed["test"]
+        findings, listings[2] = findings + leaks(source, second) + pale(second), packed["test"]
     elif test is not None:
-        second = read(test, size, store, jobs, how=how)
+        second = read(test, size, store, jobs, levels=source.levels, how=how)
         other, notes = split(second, classes, test), notes + second.notes
-        findings, listings[2] = findings + second.listing.findings + leaks(source, second), second.listing
+        findings += second.listing.findings + leaks(source, second) + pale(second)
+        listings[2] = second.listing
     rows = source.listing.rows
-    data = DataSet(name_of(path), classes, training, validation, other, pad=size // 8, flip=True, rows=rows)
+    data = DataSet(name_of(path), classes, training, validation, other, pad=size // 8, flip=True, rows=rows,
+                   levels=source.levels)
     return Reading(data, findings, notes, source.shapes, time.perf_counter() - start, tuple(listings))
 
 

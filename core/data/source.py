@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.data import cache, clothing1m
+from core.data import cache, clothing1m, depth
 from core.data.archive import archive_of, first_names, read_archive
 from core.data.array_images import holds_arrays, read_arrays
 from core.data.cifar10 import is_hundred
@@ -17,7 +17,8 @@ from core.data.cifar10_files import LAYOUTS, layout_in
 from core.data.folder import scan
 from core.data.how import UNSAID
 from core.data.images import FEW, decode
-from core.data.listing import Finding
+from core.data.listing import Finding, bad_name, printable
+from core.data.nothing import EMPTY
 from core.data.table import METADATA, read_table
 from core.data.table import SUFFIXES as TABLES
 from core.errors import InputError, need
@@ -40,6 +41,7 @@ class Decoded(NamedTuple):
     shapes: np.ndarray                 # (N, 2) height and width as stored
     listing: object                    # everything that was named, readable or not
     notes: list                        # what to know about the reading itself
+    levels: dict                       # {kind: (black, white)} of images of more than 8 bits (core/data/depth.py)
     agreement: np.ndarray = None       # (N,) part of the votes that are for the label; None where nobody voted
 
 
@@ -74,12 +76,14 @@ def cifar_layout(path):
     return next((folder for name in first_names(path) if (folder := name.split("/")[0]) in LAYOUTS), None)
 
 
-def read(path, size, store, jobs, listing=None, how=UNSAID):
-    """Decoded images of a folder or a table, listed before or now. Raises InputError when none of them can be read."""
+def read(path, size, store, jobs, listing=None, levels=None, how=UNSAID):
+    """Decoded images of a folder or a table, listed before or now. Raises InputError when none of them can be read.
+
+    levels: {kind: (black, white)} of the training images, for the test images.
+    """
     listing = listing or listed(path, how, strict=False)
-    need(listing.paths, f"{path} has no images: give a folder with a folder of images for each class, or a .csv table "
-         "with the columns path and label")
-    images, shapes, reasons, notes = pixels(path, listing, size, store, jobs)
+    need(listing.paths, f"{path} has no images: {EMPTY}")
+    images, shapes, depths, levels, reasons, notes = pixels(path, listing, size, store, jobs, levels or {})
     good = np.flatnonzero(shapes[:, 0])
     need(len(good), f"{path}: none of its {len(reasons)} images can be read, "
                     f"for example {listing.paths[0]}: {reasons.get(0)}")
@@ -88,15 +92,18 @@ def read(path, size, store, jobs, listing=None, how=UNSAID):
             images[new] = images[old]
     listing.findings.extend(Finding("unreadable", listing.paths[row], reason)
                             for row, reason in sorted(reasons.items()))
+    listing.findings.extend(Finding("clipped", listing.paths[row], detail)
+                            for row, detail in depth.clipped(depths, levels))
     return Decoded(images[:len(good)], [listing.labels[row] for row in good], np.array(listing.index)[good],
-                  np.array(listing.paths)[good], shapes[good], listing, [*listing.notes, *notes],
-                  listing.agreement and np.array(listing.agreement)[good])
+                   np.array(listing.paths)[good], shapes[good], listing,
+                   [*listing.notes, *notes, *depth.note(depths, levels)], levels,
+                   listing.agreement and np.array(listing.agreement)[good])
 
 
 def listed(path, how=UNSAID, strict=True):
     """Listing of a folder or a table; strict: a column that the user names has to be there.
 
-    Raises InputError if `path` is neither.
+    Raises InputError if `path` is neither, or names no image.
     """
     path = Path(path)
     try:
@@ -106,6 +113,8 @@ def listed(path, how=UNSAID, strict=True):
     if archive:
         return read_archive(*archive)
     need(there, f"{path} does not exist: check the path")
+    bad = next(filter(None, map(bad_name, path.absolute().parts)), None)
+    need(not bad, f"{printable(str(path))} is in a folder, or is one, whose name has {bad}: rename it")
     if clothing1m.is_clothing1m(path):
         return clothing1m.scan(path)
     if holds_arrays(path):
@@ -123,18 +132,19 @@ def folder_or_metadata(path, how, strict):
     """
     table = next((path / name for name in METADATA if (path / name).is_file()), None)
     if table is None:
-        return scan(path)
+        return scan(path, how.follow_links)
     try:
         listing = read_table(table, how, strict)
     except InputError:
         if how.path_column or how.label_column or how.images or not any(map(os.path.isdir, path.iterdir())):
             raise
-        return scan(path)
+        return scan(path, how.follow_links)
     return listing._replace(notes=[f"{path}: the labels are those of {table.name} in it", *listing.notes])
 
 
-def pixels(path, listing, size, store, jobs):
-    """(images (n, S, S, 3), shapes (n, 2), {row: why it can't be read}, notes) of a listing, decoded or from the store.
+def pixels(path, listing, size, store, jobs, given):
+    """(images (n, S, S, 3), shapes (n, 2), depths (n, 3), levels, {row: why it can't be read}, notes) of a listing,
+    decoded or from the store; given: levels that are not those of these images.
 
     Images that could not be read are tried again each time:
     the fault may have been the network's or a missing permission.
@@ -146,41 +156,59 @@ def pixels(path, listing, size, store, jobs):
                      "choose another folder with --cache")
     elif store is not None:
         files = [*(listing.packed.files if listing.packed else []), *listing.paths]
-        file, key = cache.place(store, path, size), cache.fingerprint(listing.root, files, size)
+        file = cache.place(store, path, size)
+        key = cache.fingerprint(listing.root, files, size) + (f" {sorted(given.items())}" if given else "")
         try:
             found = cache.load(file, key, (n, size, size, 3))
         except InputError as error:
             notes.append(f"{error}: the images were decoded again")
-    images, shapes = found or (np.zeros((n, size, size, 3), np.uint8), np.zeros((n, 2), np.int32))
-    reasons = fill(images, shapes, listing, jobs)
-    if file and (found is None or len(reasons) < (found[1] == 0).sum()):
+    arrays = found or (np.zeros((n, size, size, 3), np.uint8), np.zeros((n, 2), np.int32), np.zeros((n, 3)))
+    images, shapes, depths = arrays
+    missing = np.flatnonzero(shapes[:, 0] == 0)
+    levels, reasons = fill(arrays, missing, listing, jobs, given)
+    if file and (found is None or len(reasons) < len(missing)):
         try:
-            cache.save(file, key, images, shapes)
+            cache.save(file, key, *arrays)
         except InputError as error:
             notes.append(f"decoded images are not stored: {str(error).replace('--out', '--cache')}")
-    return images, shapes, reasons, notes
+    return images, shapes, depths, levels, reasons, notes
 
 
-def fill(images, shapes, listing, jobs):
-    """Decode what is missing in images and shapes, and return {row: why it can't be read}."""
+def fill(arrays, todo, listing, jobs, given):
+    """Decode the rows `todo` into arrays: images, shapes and depths. (levels, {row: why it can't be read})
+
+    The levels of a set are known once all its images have been decoded. An image of more than 8 bits is decoded by its
+    own level until then, and once more where the set has another.
+    """
+    depths = arrays[2]
+    before = {**depth.levels(depths), **given}               # of the images from the store
+    reasons = decode_rows(arrays, todo, listing, jobs, before)
+    levels = {**depth.levels(depths), **given}
+    again = [row for row in np.flatnonzero(depths[:, 0])
+             if levels[depths[row, 0]] != (before.get(depths[row, 0]) or depth.level(*depths[row]))]
+    return levels, reasons | decode_rows(arrays, np.array(again, int), listing, jobs, levels)
+
+
+def decode_rows(arrays, rows, listing, jobs, levels):
+    """Decode some rows, and return {row: why it can't be read}."""
     from tqdm import tqdm  # imported where needed: demo.py starts sooner
 
-    todo, reasons = np.flatnonzero(shapes[:, 0] == 0), {}
-    with closing(decoded(listing, todo, images.shape[1], jobs)) as pieces, \
-            tqdm(total=len(todo), desc="images", unit="", disable=None if len(todo) > FEW else True) as bar:
-        for rows, piece, sizes, why in pieces:
-            images[rows], shapes[rows] = piece, sizes
-            reasons.update((int(row), reason) for row, reason in zip(rows, why) if reason)
+    (images, shapes, depths), reasons = arrays, {}
+    with closing(decoded(listing, rows, images.shape[1], jobs, levels)) as pieces, \
+            tqdm(total=len(rows), desc="images", unit="", disable=None if len(rows) > FEW else True) as bar:
+        for here, piece, sizes, why, found in pieces:
+            images[here], shapes[here], depths[here] = piece, sizes, found
+            reasons.update((int(row), reason) for row, reason in zip(here, why) if reason)
             bar.update(len(piece))
     return reasons
 
 
-def decoded(listing, todo, size, jobs):
-    """Yield (rows, images, shapes, reasons) of the rows `todo`, from files or from what they are packed in."""
+def decoded(listing, todo, size, jobs, levels=None):
+    """Yield (rows, images, shapes, reasons, depths) of the rows `todo`, from files or from what they are packed in."""
     if listing.packed:
-        yield from listing.packed.decode(listing, todo, size, jobs)
+        yield from listing.packed.decode(listing, todo, size, jobs, levels)
         return
     files, done = [os.path.join(listing.root, listing.paths[row]) for row in todo], 0
-    for piece, sizes, why in decode(files, size, jobs):
-        yield todo[done:done + len(piece)], piece, sizes, why
+    for piece, *about in decode(files, size, jobs, levels):
+        yield todo[done:done + len(piece)], piece, *about
         done += len(piece)

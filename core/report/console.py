@@ -49,7 +49,8 @@ def table(result):
     rows = [("", "best validation", "last validation", "test, last epoch", "seconds")]
     rows += [(TITLES[step], percent(outcome[step]["best_validation"]), percent(outcome[step]["last_validation"]),
               percent(outcome[step]["test"]), f"{outcome[step]['seconds']:.0f}") for step in TITLES if step in outcome]
-    lines = ["", label_line(result), *detection_lines(outcome), *warning(result), "", *aligned(measured(rows))]
+    notes = warning(result) + better(outcome)
+    lines = ["", label_line(result), *detection_lines(outcome), *notes, "", *aligned(measured(rows))]
     return "\n".join(lines)
 
 
@@ -74,6 +75,28 @@ def warning(result):
         return []
     return ["warning: fewer labels are correct than before. Train for longer (--epochs), "
             "begin later (--begin), or try another --lr."]
+
+
+def better(outcome):
+    """A line for the case that the network of step 1 is the more accurate one."""
+    found = better_network(outcome)
+    if found is None or found[0] == 2:
+        return []
+    first, second = map(percent, found[2])
+    return [f"The network of step 1 is better on the {found[1]} images, {first} against {second} of step 2: `predict "
+            "--network step1` takes it."]
+
+
+def better_network(outcome):
+    """(1 or 2, on which images, accuracies of both) of the more accurate network in a summary; None if nobody knows.
+
+    The validation split decides, else the test set.
+    """
+    for key, split in (("last_validation", "validation"), ("test", "test")):
+        both = [outcome.get(step, {}).get(key) for step in ("joint", "retrain")]
+        if None not in both:
+            return 1 if both[0] > both[1] else 2, split, both
+    return None
 
 
 def label_line(result):

@@ -8,6 +8,7 @@ from core.report.console import aligned
 
 SHOWN = 5                              # examples of a kind of finding
 MANY = 40                              # classes that are all printed
+FEW = 12                               # classes that are named in one line
 UNEVEN = 10                            # times as many images in the largest class as in the median one: worth a line
 
 
@@ -33,6 +34,15 @@ def class_table(data, prior="uniform"):
     if C > MANY:
         rows[MANY // 2 + 1:-MANY // 2] = [("...", *[""] * (len(rows[0]) - 1))]
     return [*aligned(rows), *unevenness(counts["training"], prior)]
+
+
+def classes_in_brief(data):
+    """A line: the classes with their numbers of training images."""
+    counts = np.bincount(data.train.labels, minlength=len(data.classes))
+    named = [f"{printable(name)} {n}" for name, n in zip(data.classes, counts)]
+    rest = len(named) - FEW
+    return f"classes  {', '.join(named[:FEW])}" + (f" and {rest} more, {counts.min()} to {counts.max()} images each"
+                                                   if rest > 0 else "")
 
 
 def unevenness(n, prior):

@@ -31,6 +31,7 @@ WHAT = {
     "corrected_labels.csv": "the corrected labels, by path, to be given to --data, or by index, to --noise labels",
     "label_studio.json": "the suspicious images as tasks for Label Studio, each with its suggested label",
     "model.safetensors": "the network of step 2 with the names and layouts of PyTorch, its mean image and class names",
+    "model_step1.safetensors": "the same of the network of step 1, which made the labels",
     "weights.npz": "the same network with the names and layouts of this program",
     "report.html": "the run to look at, and its suspicious labels to decide on: open it in a browser",
     "curves.png": "accuracies over the epochs", "losses.png": "the terms of the loss over the epochs",

@@ -37,7 +37,8 @@ def finish(folder, result, config, title, data):
     """Write weights, pictures, the page with that title, manifest and summary of the Result on a DataSet."""
     recipe = config.recipe
     save_arrays(folder / "weights.npz", result.weights)
-    save_network(folder / "model.safetensors", result, recipe, data)
+    save_network(folder / "model.safetensors", result.weights, recipe.epochs2, result, recipe, data)
+    save_network(folder / "model_step1.safetensors", result.first_weights, recipe.epochs, result, recipe, data)
     pictures.draw_all(folder, result, recipe.begin)
     page.write(folder / "report.html", page.Page(
         title, result.classes, result.images, result.index, result.given, result.suggested, result.verdict.probs,
@@ -48,18 +49,17 @@ def finish(folder, result, config, title, data):
     save_text(folder / "summary.json", json.dumps(result.summary, indent=2) + "\n")
 
 
-def save_network(path, result, recipe, data):
-    """The network of step 2 as a safetensors file, with all that it takes to use it. Raises InputError."""
+def save_network(path, weights, epochs, result, recipe, data):
+    """A network after so many epochs as a safetensors file, with all that it takes to use it. Raises InputError."""
     if data.mean is not None:
         from core.data import resnet_weights  # imported where needed: demo.py starts sooner
 
-        resnet_weights.save(path, result.weights, result.classes, data.train.images.shape[1])
-        return
-    if data.train.features is not None:
-        head_file.save(path, result.weights, *mean_and_std(data.train.features), result.classes, data.backbone)
-        return
-    batches = -(-recipe.epochs2 * len(result.given) // min(recipe.batch, len(result.given)))
-    safetensors_file.save(path, result.weights, mean_image(result.images), result.classes, batches)
+        resnet_weights.save(path, weights, result.classes, data.train.images.shape[1])
+    elif data.train.features is not None:
+        head_file.save(path, weights, *mean_and_std(data.train.features), result.classes, data.backbone, data.levels)
+    else:
+        batches = -(-epochs * len(result.given) // min(recipe.batch, len(result.given)))
+        safetensors_file.save(path, weights, mean_image(result.images), result.classes, batches, data.levels)
 
 
 def facts(result, config):

@@ -40,6 +40,9 @@ def predict_options(p):
     p.add_argument("images", metavar="IMAGES", nargs="+",
                    help="image files, folders of images, or .npy arrays of shape (n, S, S, 3), uint8")
     from_run(p)
+    p.add_argument("--network", choices=("step1", "step2"), default="step2",
+                   help="the network of step 1, which made the labels, or of step 2 (default). The run names the "
+                        "better one where it has validation or test images")
     p.add_argument("--out", metavar="PATH",
                    help="folder or .csv file for the probabilities. Default: predictions.csv in the run folder")
     p.add_argument("--backbone", metavar="FILE",

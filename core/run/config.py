@@ -1,11 +1,13 @@
 """The settings of a run, and the check that they make sense together."""
 import math
+import os
 from pathlib import Path
 from typing import NamedTuple
 
 from core import backend
 from core.errors import need
 from core.recipes import Recipe
+from core.run.folder import free_name
 from nets.families import BACKBONES, FINETUNED, HEADS, NETS
 
 RATED = ("symmetric", "symmetric-others", "asymmetric", "pair")
@@ -29,6 +31,7 @@ class Config(NamedTuple):
     truth: str = None                  # file of true labels of own images
     held_out: float = None             # part of own images for validation; None: 0
     cache: str = None                  # folder that keeps decoded images
+    follow_links: bool = False         # in folders of own images also links that lead out of them
     noise: str = "symmetric"           # one of NOISES
     rate: float = 0.5                  # None for the kinds of noise that have no rate
     noise_file: str = None             # for matrix and labels
@@ -82,6 +85,11 @@ def check(config, kind):
          "--path-column, --images and --labels are for your own images (--data PATH)")
     need(kind != "digits" or config.label_column is None, "--label-column is for a table, arrays and CIFAR-100 "
                                                           "(--data PATH)")
+    need(kind == "own" or not config.follow_links, "--follow-links is for your own images (--data PATH)")
+    for data in filter(None, (config.data, config.test) if kind == "own" and config.out else ()):
+        need(not is_inside(config.out, data),
+             f"{config.out} is inside the data, {data}, into which nothing is written: "
+             f"choose another folder with --out, for example {outside(config.out, data)}")
     need(config.kernels is None or config.gpu is not None, "--kernels is for --gpu")
     need(config.precision in backend.PRECISIONS,
          f"--precision {config.precision}: choose {' or '.join(backend.PRECISIONS)}")
@@ -125,3 +133,13 @@ def check_finetuning(config):
     need(config.net == FINETUNED, f"--net {config.net}: with --finetune the network is the backbone's, leave out --net")
     need(not config.posterior or config.folds is not None,
          "--posterior decides by out-of-sample probabilities: it needs --folds, for example 5")
+
+
+def is_inside(out, data):
+    """Whether the folder of a run is in the folder of the images, or is that folder, whatever links lead there."""
+    return os.path.isdir(data) and Path(os.path.realpath(out)).is_relative_to(os.path.realpath(data))
+
+
+def outside(out, data):
+    """A folder for the run beside the folder of the images."""
+    return free_name(Path(os.path.realpath(data)).parent / "runs", Path(out).name)

@@ -14,8 +14,9 @@ from core.measure import predictions
 from core.model import fresh_model
 from core.parallel.launch import launch
 from core.parallel.processors import available_processors
+from core.recipes import shortened
 from core.report.findings import class_table, lines_about, stored_sizes
-from core.run.description import advice
+from core.run.description import advice, quick_run
 from core.run.network import network_of
 from core.run.seen import with_features
 from core.run.task import as_task
@@ -56,7 +57,8 @@ def report(config, reading, given):
                   *reading.notes, *lines_about(reading.findings)]
     tried = trial(config, reading, given)
     more, possible = memory_lines(config, data, tried)
-    return [*lines, "", *tried.notes, *time_lines(config, data, tried), *more, *advice(config, data)], possible
+    times = time_lines(config, data, tried) + quick_lines(config, data, tried, reading)
+    return [*lines, "", *tried.notes, *times, *more, *advice(config, data)], possible
 
 
 def trial(config, reading, given):
@@ -113,6 +115,15 @@ def time_lines(config, data, tried):
     return [f"time     about {duration(epoch)} an epoch on {processes}, {duration(total)} for all {epochs} epochs"
             + (f" and those of {config.folds} folds" if config.folds else "")
             + (f", {duration(seeing)} of it for the features of {config.backbone}" if tried.seeing else "")]
+
+
+def quick_lines(config, data, tried, reading):
+    """What a first look at own images takes, and how to ask for it."""
+    option = quick_run(config.recipe)
+    if not option or reading is None or reading.shapes is None:
+        return []
+    short = config._replace(recipe=shortened(config.recipe, int(option.split()[1])), folds=None, compare=False)
+    return [f"quick    {option} gives a first list: {time_lines(short, data, tried)[0].partition(', ')[2]}"]
 
 
 def memory_lines(config, data, tried):

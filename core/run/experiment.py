@@ -16,11 +16,11 @@ from core.posterior import noise_posterior
 from core.quality import Verdict, judge, judge_by_posterior
 from core.recipes import baseline
 from core.report import results
-from core.report.findings import lines_about
+from core.report.findings import classes_in_brief, lines_about
 from core.run import folder as run_folder
 from core.run import folds, state
 from core.run.config import check
-from core.run.description import description
+from core.run.description import description, quick_run
 from core.run.inputs import given_labels, read_data
 from core.run.network import network_of
 from core.run.seen import with_features
@@ -42,6 +42,7 @@ class Result(NamedTuple):
     verdict: Verdict                   # suggested and corrected labels, estimated noise, detection scores
     weights: dict                      # of step 2's network, with running statistics
     summary: dict                      # key figures: summary.json
+    first_weights: dict                # of step 1's network
 
     suggested = property(lambda self: self.verdict.suggested)
     corrected = property(lambda self: self.verdict.corrected)
@@ -69,8 +70,9 @@ def run(config, watch=lambda records, epochs, step, fold: records, say=lambda te
     data = reading.data
 
     def main(comm):
-        if comm.rank == 0 and (found := [*reading.notes, *lines_about(reading.findings)]):
-            say("\n".join(found))
+        if comm.rank == 0 and reading.shapes is not None:        # own images
+            quick = [f"quick    a first list sooner: {quick_run(config.recipe)}"] * bool(quick_run(config.recipe))
+            say("\n".join([*reading.notes, *lines_about(reading.findings), classes_in_brief(data), *quick]))
         with run_folder.locked(folder) if folder and comm.rank == 0 else nullcontext():
             outcome = trained(config, data, given, xp, comm, folder, watch, say, resume)
             return finished(config, data, given, folder, *outcome) if comm.rank == 0 else None
@@ -80,7 +82,8 @@ def run(config, watch=lambda records, epochs, step, fold: records, say=lambda te
 
 
 def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
-    """Both steps, on every rank: (records, labels Y (N, C) for step 2, probabilities P (N, C), Verdict, weights).
+    """Both steps, on every rank: (records, labels Y (N, C) for step 2, probabilities P (N, C), Verdict, weights of step
+    2 and of step 1).
 
     P: the predictions behind the last label update, or the out-of-sample probabilities. Y: the soft labels of step 1,
     or the noise posterior. Only rank 0 prints, writes files and has the Verdict. Raises InputError.
@@ -110,19 +113,18 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
 
     def step_1(task, given, fold=None):
         labels = SoftLabels(one_hot(backend.to_device(given, xp), len(data.classes)), min(recipe.K, recipe.epochs))
-        model = training(train.joint_optimization, task, labels, "joint", recipe.epochs, recipe, fold=fold)
-        return model, labels
+        return labels, training(train.joint_optimization, task, labels, "joint", recipe.epochs, recipe, fold=fold)
 
     def step_2(task, Y, fold=None):
         return training(train.retrain, task, SoftLabels(Y, 1), "retrain", recipe.epochs2, recipe, fold=fold)
 
     def learn(data, given, fold):
         task = as_task(data, config.seed, xp)
-        model, labels = step_1(task, given, fold)
+        labels, model = step_1(task, given, fold)
         # a head of step 1 ranks better: AN-40, average precision 0.85 against 0.84 after step 2 (docs/results.md)
         return model if config.net in HEADS else step_2(task, labels.Y, fold)
 
-    labels = step_1(task, given)[1]
+    labels, first_model = step_1(task, given)
     Y, s = backend.to_host(labels.Y), backend.to_host(labels.s)
     P, verdict = s, judge(given, Y, s, s, truth, config.sure) if first else None
     if first and folder:
@@ -141,15 +143,19 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
     if config.compare:
         plain = baseline(recipe)
         training(train.retrain, task, SoftLabels(labels.Y0, 1), "cross-entropy", plain.epochs2, plain, "cross-entropy")
-    weights = {**model.theta.views, **model.running.views}
-    return progress.records, Y, P, verdict, {name: backend.to_host(array) for name, array in weights.items()}
+    return progress.records, Y, P, verdict, weights_of(model), weights_of(first_model)
 
 
-def finished(config, data, given, folder, records, Y, P, verdict, weights):
+def weights_of(model):
+    """{name: array} of a network with its running statistics, on the host."""
+    return {name: backend.to_host(array) for name, array in {**model.theta.views, **model.running.views}.items()}
+
+
+def finished(config, data, given, folder, records, Y, P, verdict, weights, first_weights):
     """The Result of a training; writes its files and removes the checkpoint."""
     split = data.train
     result = Result(records, data.classes, split.images, split.index, split.paths, given, split.truth, Y, P, verdict,
-                    weights, results.summary(verdict, given, records))
+                    weights, results.summary(verdict, given, records), first_weights)
     if folder:
         # with "none" nothing is said: the labels may hold noise of their own
         made = "" if config.noise == "none" else f", noise: {config.noise}"

@@ -1,5 +1,6 @@
 """The options of a run, and the Config made from them."""
 import argparse
+import os
 from pathlib import Path
 
 from core import backend
@@ -13,6 +14,7 @@ from core.run.config import AUGMENTS, NOISES, RATED, Config, check
 from core.run.folder import free_name
 from nets.families import BACKBONES, HEADS, NETS
 
+DIGITS = "digits"                      # the data without --data
 QUICK = (2000, 200, 400)               # training, validation and test images of --quick
 SURE = 0.9                             # confidence threshold for own images: docs/own-data.md has the trials
 FOLDS = 5                              # of heads: their posterior needs out-of-sample probabilities
@@ -21,7 +23,7 @@ FOLDS = 5                              # of heads: their posterior needs out-of-
 def run_options(p):
     """Add the options of a run to a parser."""
     add = p.add_argument_group("data").add_argument
-    add("--data", metavar="PATH", default="digits",
+    add("--data", metavar="PATH", default=DIGITS, action=Data,
         help="your images: a folder with one sub-folder per class, an archive of it (.zip, .tar.gz), a table with the "
              "columns path and label (.csv, .tsv, .jsonl), or arrays (.npz, .npy); or CIFAR-10 or CIFAR-100: the "
              "folder or the .tar.gz as downloaded. Default: synthetic digits, no download")
@@ -31,6 +33,8 @@ def run_options(p):
     add("--label-column", metavar="NAME",
         help="the column of a table that has the labels. Default: label, or one like it")
     add("--labels", metavar="FILE", help="the labels of an array of images (.npy). Default: labels.npy beside it")
+    add("--follow-links", action="store_true",
+        help="follow links in folders of images to wherever they lead. Default: only links to files inside the folder")
     add("--size", type=int, metavar="S",
         help="crop and resize your images to S x S pixels. Default: 32; with --backbone 224, or 128 for small images")
     add("--test", metavar="PATH", help="test images: a folder or table with the same classes")
@@ -121,6 +125,17 @@ def run_options(p):
         help="processes that share the training on the CPU. Default: one per available processor")
     add("--out", metavar="FOLDER", help="the run folder. Default: a new one in runs/")
     add("--force", action="store_true", help="replace the run in --out")
+
+
+class Data(argparse.Action):
+    """--data PATH"""
+
+    def __call__(self, parser, args, path, option=None):
+        """Raises InputError where the path could also mean the digits that are built in."""
+        need(path != DIGITS or not os.path.exists(path),
+             f"--data {path} could be the {path} here or the digits that are built in: write --data "
+             f"{os.path.join(os.curdir, path)} for yours, or leave out --data")
+        setattr(args, self.dest, path)
 
 
 def configuration(args, source=None):

@@ -54,7 +54,7 @@ def computed(config, reading, xp):
     def seen(split, listing, views):
         if len(split.labels) == 0:
             return split._replace(features=np.zeros((0, views, net.D), np.float32))
-        found = features_of(config, split, listing, size, views, path, xp)
+        found = features_of(config, split, listing, size, views, path, xp, data.levels)
         notes.extend(found.notes)
         return split._replace(features=found.views.swapaxes(0, 1))
 
@@ -74,7 +74,7 @@ def to_finetune(config, reading):
     return reading._replace(data=reading.data._replace(mean=mean, backbone=about))
 
 
-def features_of(config, split, listing, size, views, path, xp):
+def features_of(config, split, listing, size, views, path, xp, levels):
     """backbone.Features of a Split, from the files of its images if it has them. Raises InputError."""
     from core.data import backbone
 
@@ -83,22 +83,23 @@ def features_of(config, split, listing, size, views, path, xp):
         return backbone.features(split.images, size, views, jobs, config.cache, path, xp)
     if listing.packed:
         place = {row: k for k, row in enumerate(listing.index)}
-        blocks = packed_blocks(listing, [place[row] for row in split.index.tolist()], size, jobs)
+        blocks = packed_blocks(listing, [place[row] for row in split.index.tolist()], size, jobs, levels)
         found = [backbone.features(block, size, views, jobs, config.cache, path, xp) for block in blocks]
         return found[0]._replace(views=np.concatenate([part.views for part in found], axis=1))
-    found = backbone.file_features(listing.root, split.paths.tolist(), size, views, jobs, config.cache, path, xp)
+    found = backbone.file_features(listing.root, split.paths.tolist(), size, views, jobs, config.cache, path, xp,
+                                   levels)
     row = min(found.reasons, default=None)
     need(row is None, f"{row is not None and split.paths[row]} could be read a moment ago and cannot be now, "
          f"{found.reasons.get(row)}: start again")
     return found
 
 
-def packed_blocks(listing, rows, size, jobs):
+def packed_blocks(listing, rows, size, jobs, levels):
     """The pixels (n, S, S, 3) of rows of a Listing whose images are in an archive or an array, BLOCK at a time."""
     for k in range(0, len(rows), BLOCK):
         part = np.array(rows[k:k + BLOCK])
         pixels, place = np.empty((len(part), size, size, 3), np.uint8), {row: k for k, row in enumerate(part.tolist())}
-        for found, piece, *_ in decoded(listing, part, size, jobs):
+        for found, piece, *_ in decoded(listing, part, size, jobs, levels):
             pixels[[place[row] for row in np.asarray(found).tolist()]] = piece
         yield pixels
 

@@ -57,7 +57,7 @@ def ready(network, jobs, weights=None):
     if not isinstance(network.arch, Head):
         mean = mean_of(network)
         of_pixels = partial(of_images, model, mean)
-        of_files = partial(files_of_images, of_pixels, len(mean), jobs)
+        of_files = partial(files_of_images, of_pixels, len(mean), jobs, levels_of(network))
         return Ready(network.classes, mean.shape, None, of_files, of_pixels)
     of_features = partial(of_vectors, model, network.mean, network.std)
     if network.backbone is None:
@@ -65,7 +65,8 @@ def ready(network, jobs, weights=None):
     from core.data import backbone  # imported where needed: demo.py starts sooner
 
     size, path = network.backbone["size"], weights_of(network.backbone, weights)
-    return Ready(network.classes, None, None, partial(files_of_backbone, of_features, size, jobs, path),
+    of_files = partial(files_of_backbone, of_features, size, jobs, path, network.levels)
+    return Ready(network.classes, None, None, of_files,
                  lambda pixels: of_features(backbone.features(pixels, size, 1, jobs, file=path).views[0]))
 
 
@@ -88,6 +89,11 @@ def mean_of(network):
     return np.broadcast_to(MEAN.astype(np.float32), (network.size, network.size, 3))
 
 
+def levels_of(network):
+    """{kind: (black, white)} of images of more than 8 bits, or None."""
+    return getattr(network, "levels", None)
+
+
 def running(network):
     """The running statistics as a flat array, empty where the network has none."""
     return Flat(network.running, empty=np.zeros(0, np.float32))
@@ -103,17 +109,17 @@ def of_vectors(model, mean, std, features):
     return predictions(model, Features(features[:, None], mean, std))
 
 
-def files_of_images(of_pixels, size, jobs, files):
-    """Pieces of (probabilities, reasons) of image files, decoded at the size of the training."""
-    for pixels, shapes, reasons in decode(files, size, jobs):
+def files_of_images(of_pixels, size, jobs, levels, files):
+    """Pieces of (probabilities, reasons) of image files, decoded at the size and by the levels of the training."""
+    for pixels, shapes, reasons, _ in decode(files, size, jobs, levels):
         yield of_pixels(pixels[shapes[:, 0] > 0]), reasons
 
 
-def files_of_backbone(of_features, size, jobs, path, files):
+def files_of_backbone(of_features, size, jobs, path, levels, files):
     """The same by features; all files are one piece."""
     from core.data import backbone
 
-    found = backbone.file_features(Path(), files, size, 1, jobs, file=path)
+    found = backbone.file_features(Path(), files, size, 1, jobs, file=path, levels=levels)
     reasons = [found.reasons.get(row) for row in range(len(files))]
     good = [row for row, reason in enumerate(reasons) if reason is None]
     yield of_features(found.views[0, good]), reasons

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from core.data.csv_cells import csv_text
-from core.data.folder import SUFFIXES, walk
+from core.data.folder import walk
 from core.data.listing import printable
+from core.data.nothing import check_any
 from core.errors import InputError, need
 from core.files import disk_errors, save_text
 from core.report.console import aligned
@@ -21,6 +22,8 @@ from core.use.networks import load, ready
 PIECE = 500                            # images in memory at a time
 SHOWN = 20                             # lines of the table
 NAME = "predictions.csv"
+NETWORKS = {"step1": "model_step1.safetensors", "step2": "model.safetensors"}
+NAMED = ("link", "name", "unreadable", "ending", "foreign")        # findings: files that may have been meant
 
 
 class Predicted(NamedTuple):
@@ -30,18 +33,18 @@ class Predicted(NamedTuple):
     unread: list                       # (path, reason) of images that are left out
 
 
-def predict(sources, run, out=None, jobs=1, backbone=None):
+def predict(sources, run, out=None, jobs=1, backbone=None, file="model.safetensors"):
     """Classify the images of `sources` by the network of the folder `run`, write predictions.csv;
     the lines of a short table.
 
     sources: image files, folders of images with or without sub-folders, or .npy arrays (n, S, S, 3) uint8; for a run on
     features of another program .npy arrays (n, D) of its features. out: a folder, or the name of a .csv file; None: the
-    folder of the run. backbone: the file of the weights of the pretrained network, where it has moved. Raises
-    InputError.
+    folder of the run. backbone: the file of the weights of the pretrained network, where it has moved. file: of
+    NETWORKS. Raises InputError.
     """
     run = Path(run)
     need(run.is_dir(), f"{run} is not a folder: give the folder of a run with --from")
-    network = ready(load(checked(run, "model.safetensors")), jobs, backbone)
+    network = ready(load(checked(run, file)), jobs, backbone)
     path = target(run if out is None else Path(out))
     found = [classified(source, network) for source in map(Path, sources)]
     names, unread = [name for part in found for name in part.names], [lost for part in found for lost in part.unread]
@@ -93,10 +96,10 @@ def images(source):
     need(os.path.exists(source), f"{printable(str(source))} does not exist: check the path")
     if not os.path.isdir(source):
         return [str(source)], []
-    inside, _, findings = walk(source)
+    inside, _, findings = walk(source, follow=True)
     inside += [finding.path for finding in findings if finding.kind == "beside"]      # images without a class folder
-    need(inside, f"{source} has no images: their names end in {' '.join(sorted(SUFFIXES))}")
-    left_out = [(str(source / f.path), f.detail) for f in findings if f.kind in ("link", "name", "unreadable")]
+    check_any(source, inside, findings)
+    left_out = [(str(source / f.path), f.detail) for f in findings if f.kind in NAMED]
     return [str(source / path) for path in sorted(inside)], left_out
 
 

@@ -108,7 +108,7 @@ def test_what_systems_add_is_ignored(pack):
 
 def test_a_folder_in_the_archive(pack):
     path = pack(in_top(PETS, "data/train") | in_top(PETS, "data/test"))
-    with pytest.raises(InputError, match="has the folders test, train instead of one for each class"):
+    with pytest.raises(InputError, match="has the folders train, test of a split set instead of one for each class"):
         read_archive(path)
     data = load(path / "data" / "train", size=8, test=path / "data" / "test").data
     assert data.train.paths.tolist() == data.test.paths.tolist() == list(PETS)

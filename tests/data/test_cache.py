@@ -25,9 +25,9 @@ def decoded(monkeypatch):
     """The names of the files that were decoded."""
     names = []
 
-    def decode(paths, size, jobs):
+    def decode(paths, size, jobs, levels):
         names.extend(os.path.basename(path) for path in paths)
-        return images.decode(paths, size, jobs)
+        return images.decode(paths, size, jobs, levels)
     monkeypatch.setattr(source, "decode", decode)
     return names
 

@@ -13,19 +13,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data import images
+from core.data import formats, images
 from core.data.images import decode, decode_one, decode_piece
 from core.errors import InputError
 from tests.lib.own_data import picture, write_image
 
 ROOT = Path(__file__).parents[2]
 PLAIN = picture(0, 16, 16)
+DAMAGED = "not an image of a known kind, or its beginning is damaged"
 
 
 def shown(path, size=16):
     """The pixels, after a check that the file was left alone."""
     before = path.read_bytes()
-    pixels, shape = decode_one(path, size)
+    pixels, shape, _ = decode_one(path, size)
     assert pixels.shape == (size, size, 3) and pixels.dtype == np.uint8 and path.read_bytes() == before
     return pixels
 
@@ -147,7 +148,7 @@ def test_shrinking_averages_and_keeps_no_stripes(tmp_path):
 
 @pytest.mark.parametrize("height, width", [(1, 1), (1, 300), (300, 1), (2, 3), (17, 16), (1000, 31)])
 def test_any_shape_can_be_shown(tmp_path, height, width):
-    pixels, shape = decode_one(write_image(tmp_path / "a.png", np.full((height, width, 3), 77, np.uint8)), 16)
+    pixels, shape, _ = decode_one(write_image(tmp_path / "a.png", np.full((height, width, 3), 77, np.uint8)), 16)
     assert (pixels == 77).all() and shape == (height, width)
 
 
@@ -165,31 +166,46 @@ def test_a_file_that_was_cut_off_is_found(tmp_path, suffix):
     raw = path.read_bytes()
     for part in (0, 0.1, 0.5, 0.9):
         path.write_bytes(raw[:int(part * len(raw))])
-        pixels, shapes, (why,) = decode_piece([path], 16)
+        pixels, shapes, (why,), _ = decode_piece([path], 16)
         assert why and "\n" not in why and (shapes == 0).all() and (pixels == 0).all()
 
 
 def test_what_claims_too_many_pixels_is_refused_unread(tmp_path, monkeypatch):
     path = write_image(tmp_path / "a.png", np.zeros((10, 11, 3), np.uint8))
-    monkeypatch.setattr(images, "LARGEST", 109)
+    monkeypatch.setattr(formats, "LARGEST", 109)
     assert decode_piece([path], 16)[2] == ["11 x 10 pixels are more than 109: make it smaller"]
     raw = bytearray(path.read_bytes())
     raw[16:24] = struct.pack(">II", 60_000, 60_000)                      # the header of a bomb
     raw[29:33] = struct.pack(">I", zlib.crc32(raw[12:29]))
     path.write_bytes(raw)
-    assert decode_piece([path], 16)[2] == ["more than 109 pixels: make it smaller"]
+    assert decode_piece([path], 16)[2] == ["60000 x 60000 pixels are more than 109: make it smaller"]
 
 
-@pytest.mark.parametrize("raw", [b"", b"GIF89a", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%!PS-Adobe-3.0\n",
-                                 b"text"])
-def test_other_kinds_are_not_opened(tmp_path, raw):
+@pytest.mark.parametrize("raw, why", [
+    (b"", "an empty file"), (b"GIF89a", DAMAGED), (b"text", DAMAGED), (b"\xff\xd8\xff", DAMAGED),
+    (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG: convert it to JPEG or PNG"),
+    (b"<?xml version='1.0'?>\n<!-- a -->\n<svg/>", "SVG: convert it to JPEG or PNG"),
+    (b"%!PS-Adobe-3.0\n", "PostScript: convert it to JPEG or PNG"),
+    (b"\xff\n" + bytes(20), "JPEG XL: convert it to JPEG or PNG"),
+    (b"\0\0\0\x18ftypmp42", "a video: save single pictures of it as JPEG"),
+    (b"II*\0\x10\0\0\0CR\2\0", "a camera's raw file: convert it to JPEG or PNG"),
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a pointer of Git LFS: fetch the images themselves "
+                                                                 "(`git lfs pull`)"),
+    (b"<!DOCTYPE html><html>404", "a web page: download the image itself"),
+    (b"PK\x03\x04", "an archive: unpack it")])
+def test_other_kinds_are_not_opened_and_called_by_their_names(tmp_path, raw, why):
     (tmp_path / "a.png").write_bytes(raw)
-    assert decode_piece([tmp_path / "a.png"], 16)[2][0]
-    image = Image.new("RGB", (16, 16))
-    for kind in ("ICNS", "PDF", "EPS", "TGA", "PCX"):
-        image.save(tmp_path / "b.png", format=kind)
-        assert decode_piece([tmp_path / "b.png"],
-                            16)[2] == ["not an image of a known kind, or its beginning is damaged"], kind
+    assert decode_piece([tmp_path / "a.png"], 16)[2] == [why]
+
+
+@pytest.mark.parametrize("kind, why", [("ICNS", "an icon: convert it to JPEG or PNG"), ("TGA", DAMAGED),
+                                       ("PDF", "PDF: convert it to JPEG or PNG"), ("PCX", DAMAGED),
+                                       ("EPS", "PostScript: convert it to JPEG or PNG"),
+                                       ("ICO", "an icon: convert it to JPEG or PNG"),
+                                       ("JPEG2000", "JPEG 2000: convert it to JPEG or PNG")])
+def test_kinds_that_pillow_could_open_are_not_opened(tmp_path, kind, why):
+    Image.new("RGB", (16, 16)).save(tmp_path / "b.png", format=kind)
+    assert decode_piece([tmp_path / "b.png"], 16)[2] == [why]
 
 
 def test_values_that_are_no_numbers(tmp_path):
@@ -211,7 +227,7 @@ def test_processes_give_the_same_in_the_same_order(tmp_path, monkeypatch):
     paths[4].write_bytes(b"")
     alone, shared = ([*decode(paths, 16, jobs)] for jobs in (1, 2))
     assert [len(piece) for piece, *_ in shared] == [3, 3, 3, 1]
-    for (a, b, c), (d, e, f) in zip(alone, shared, strict=True):
+    for (a, b, c, _), (d, e, f, _) in zip(alone, shared, strict=True):
         assert (a == d).all() and (b == e).all() and c == f
 
 
@@ -223,7 +239,7 @@ def test_a_process_that_is_killed_ends_in_one_sentence(tmp_path, monkeypatch):
         list(decode([tmp_path / "1.png"] * 200, 16, 2))
 
 
-def end_at_once(paths, size):
+def end_at_once(paths, size, levels):
     os._exit(9)
 
 

@@ -25,10 +25,10 @@ PAGE = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
 MODULES = ("demo.py", "nets/safetensors_file.py", *(f"core/{name}.py" for name in (
     "files", "train", "data/archive", "data/array_images", "data/arrays", "data/backbone", "data/clothing1m",
     "data/columns", "data/feature_files", "data/folder", "data/images", "data/label_files", "data/named_labels",
-    "data/own", "data/places", "data/pth", "data/resnet_weights", "data/source", "data/table", "data/truth",
-    "data/weights", "parallel/launch", "report/config", "report/manifest", "run/commands", "run/config",
-    "run/defaults", "run/folder", "run/folds", "run/inputs", "run/options", "run/resume", "run/seen", "run/state",
-    "use/apply", "use/networks", "use/predict")))
+    "data/nothing", "data/own", "data/places", "data/pth", "data/resnet_weights", "data/source", "data/splits",
+    "data/table", "data/truth", "data/weights", "parallel/launch", "report/config", "report/manifest",
+    "run/commands", "run/config", "run/defaults", "run/folder", "run/folds", "run/inputs", "run/options",
+    "run/resume", "run/seen", "run/state", "use/apply", "use/networks", "use/predict")))
 FEWEST = 12                            # letters of a text without its gaps that is taken for a message or a part of one
 GAP = "<gap>"
 

@@ -128,7 +128,8 @@ def finished(tmp_path, monkeypatch):
     theta, running = preact_resnet.init(preact_resnet.Architecture(5, (4, 5), (1, 2)), np.random.default_rng(0))
     verdict = quality.judge(given, soft, P, P, data.train.truth)
     result = Result([], CLASSES, data.train.images, data.train.index, None, given, data.train.truth, soft, P, verdict,
-                    {**theta, **running}, results.summary(verdict, given, []))
+                    {**theta, **running}, results.summary(verdict, given, []),
+                    {name: array + 1 for name, array in {**theta, **running}.items()})
     folder.begin(tmp_path, config)
     results.save_labels(tmp_path, data, given, soft, P, verdict, config.data)
     results.finish(tmp_path, result, config, "example", data)

@@ -37,7 +37,7 @@ def test_everything_is_told(reading):
     assert possible and lines[0] == "pets: 33 training, 8 validation, 0 test images, 2 classes"
     assert "class  number  training  validation" in text
     assert "all are 10 x 12 pixels; shown to the network as 8 x 8" in text
-    assert "     1  images that cannot be read, left out\n          cat/broken.png: not an image" in text
+    assert "     1  images that cannot be read, left out\n          cat/broken.png: an empty file" in text
     assert "at least one of them is wrong\n          cat/0.png (cat): and dog/twin.png (dog)" in text
     assert "an epoch on 1 process, " in text and "for all 14 epochs" in text
     assert f"predictions of {RECIPE.K} epochs" in text

@@ -32,7 +32,7 @@ def test_step_2_begins_anew_on_the_corrected_labels_and_the_comparison_on_the_gi
     config = Config(recipe, digits=(40, 10, 10), compare=True)
     data = read_data(config).data
     labels = given_labels(config, data)
-    _, Y, _, _, weights = trained(config, data, labels, np, Serial(), None,
+    _, Y, _, _, weights, first_weights = trained(config, data, labels, np, Serial(), None,
                                   lambda records, epochs, step, fold: records, print)
 
     given, corrected = one_hot(labels, 10), np.roll(one_hot(labels, 10), 1, axis=1)
