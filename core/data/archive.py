@@ -182,9 +182,9 @@ class Archive:
             words = " ".join(str(error).split())[:100] or type(error).__name__
             yield from ((number, None, f"the archive is damaged before it, {words}") for number in sorted(left - done))
 
-    def decode(self, listing, rows, size, jobs):
-        """Yield (rows, images, shapes, reasons) of some rows of the listing, in pieces, in the order of the archive."""
-        row_of = {self.numbers[listing.paths[row]]: row for row in rows}
+    def decode(self, paths, rows, size, jobs):
+        """Yield (rows, images, shapes, reasons) of some of the paths by row, in pieces, in the order of the archive."""
+        row_of = {self.numbers[paths[row]]: row for row in rows}
         taken, lost = deque(), {}
         work, pieces = partial(decode_piece, size=size), self.pieces(row_of, taken, lost)
         for images, shapes, reasons in shared_out(work, pieces, jobs if len(row_of) > FEW else 1):

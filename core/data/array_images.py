@@ -93,7 +93,7 @@ def listing_of(path, member, name, texts):
     for label in filter(bad_name, order):
         need(False, f"{path} has a class called {printable(label):.60}: {bad_name(label)} cannot be in a name: change "
                     "it")
-    rows = [row for row, label in enumerate(labels) if label]
+    images.places = rows = [row for row, label in enumerate(labels) if label]
     findings = [Finding("unlabelled", f"{name}[{row}]") for row, label in enumerate(labels) if not label]
     return Listing(path, [f"{name}[{row}]" for row in rows], [labels[row] for row in rows], rows, n, findings,
                    packed=images)
@@ -109,6 +109,7 @@ class Arrays:
         """Raises InputError for an array that is no images."""
         self.member, self.name, self.order, self.others = member, name, order, {}
         self.files, self.notes = [os.path.abspath(member.path)], []
+        self.places = ()                                     # in the array, of the rows of the Listing
         self.layout = layout(member, name)
         self.black, self.white = 0, 255
         if member.dtype.kind == "b":
@@ -135,9 +136,9 @@ class Arrays:
                 low, high = min(low, float(finite.min())), max(high, float(finite.max()))
         return low, high
 
-    def decode(self, listing, rows, size, jobs):
-        """Yield (rows, images, shapes, reasons) of some rows of the listing, in pieces."""
-        wanted = {listing.index[row]: row for row in rows}
+    def decode(self, paths, rows, size, jobs):
+        """Yield (rows, images, shapes, reasons) of some of the paths by row, in pieces."""
+        wanted = {self.places[row]: row for row in rows}
         for first, block in self.blocks():
             here = [k for k in range(len(block)) if first + k in wanted]
             good = [k for k in here if block.dtype.kind != "f" or np.isfinite(block[k]).all()]

@@ -117,8 +117,8 @@ def json_rows(path):
                                          '{"file_name": "1.jpg", "label": "cat"}')
             names |= dict.fromkeys(item)
             found.append((number, item))
-            need(len(names) * len(found) <= CELLS, f"{path} has {len(names):,} different fields in {len(found):,} lines: "
-                                                   "leave out what is not needed")
+            need(len(names) * len(found) <= CELLS, f"{path} has {len(names):,} different fields in {len(found):,} "
+                                                   "lines: leave out what is not needed")
     return [(1, list(names)), *((number, [json_cell(item.get(name)) for name in names]) for number, item in found)]
 
 

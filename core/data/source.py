@@ -176,7 +176,7 @@ def fill(images, shapes, listing, jobs):
 def decoded(listing, todo, size, jobs):
     """Yield (rows, images, shapes, reasons) of the rows `todo`, from files or from what they are packed in."""
     if listing.packed:
-        yield from listing.packed.decode(listing, todo, size, jobs)
+        yield from listing.packed.decode(listing.paths, todo, size, jobs)
         return
     files, done = [os.path.join(listing.root, listing.paths[row]) for row in todo], 0
     for piece, sizes, why in decode(files, size, jobs):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.batches import Images
+from core.data.archive import Archive, archive_of, sorted_out
 from core.data.csv_cells import csv_text
 from core.data.folder import SUFFIXES, walk
 from core.data.images import decode
@@ -40,8 +41,8 @@ def predict(sources, run, out=None, jobs=1):
     """Classify the images of `sources` by the network of the folder `run`, write predictions.csv;
     the lines of a short table.
 
-    sources: image files, folders of images with or without sub-folders, or .npy arrays (n, S, S, 3) uint8. out: a
-    folder, or the name of a .csv file; None: the folder of the run. Raises InputError.
+    sources: image files, folders or archives of images with or without sub-folders, or .npy arrays (n, S, S, 3) uint8.
+    out: a folder, or the name of a .csv file; None: the folder of the run. Raises InputError.
     """
     run = Path(run)
     need(run.is_dir(), f"{run} is not a folder: give the folder of a run with --from")
@@ -75,6 +76,8 @@ def classified(source, network, jobs):
     Raises InputError for a path without images, and for an array that does not fit the network.
     """
     classify = ready(network)
+    if inside := archive_of(source):
+        return in_archive(*inside, classify, len(network.mean), jobs)
     if source.suffix.lower() == ".npy" and os.path.isfile(source):
         pixels = array(source, network.mean.shape)
         probs = [classify(np.array(pixels[k:k + PIECE])) for k in range(0, max(len(pixels), 1), PIECE)]
@@ -86,6 +89,25 @@ def classified(source, network, jobs):
         for reason, name in zip(reasons, waiting):
             names.append(name) if reason is None else unread.append((name, reason))
     return Predicted(names, np.concatenate(probs), unread)
+
+
+def in_archive(path, inner, classify, size, jobs):
+    """Predicted of the images in an archive, or in a folder in it, with or without class folders.
+
+    Raises InputError for an archive that cannot be read.
+    """
+    archive = Archive(path)
+    names, _, findings = sorted_out(archive.entries, inner)
+    need(names, f"{path} has no images: their names end in {' '.join(sorted(SUFFIXES))}")
+    found, unread = {}, [(f"{path}/{f.path}", f.detail) for f in findings if f.kind in ("link", "name")]
+    paths, archive.numbers = sorted(names), names
+    for rows, pixels, _, reasons in archive.decode(paths, range(len(paths)), size, jobs):
+        good = [k for k, reason in enumerate(reasons) if reason is None]
+        found.update(zip([rows[k] for k in good], classify(pixels[good])))
+        unread += [(f"{path}/{paths[row]}", reason) for row, reason in zip(rows, reasons) if reason]
+    C = classify(np.zeros((0, size, size, 3), np.uint8)).shape[1]
+    probs = np.array([found[row] for row in sorted(found)], np.float32).reshape(-1, C)
+    return Predicted([f"{path}/{paths[row]}" for row in sorted(found)], probs, unread)
 
 
 def ready(network):

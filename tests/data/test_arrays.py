@@ -138,6 +138,7 @@ def test_parts_for_training_validation_and_test(tmp_path, form):
     reading = load(tmp_path / "x.npz", size=16, held_out=0.5, test=tmp_path / "x.npz")
     assert len(reading.data.validation.labels) == 3 and set(reading.data.validation.index) < set(range(6))
     assert (reading.data.test.images == COLOUR[9:]).all() and "not used: 'extra'" in " ".join(reading.notes)
+    assert f"{tmp_path / 'x.npz'}: its images for validation are not used, because of --held-out" in reading.notes
     listing = read_arrays(tmp_path / "x.npz", test=True)
     assert listing.rows == 3 and listing.packed.others == {}
 
