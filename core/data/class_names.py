@@ -75,11 +75,16 @@ def shown(name):
                    for letter in printable(name))
 
 
+def bare(name):
+    """A text without the brackets and quotes of a list of one: ['a'] -> a"""
+    return name.strip().strip("[](){}").strip().strip("'\"").strip()
+
+
 def several(names):
     """A finding where cells hold several labels, with | ; , / + or spaces between them."""
-    whole = set(names)
+    whole = {bare(name) for name in names}
     for mark in "|;,/+& ":
-        divided = {name: [part.strip() for part in name.split(mark)] for name in names if mark in name}
+        divided = {name: [bare(part) for part in bare(name).split(mark)] for name in names if mark in bare(name)}
         parts = {name: own for name, own in divided.items() if all(own)}
         if mark in "|;":
             sure = len(parts) > 1

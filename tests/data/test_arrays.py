@@ -185,7 +185,8 @@ def test_labels_as_an_array_or_one_of_several(tmp_path):
     np.save(tmp_path / "a.npy", COLOUR)
     np.save(tmp_path / "b.npy", LABELS)
     npz(tmp_path / "c.npz", clean_label=LABELS)
-    for labels in ("b.npy", "c.npz:clean_label"):
+    np.savez(tmp_path / "e.npz", LABELS)
+    for labels in ("b.npy", "c.npz:clean_label", "c.npz", "e.npz"):
         assert images_of(tmp_path / "a.npy", how=How(labels=str(tmp_path / labels)))[1].tolist() == LABELS.tolist()
     npz(tmp_path / "d.npz", train_images=COLOUR, train_labels=LABELS * 0, test_images=COLOUR[:3],
         test_labels=LABELS[:3])
