@@ -18,7 +18,7 @@ SHAPES = "save them as (n, H, W), (n, H, W, 3) or (n, 3, H, W)"
 
 
 def holds_arrays(path):
-    """Whether `path` is an array or a folder that holds arrays of images and labels and no folders."""
+    """Whether `path` is an array, or a folder that holds arrays of images and no folders."""
     path = Path(path)
     if not path.is_dir():
         return path.suffix.lower() in ENDINGS
@@ -26,7 +26,7 @@ def holds_arrays(path):
         found = [(entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith(".")]
     roles = {arrays.role(Path(name).stem) for name,
              folder in found if not folder and name.lower().endswith(".npy")} - {None}
-    return not any(folder for _, folder in found) and {kind for _, kind in roles} == {"images", "labels"}
+    return not any(folder for _, folder in found) and "images" in {kind for _, kind in roles}
 
 
 def read_arrays(path, how=UNSAID, test=False):
@@ -45,7 +45,8 @@ def read_arrays(path, how=UNSAID, test=False):
     listings = {split: listing_of(path, members[images], images,
                                   own_labels(given, members[images], path, known) if given and split == main else
                                   arrays.names_of(members[labels], labels, known))
-                for split, (images, labels) in found.items() if split in members_of_use(main, test)}
+                for split, (images, labels) in found.items() if split in members_of_use(main, test)
+                and (split == main or members[images].shape[:1] != (0,))}
     listing = listings.pop(main)
     listing.packed.others.update(listings)
     used = {name for split, pair in found.items() if split == main or split in listings for name in pair}
@@ -72,11 +73,13 @@ def gathered(path, how, test):
     members = arrays.members_of(path)
     if path.suffix.lower() != ".npy" or path.is_dir() or how.labels is not None and not test:
         return members, []
+    member, = members.values()
+    need(not member.dtype.hasobject, f"{path} holds objects of Python, not images: save the array alone with "
+                                     "numpy.save")
     split = (arrays.role(path.stem) or ("", ""))[0]
     beside = [file for file in sorted(path.parent.iterdir()) if arrays.role(file.stem) == (split, "labels")
               and file.suffix.lower() == ".npy" and file.is_file()]
     need(len(beside) == 1, f"{path} has no labels beside it, such as labels.npy: give them with --labels FILE")
-    member, = members.values()
     return {"images": member, "labels": arrays.member_of(beside[0], None)}, [f"{path}: the labels are those of "
                                                                              f"{beside[0]}"]
 

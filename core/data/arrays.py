@@ -157,7 +157,8 @@ def pairs(members, path, how):
         need(all(both[split]), f"{path} has the arrays {listed(members)}: choose the images with --path-column and the "
                                "labels with --label-column")
     need(both, f"{path} has the arrays {listed(members)}, and none are known to be images and their labels: call them "
-               "images and labels, or choose them with --path-column and --label-column")
+               "images and labels, choose them with --path-column and --label-column, or give the labels with --labels "
+               "FILE")
     return both
 
 

@@ -91,7 +91,8 @@ def several(names):
         elif mark == " ":
             sure = sum(set(own) <= whole for own in parts.values()) > 1
         else:
-            sure = any(set(own) & whole for own in parts.values()) and len(parts) > 1
+            lists = any(name.startswith("[") for name in parts)
+            sure = any(set(own) & whole for own in parts.values()) and (len(parts) > 1 or lists)
         if sure:
             example = sorted(parts)[0]
             return [Finding("several", printable(example), f"and {len(parts) - 1} other classes with {mark!r} in their "
