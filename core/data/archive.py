@@ -182,12 +182,12 @@ class Archive:
             words = " ".join(str(error).split())[:100] or type(error).__name__
             yield from ((number, None, f"the archive is damaged before it, {words}") for number in sorted(left - done))
 
-    def decode(self, listing, rows, size, jobs, levels=None):
-        """Yield (rows, images, shapes, reasons, depths) of some rows of the listing, in pieces, in the archive's order.
+    def decode(self, paths, rows, size, jobs, levels=None):
+        """Yield (rows, images, shapes, reasons, depths) of some of the paths by row, in pieces, in the archive's order.
 
         levels: {kind: (black, white)} of images of more than 8 bits (core/data/depth.py).
         """
-        row_of = {self.numbers[listing.paths[row]]: row for row in rows}
+        row_of = {self.numbers[paths[row]]: row for row in rows}
         taken, lost = deque(), {}
         work, pieces = partial(decode_piece, size=size, levels=levels), self.pieces(row_of, taken, lost)
         for found in shared_out(work, pieces, jobs if len(row_of) > FEW else 1):

@@ -18,7 +18,7 @@ SHAPES = "save them as (n, H, W), (n, H, W, 3) or (n, 3, H, W)"
 
 
 def holds_arrays(path):
-    """Whether `path` is an array or a folder that holds arrays of images and labels and no folders."""
+    """Whether `path` is an array, or a folder that holds arrays of images and no folders."""
     path = Path(path)
     if not path.is_dir():
         return path.suffix.lower() in ENDINGS
@@ -26,7 +26,7 @@ def holds_arrays(path):
         found = [(entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith(".")]
     roles = {arrays.role(Path(name).stem) for name,
              folder in found if not folder and name.lower().endswith(".npy")} - {None}
-    return not any(folder for _, folder in found) and {kind for _, kind in roles} == {"images", "labels"}
+    return not any(folder for _, folder in found) and "images" in {kind for _, kind in roles}
 
 
 def read_arrays(path, how=UNSAID, test=False):
@@ -45,7 +45,8 @@ def read_arrays(path, how=UNSAID, test=False):
     listings = {split: listing_of(path, members[images], images,
                                   own_labels(given, members[images], path, known) if given and split == main else
                                   arrays.names_of(members[labels], labels, known))
-                for split, (images, labels) in found.items() if split in members_of_use(main, test)}
+                for split, (images, labels) in found.items() if split in members_of_use(main, test)
+                and (split == main or members[images].shape[:1] != (0,))}
     listing = listings.pop(main)
     listing.packed.others.update(listings)
     used = {name for split, pair in found.items() if split == main or split in listings for name in pair}
@@ -72,11 +73,13 @@ def gathered(path, how, test):
     members = arrays.members_of(path)
     if path.suffix.lower() != ".npy" or path.is_dir() or how.labels is not None and not test:
         return members, []
+    member, = members.values()
+    need(not member.dtype.hasobject, f"{path} holds objects of Python, not images: save the array alone with "
+                                     "numpy.save")
     split = (arrays.role(path.stem) or ("", ""))[0]
     beside = [file for file in sorted(path.parent.iterdir()) if arrays.role(file.stem) == (split, "labels")
               and file.suffix.lower() == ".npy" and file.is_file()]
     need(len(beside) == 1, f"{path} has no labels beside it, such as labels.npy: give them with --labels FILE")
-    member, = members.values()
     return {"images": member, "labels": arrays.member_of(beside[0], None)}, [f"{path}: the labels are those of "
                                                                              f"{beside[0]}"]
 
@@ -93,7 +96,7 @@ def listing_of(path, member, name, texts):
     for label in filter(bad_name, order):
         need(False, f"{path} has a class called {printable(label):.60}: {bad_name(label)} cannot be in a name: change "
                     "it")
-    rows = [row for row, label in enumerate(labels) if label]
+    images.places = rows = [row for row, label in enumerate(labels) if label]
     findings = [Finding("unlabelled", f"{name}[{row}]") for row, label in enumerate(labels) if not label]
     return Listing(path, [f"{name}[{row}]" for row in rows], [labels[row] for row in rows], rows, n, findings,
                    packed=images)
@@ -109,6 +112,7 @@ class Arrays:
         """Raises InputError for an array that is no images."""
         self.member, self.name, self.order, self.others = member, name, order, {}
         self.files, self.notes = [os.path.abspath(member.path)], []
+        self.places = ()                                     # in the array, of the rows of the Listing
         self.layout = layout(member, name)
         self.black, self.white = 0, 255
         if member.dtype.kind == "b":
@@ -135,12 +139,12 @@ class Arrays:
                 low, high = min(low, float(finite.min())), max(high, float(finite.max()))
         return low, high
 
-    def decode(self, listing, rows, size, jobs, levels=None):
-        """Yield (rows, images, shapes, reasons, depths) of some rows of the listing, in pieces.
+    def decode(self, paths, rows, size, jobs, levels=None):
+        """Yield (rows, images, shapes, reasons, depths) of some of the paths by row, in pieces.
 
         levels: not used, arrays have their own black and white; depths: 0, as of images of 8 bits.
         """
-        wanted = {listing.index[row]: row for row in rows}
+        wanted = {self.places[row]: row for row in rows}
         for first, block in self.blocks():
             here = [k for k in range(len(block)) if first + k in wanted]
             good = [k for k in here if block.dtype.kind != "f" or np.isfinite(block[k]).all()]

@@ -11,6 +11,7 @@ import math
 import os
 import re
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,9 +75,15 @@ def whole(file, member):
     return np.frombuffer(file.read(size), member.dtype).reshape(member.shape, order="F")
 
 
+@contextmanager
 def opened(path, entry):
     """The stream of a .npy file, or of an entry of an .npz."""
-    return open(path, "rb") if entry is None else zipfile.ZipFile(path).open(entry)
+    if entry is None:
+        with open(path, "rb") as file:
+            yield file
+        return
+    with zipfile.ZipFile(path) as archive, archive.open(entry) as file:
+        yield file
 
 
 # ---- which arrays ----------------------------------------------------------------------------------------------------
@@ -150,7 +157,8 @@ def pairs(members, path, how):
         need(all(both[split]), f"{path} has the arrays {listed(members)}: choose the images with --path-column and the "
                                "labels with --label-column")
     need(both, f"{path} has the arrays {listed(members)}, and none are known to be images and their labels: call them "
-               "images and labels, or choose them with --path-column and --label-column")
+               "images and labels, choose them with --path-column and --label-column, or give the labels with --labels "
+               "FILE")
     return both
 
 
@@ -232,7 +240,7 @@ def class_names(members):
 def from_file(file, n, path):
     """An array (n,) of labels in a file of its own: .npy, text, or FILE:NAME. Raises InputError."""
     file, name = divided(file)
-    if name is not None:
+    if name is not None or file.suffix.lower() in (".npz", ".pt", ".pth"):
         return choose(file, name)[0]
     if file.suffix.lower() == ".npy":
         return member_of(file, None)

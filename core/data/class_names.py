@@ -75,18 +75,24 @@ def shown(name):
                    for letter in printable(name))
 
 
+def bare(name):
+    """A text without the brackets and quotes of a list of one: ['a'] -> a"""
+    return name.strip().strip("[](){}").strip().strip("'\"").strip()
+
+
 def several(names):
     """A finding where cells hold several labels, with | ; , / + or spaces between them."""
-    whole = set(names)
+    whole = {bare(name) for name in names}
     for mark in "|;,/+& ":
-        divided = {name: [part.strip() for part in name.split(mark)] for name in names if mark in name}
+        divided = {name: [bare(part) for part in bare(name).split(mark)] for name in names if mark in bare(name)}
         parts = {name: own for name, own in divided.items() if all(own)}
         if mark in "|;":
             sure = len(parts) > 1
         elif mark == " ":
             sure = sum(set(own) <= whole for own in parts.values()) > 1
         else:
-            sure = any(set(own) & whole for own in parts.values()) and len(parts) > 1
+            lists = any(name.startswith("[") for name in parts)
+            sure = any(set(own) & whole for own in parts.values()) and (len(parts) > 1 or lists)
         if sure:
             example = sorted(parts)[0]
             return [Finding("several", printable(example), f"and {len(parts) - 1} other classes with {mark!r} in their "

@@ -123,9 +123,12 @@ def json_rows(path):
 
 
 def json_cell(value):
-    """A value of JSON as the text of a cell; of a list, its items with | between them; of what is nested, its type."""
+    """A value of JSON as the text of a cell; of a list, its items with | between them; of what is nested, its type, or
+    the path in it."""
     if value is None:
         return ""
+    if isinstance(value, dict):
+        value = next((value[key] for key in ("path", "file_name", "src") if isinstance(value.get(key), str)), value)
     if isinstance(value, list) and not any(isinstance(item, (list, dict)) for item in value):
         return "|".join(str(item) for item in value[:100])
     return type(value).__name__ if isinstance(value, (list, dict)) else str(value)[:10_000].strip()
@@ -184,7 +187,7 @@ def path_column(path, header, rows, label):
     if not ranks and len(header) == 2:
         ranks = {at: 0 for at in (0, 1) if may_be_label(header[1 - at])}
     need(ranks, f"{path} has the columns {listed(header)}, and none is known to name files: choose it with "
-                "--path-column")
+                "--path-column, or add a first line path,label if there is no header")
     return once(path, header, min(ranks, key=ranks.get))
 
 

@@ -36,6 +36,8 @@ def choose(path, name):
     found = {key: value for key, value in found.items() if value is not None}
     names = ", ".join(map(repr, sorted(found)[:20]))
     need(found, f"{path} holds no arrays of labels with names: save the labels alone with numpy.save")
+    if name is None and len(found) == 1:
+        return found.popitem()[1], None
     example = min(set(found) - {TRUE} or found)
     need(name in found, f"{path} holds the labels {names:.500}: choose one of them, as {path}:{example!s:.60}")
     return found[name], found.get(TRUE)

@@ -55,6 +55,8 @@ def load(path, seed=0, size=32, held_out=0, test=None, truth=None, store=None, j
     if "val" in packed and held_out == 0:
         validation = split(read(path, size, None, jobs, packed["val"]), classes, f"{path}, for validation,")
         listings[1] = packed["val"]
+    elif "val" in packed:
+        notes = [*notes, f"{path}: its images for validation are not used, because of --held-out"]
     if test is None and "test" in packed:
         second = read(path, size, None, jobs, packed["test"])
         other = split(second, classes, f"{path}, for test,")

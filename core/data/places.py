@@ -136,7 +136,7 @@ class Disk:
         self.folders = {}
 
     def find(self, base, tail):
-        """The file base/tail; its name may lack the ending, or differ in case. None if there is none, or are two."""
+        """The file base/tail; its ending may lack or be another, its case may differ. None for none or two of them."""
         if not tail:
             return None
         *above, name = tail
@@ -145,7 +145,9 @@ class Disk:
             self.folders[folder] = self.names(folder)
         exact, loose = self.folders[folder]
         name = unicodedata.normalize("NFC", name)
-        found = [exact[name]] if name in exact else loose.get(name.casefold(), [])
+        stem, suffix = os.path.splitext(name)
+        other = loose.get(stem.casefold(), []) if suffix.lower() in SUFFIXES else []       # saved in another format
+        found = [exact[name]] if name in exact else loose.get(name.casefold(), other)
         return os.path.join(folder, found[0]) if len(found) == 1 else None
 
     @staticmethod

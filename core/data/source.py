@@ -206,7 +206,7 @@ def decode_rows(arrays, rows, listing, jobs, levels):
 def decoded(listing, todo, size, jobs, levels=None):
     """Yield (rows, images, shapes, reasons, depths) of the rows `todo`, from files or from what they are packed in."""
     if listing.packed:
-        yield from listing.packed.decode(listing, todo, size, jobs, levels)
+        yield from listing.packed.decode(listing.paths, todo, size, jobs, levels)
         return
     files, done = [os.path.join(listing.root, listing.paths[row]) for row in todo], 0
     for piece, *about in decode(files, size, jobs, levels):

@@ -10,6 +10,7 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 
+from core.data.named_labels import divided
 from core.errors import InputError, need
 from core.files import disk_errors, save_text
 from core.report.config import environment, settings
@@ -39,7 +40,8 @@ def check_free(folder, config):
     if used and not config.force:
         raise InputError(f"{folder} is not empty: choose another folder with --out, or replace the run in it by "
                          "--force")
-    for source in map(Path, filter(None, (config.data, config.test, config.truth, config.noise_file))):
+    named = (divided(text)[0] for text in (config.truth, config.noise_file, config.labels) if text)
+    for source in map(Path, filter(None, (config.data, config.test, *named))):
         needed = used and source.name in FILES and source.exists() and source.parent.samefile(folder)
         need(not needed, f"{source} is what the run needs and is never replaced: choose another folder with --out")
 

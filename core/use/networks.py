@@ -30,6 +30,9 @@ class Ready(NamedTuple):
     of_files: object                   # files -> pieces of (probabilities of the readable ones, reasons or None of all)
     of_pixels: object                  # pixels -> probabilities; None where the network takes features
     of_features: object = None         # features (n, D) -> probabilities; None where it takes images
+    size: int = None                   # pixels to the side of what it sees
+    levels: dict = None                # {kind: (black, white)} of images of more than 8 bits
+    jobs: int = 1                      # processes that decode
 
 
 def load(path):
@@ -58,7 +61,7 @@ def ready(network, jobs, weights=None):
         mean = mean_of(network)
         of_pixels = partial(of_images, model, mean)
         of_files = partial(files_of_images, of_pixels, len(mean), jobs, levels_of(network))
-        return Ready(network.classes, mean.shape, None, of_files, of_pixels)
+        return Ready(network.classes, mean.shape, None, of_files, of_pixels, None, len(mean), levels_of(network), jobs)
     of_features = partial(of_vectors, model, network.mean, network.std)
     if network.backbone is None:
         return Ready(network.classes, None, network.arch.features, None, None, of_features)
@@ -67,7 +70,8 @@ def ready(network, jobs, weights=None):
     size, path = network.backbone["size"], weights_of(network.backbone, weights)
     of_files = partial(files_of_backbone, of_features, size, jobs, path, network.levels)
     return Ready(network.classes, None, None, of_files,
-                 lambda pixels: of_features(backbone.features(pixels, size, 1, jobs, file=path).views[0]))
+                 lambda pixels: of_features(backbone.features(pixels, size, 1, jobs, file=path).views[0]), None, size,
+                 network.levels, jobs)
 
 
 def weights_of(about, given=None):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from core.data.archive import Archive, archive_of, sorted_out
 from core.data.csv_cells import csv_text
 from core.data.folder import walk
 from core.data.listing import printable
@@ -37,10 +38,10 @@ def predict(sources, run, out=None, jobs=1, backbone=None, file="model.safetenso
     """Classify the images of `sources` by the network of the folder `run`, write predictions.csv;
     the lines of a short table.
 
-    sources: image files, folders of images with or without sub-folders, or .npy arrays (n, S, S, 3) uint8; for a run on
-    features of another program .npy arrays (n, D) of its features. out: a folder, or the name of a .csv file; None: the
-    folder of the run. backbone: the file of the weights of the pretrained network, where it has moved. file: of
-    NETWORKS. Raises InputError.
+    sources: image files, folders or archives of images with or without sub-folders, or .npy arrays (n, S, S, 3) uint8;
+    for a run on features of another program .npy arrays (n, D) of its features. out: a folder, or the name of a .csv
+    file; None: the folder of the run. backbone: the file of the weights of the pretrained network, where it has moved.
+    file: of NETWORKS. Raises InputError.
     """
     run = Path(run)
     need(run.is_dir(), f"{run} is not a folder: give the folder of a run with --from")
@@ -79,6 +80,8 @@ def classified(source, network):
         return Predicted([str(row) for row in range(len(rows))], np.concatenate(probs), [])
     need(network.of_files, f"{printable(str(source))}: the run learnt from features of another program: give a .npy "
          "file of the features of new images, made by the same program")
+    if inside := archive_of(source):
+        return in_archive(*inside, network)
     files, unread = images(source)
     names, probs, waiting = [], [], iter(files)
     for found, reasons in network.of_files(files):
@@ -86,6 +89,25 @@ def classified(source, network):
         for reason, name in zip(reasons, waiting):
             names.append(name) if reason is None else unread.append((name, reason))
     return Predicted(names, np.concatenate(probs), unread)
+
+
+def in_archive(path, inner, network):
+    """Predicted of the images in an archive, or in a folder in it, with or without class folders, by a Ready network.
+
+    Raises InputError for an archive that cannot be read.
+    """
+    archive = Archive(path)
+    names, _, findings = sorted_out(archive.entries, inner)
+    check_any(path, names, findings)
+    found, unread = {}, [(f"{path}/{f.path}", f.detail) for f in findings if f.kind in NAMED]
+    paths, archive.numbers = sorted(names), names
+    for rows, pixels, _, reasons, _ in archive.decode(paths, range(len(paths)), network.size, network.jobs,
+                                                      network.levels):
+        good = [k for k, reason in enumerate(reasons) if reason is None]
+        found.update(zip([rows[k] for k in good], network.of_pixels(pixels[good])))
+        unread += [(f"{path}/{paths[row]}", reason) for row, reason in zip(rows, reasons) if reason]
+    probs = np.array([found[row] for row in sorted(found)], np.float32).reshape(-1, len(network.classes))
+    return Predicted([f"{path}/{paths[row]}" for row in sorted(found)], probs, unread)
 
 
 def images(source):

@@ -21,8 +21,8 @@ GREY = COLOUR[..., 0].copy()
 LABELS = np.arange(N) % 3
 
 
-def npz(path, **members):
-    np.savez(path, **members)
+def npz(path, *alone, **members):
+    np.savez(path, *alone, **members)
     return path
 
 
@@ -138,6 +138,7 @@ def test_parts_for_training_validation_and_test(tmp_path, form):
     reading = load(tmp_path / "x.npz", size=16, held_out=0.5, test=tmp_path / "x.npz")
     assert len(reading.data.validation.labels) == 3 and set(reading.data.validation.index) < set(range(6))
     assert (reading.data.test.images == COLOUR[9:]).all() and "not used: 'extra'" in " ".join(reading.notes)
+    assert f"{tmp_path / 'x.npz'}: its images for validation are not used, because of --held-out" in reading.notes
     listing = read_arrays(tmp_path / "x.npz", test=True)
     assert listing.rows == 3 and listing.packed.others == {}
 
@@ -184,7 +185,8 @@ def test_labels_as_an_array_or_one_of_several(tmp_path):
     np.save(tmp_path / "a.npy", COLOUR)
     np.save(tmp_path / "b.npy", LABELS)
     npz(tmp_path / "c.npz", clean_label=LABELS)
-    for labels in ("b.npy", "c.npz:clean_label"):
+    np.savez(tmp_path / "e.npz", LABELS)
+    for labels in ("b.npy", "c.npz:clean_label", "c.npz", "e.npz"):
         assert images_of(tmp_path / "a.npy", how=How(labels=str(tmp_path / labels)))[1].tolist() == LABELS.tolist()
     npz(tmp_path / "d.npz", train_images=COLOUR, train_labels=LABELS * 0, test_images=COLOUR[:3],
         test_labels=LABELS[:3])
@@ -224,7 +226,8 @@ def test_labels_of_some_images_leave_out_the_others(tmp_path):
                                                 "texts"),
     ({"pixels": COLOUR, "noisy": LABELS, "clean": LABELS}, " has the arrays 'pixels', 'noisy', 'clean', and none are "
                                                            "known to be "
-     "images and their labels: call them images and labels, or choose them with --path-column and --label-column"),
+     "images and their labels: call them images and labels, choose them with --path-column and --label-column, or give "
+     "the labels with --labels FILE"),
     ({"images": COLOUR}, " has the arrays 'images', and none are known"), ({}, " has the arrays of no name")])
 def test_arrays_that_are_no_images_or_labels(tmp_path, members, fault):
     path = npz(tmp_path / "x.npz", **members)
@@ -255,7 +258,22 @@ def test_a_lone_array_and_the_remedy(tmp_path):
                                                                   How(labels=str(tmp_path / "l.csv")))
 
 
+def test_a_folder_or_a_file_without_labels(tmp_path):
+    np.save(tmp_path / "images.npy", COLOUR)
+    np.save(tmp_path / "labels_fine.npy", LABELS)
+    np.save(tmp_path / "labels_coarse.npy", LABELS)
+    assert "has the arrays 'images', 'labels_coarse', 'labels_fine', and none are known" in complaint(tmp_path)
+    assert images_of(tmp_path, how=How(label_column="labels_fine"))[1].tolist() == LABELS.tolist()
+    path = npz(tmp_path / "x.npz", COLOUR)
+    assert "or give the labels with --labels FILE" in complaint(path)
+    assert images_of(path, how=How(labels=str(tmp_path / "labels_fine.npy")))[1].tolist() == LABELS.tolist()
+    path = npz(tmp_path / "y.npz", x_train=COLOUR, y_train=LABELS, x_test=COLOUR[:0], y_test=LABELS[:0])
+    assert len(load(path, size=8).data.test.labels) == 0
+
+
 def test_objects_are_not_unpickled(tmp_path):
+    np.save(tmp_path / "x.npy", {"images": COLOUR, "labels": LABELS}, allow_pickle=True)
+    assert "x.npy holds objects of Python, not images: save the array alone" in complaint(tmp_path / "x.npy")
     path = npz(tmp_path / "x.npz", images=COLOUR, labels=np.array([[1], None] * 6, object))
     assert "x.npz has labels of type object, 'labels': save whole numbers or texts" in complaint(path)
     path = npz(tmp_path / "y.npz", images=np.array([None] * 12), labels=LABELS)

@@ -56,7 +56,8 @@ def test_numbers_with_a_fraction_of_nought():
 
 @pytest.mark.parametrize("names, mark", [
     (["a|b", "b|c"], "|"), (["a;b", "b;c", "d"], ";"), (["a", "a, b", "c,a"], ","), (["a", "a/b", "b/c"], "/"),
-    (["scab", "rust", "scab rust", "rust scab"], " "), (["a", "a+b", "c+a"], "+")])
+    (["scab", "rust", "scab rust", "rust scab"], " "), (["a", "a+b", "c+a"], "+"),
+    (["['a', 'b']", "['a']", "['b', 'c']"], ","), (["['a', 'b']", "['a']"], ",")])
 def test_several_labels_in_a_cell(names, mark):
     found, = about_names(names)
     assert found.kind == "several" and f"with {mark!r} in their names" in found.detail

@@ -107,7 +107,7 @@ def test_a_column_for_each_class_with_two_or_none(read):
 
 @pytest.mark.parametrize("text, fault", [
     ("x,y2,z\n1,2,3\n", " has the columns 'x', 'y2', 'z', and none is known to name files: choose it with "
-                        "--path-column"),
+                        "--path-column, or add a first line path,label if there is no header"),
     ("path,size,width\n1.jpg,5,6\n", " has the columns 'path', 'size', 'width', and none is known to hold labels: "
                                      "choose it"
                                      " with --label-column"),
@@ -130,6 +130,8 @@ def test_objects_of_json_in_lines(read):
     for text in ("[1]", "{", "[" * 100_000, '{"a": 1}\nx'):
         with pytest.raises(InputError, match=r"line \d is no object of JSON: write one in each line, as {\"file_name"):
             read(text, "t.jsonl")
+    nested = '{"image": {"bytes": null, "path": "1.jpg"}, "label": {"x": 1}}'
+    assert cells(read(nested, "t.jsonl")) == [("1.jpg", "dict")]
     assert cells(read('{"image": "1.jpg", "label": "cat", "box": ' + "[" * 500 + "]" * 500 + "}", "t.jsonl")) == [
         ("1.jpg", "cat")]
 

@@ -43,6 +43,12 @@ def test_images_in_a_folder_near_the_table(tmp_path, place, suffix):
     assert len(load(here / "t.csv", size=8).data.train.labels) == 4
 
 
+def test_images_that_were_saved_in_another_format(tmp_path):
+    images(tmp_path / "img")
+    found = read_table(table(tmp_path, [f"img/{name}.bmp" for name in NAMES]))
+    assert found.paths == [f"img/{name}.png" for name in NAMES]
+
+
 def test_images_in_two_folders_are_left_to_the_user(tmp_path):
     for name in ("one", "two"):
         images(tmp_path / name)

@@ -10,6 +10,7 @@ import pytest
 
 import demo
 from core import recipes
+from core.data.source import Source
 from core.report import console, manifest
 from core.run import config as run_config
 from core.run import defaults, folder, options
@@ -162,7 +163,7 @@ def test_recipes_bring_their_noise():
         kind, rate = defaults.noise_of(name)
         if name not in ("digits", "quick", "unknown", "head", "linear", "clothing1m"):
             assert name == f"{'sn' if kind == 'symmetric' else 'an'}-{round(100 * rate)}"
-    config = options.configuration(parse(["--data", "x.tar.gz", "--recipe", "an-40"]))
+    config = options.configuration(parse(["--data", "x.tar.gz", "--recipe", "an-40"]), Source("cifar10", "x.tar.gz"))
     assert (config.noise, config.rate, config.class_map[9], config.net) == ("asymmetric", 0.4, 1, "paper")
 
 
