@@ -29,7 +29,8 @@ def measurements():
 
 
 def evidence(names):
-    """The derivative of each equation or layer in both ways, and of all other rows the worst; "worst" comes last."""
+    """[(what stands before it, Measurement)]: the derivatives in both ways, and the row nearest to its bound."""
     found = [row for row in measurements() if row.what in names]
     worst = max(found, key=lambda row: row.part)
-    return [row for row in found if row.method in FIRST and row is not worst], worst
+    return [*(("", row) for row in found if row.method in FIRST and row is not worst),
+            ("" if len(found) == 1 else f"worst of {len(found)}: ", worst)]

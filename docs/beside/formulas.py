@@ -14,7 +14,8 @@ WORDS = ("shortcut", "cols", "conv", "out", "fan", "dx", "dw", "db")
 FUNCTIONS = ("log", "exp", "max", "min", "arg")
 RELATIONS = "=≤≈←"
 BELOW = {"msub": "munder", "msubsup": "munderover"}     # where the limits of a sum stand in a displayed formula
-WHOLE, LONG = 18, 24             # signs of a formula that stays on one line; of a side that is broken before + and -
+# letters of a formula that stays on one line; of a side that is broken before + and -; of a line in a smaller font
+WHOLE, LONG, SMALL = 20, 27, 38
 
 
 @cache
@@ -44,7 +45,12 @@ def block(latex, symbols=()):
     if len(parts) > 1 and "".join(parts[-1][0].itertext()) == "(":           # the name of a rule, not a formula
         *parts, name = parts
         parts[-1] += [ElementTree.Element("mspace", width="1em"), *name]
-    return "\n".join(f'<math display="block">{as_text(lines(part))}</math>' for part in parts)
+    return "\n".join(set_out(lines(part)) for part in parts)
+
+
+def set_out(element):
+    size = ' class="small"' if element.tag == "mrow" and signs([element]) > SMALL else ""
+    return f'<math display="block"{size}>{as_text(element)}</math>'
 
 
 # ---- from LaTeX to a tree --------------------------------------------------------------------------------------------
@@ -163,7 +169,7 @@ def broken(left, right):
 
 def signs(elements):
     """How many letters, digits and signs the elements show: the width of a formula, roughly."""
-    return sum(len(leaf) == 0 for element in elements for leaf in element.iter())
+    return sum(len("".join(element.itertext())) for element in elements)
 
 
 def split(elements, between):

@@ -33,8 +33,9 @@ def transpose():
         return objective_forward(z, Y, P, ALPHA, BETA)[0][0], None
 
     gradient = objective_backward(1, objective_forward(Z, Y, P, ALPHA, BETA)[1])
-    return [Quantity("v", v), Quantity(r"J v", central(f, [Z], 0, v, None)[0], "central"),
-            Quantity(r"J v", complex_step(f, [Z], 0, v)[0], "complex step"),
+    left = r"\langle d_{out}, J v \rangle"
+    return [Quantity("v", v), Quantity(left, central(f, [Z], 0, v, None)[0], "central"),
+            Quantity(left, complex_step(f, [Z], 0, v)[0], "complex step"),
             Quantity(r"\langle J^\top d_{out}, v \rangle", (gradient * v).sum())]
 
 

@@ -49,12 +49,11 @@ def shown(row):
     """What the template asks of a row, as HTML where it is HTML."""
     latex = [symbol for symbol, _, _ in row.symbols]
     numbers = {name: place for place, (_, names, _) in enumerate(row.symbols, start=1) for name in names}
-    derivatives, worst = evidence(row.evidence)
     return {"title": row.title, "formulas": [Markup(block(formula, latex)) for formula in row.formulas],
             "symbols": [(Markup(inline(symbol)), names, meaning) for symbol, names, meaning in row.symbols],
             "code": [(found, Markup(highlighted(found, numbers))) for found in map(listing, row.functions)],
             "numbers": [(quantity, Markup(inline(quantity.name))) for quantity in row.numbers()],
-            "derivatives": derivatives, "worst": worst, "section": row.section}
+            "evidence": evidence(row.evidence), "section": row.section}
 
 
 def as_html(module):

@@ -111,7 +111,8 @@ def test_the_worst_measurement_is_the_one_nearest_to_its_bound(monkeypatch):
              evidence.Measurement("a", "loops", "5e-15", "1e-14"), evidence.Measurement("a", "laws", "1e-13", "1e-11"),
              evidence.Measurement("b", "loops", "9e-15", "1e-14"), evidence.Measurement("a", "zero", "0", "0")]
     monkeypatch.setattr(evidence, "measurements", lambda: table)
-    assert evidence.evidence(("a",)) == ([table[0]], table[1])
+    assert evidence.evidence(("a",)) == [("", table[0]), ("worst of 4: ", table[1])]
+    assert evidence.evidence(("b",)) == [("", table[3])]
 
 
 # ---- numbers: see test_beside_numbers.py; here their guards ----------------------------------------------------------

@@ -95,7 +95,7 @@ def L_e(a):
 def proof(a):
     v = a["v"]
     slope = (loss(Z + H * v, Y) - loss(Z - H * v, Y)) / (2 * H)
-    return {"J v": slope, r"\langle J^\top d_{out}, v \rangle": slope}
+    return {r"\langle d_{out}, J v \rangle": slope, r"\langle J^\top d_{out}, v \rangle": slope}
 
 
 def updates(a):
