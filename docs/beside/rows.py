@@ -93,7 +93,7 @@ def rows():
              ("K", ("K",), "slots of the ring")),
             objective_numbers.ring, ("s",), "4-the-labels"),
         "algorithm": Row(
-            "Algorithm 1", of["5. Algorithm 1, and the second step"],
+            "The loop over the epochs, Algorithm 1", of["5. Algorithm 1, and the second step"],
             (train.joint_optimization, train.theta_iterations),
             ((r"\theta", ("theta", "theta_epoch"), "parameters of the network"), (r"\eta", ("lr",), "learning rate"),
              (r"\frac{\partial L}{\partial \theta}", ("dtheta",), "the gradient, from the backward pass"),
