@@ -248,6 +248,9 @@ def the_plane_is(view, run, epoch):
     assert close(plane_number(view, "entropy"), RECORD["runs"][run]["entropy"][epoch - 1] if epoch else 0)
     drawn = view.eval_on_selector_all("#plane-drawn path", "all => all.map(e => e.getAttribute('d'))")
     assert drawn == re.findall(r' d="([^"]*)"', plots.plane(RECORD, run, epoch)), "as the maker draws it"
+    x = plots.curve(RECORD["runs"][run]["correct"], 1).split()[max(0, epoch - 1)].split(",")[0]
+    for cursor in view.eval_on_selector_all("#plane .cursor", "all => all.map(e => e.getAttribute('transform'))"):
+        assert abs(float(re.search(r"[\d.]+", cursor)[0]) - float(x)) < .06, "the line stands at the epoch"
 
 
 def until(view, condition):
