@@ -5,7 +5,8 @@
 
     lesson.html, row.html   the text in the order of reading; one row of three columns
     rows.py                 what stands side by side: equations, functions, symbols, numbers, evidence
-    formulas.py             LaTeX of docs/paper.md -> MathML
+    formulas.py             LaTeX of docs/paper.md -> MathML, with its symbols marked
+    typesetting.py          formulas in lines that fit their column
     listings.py             source -> highlighted lines
     derivatives.py          a number with its name; a gradient beside its two measurements
     objective_numbers.py, layer_numbers.py     the small batches of the third column

@@ -9,11 +9,12 @@ from markupsafe import Markup
 from core.report.page import digest
 from docs.beside import drawings, plots, recording
 from docs.beside.evidence import evidence
-from docs.beside.formulas import block, inline
+from docs.beside.formulas import inline
 from docs.beside.listings import highlighted, listing
 from docs.beside.objective_numbers import ALPHA, BETA, P, Y, Z
 from docs.beside.rows import rows
 from docs.beside.steps import EXPONENTS
+from docs.beside.typesetting import block
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER.parent / "beside.html"

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from docs.beside import drawings, evidence, formulas, page, plots, recording, steps
+from docs.beside import drawings, evidence, formulas, page, plots, recording, steps, typesetting
 from docs.beside.derivatives import proved, shown
 from docs.beside.listings import listing, names_in
 from docs.beside.rows import rows
@@ -68,7 +68,7 @@ def test_every_equation_of_the_paper_is_there_once():
     assert len(theirs) > 30 and sorted(ours) == sorted(theirs) == sorted(re.findall(r"^\$\$ (.*) \$\$$", PAPER, re.M))
     for row in ROWS.values():
         latex = [symbol for symbol, _, _ in row.symbols]
-        assert all(formulas.block(formula, latex) in HTML for formula in row.formulas)
+        assert all(typesetting.block(formula, latex) in HTML for formula in row.formulas)
     numbers = {int(n) for row in ROWS.values() for n in re.findall(r"\((\d+)\)", row.title)}
     assert numbers == set(range(1, 13))
 
