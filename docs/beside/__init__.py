@@ -14,7 +14,7 @@
     drawings.py, plots.py   block, ring, im2col; triangle, plane, curves
     recording.py, steps.py  what is recorded: trainings in the plane, errors over the step h
     page.py                 all of it as one file
-    beside.css, beside.js   how it looks, with the marks of symbols; what can be touched
+    beside.css, beside.js   how it looks, with the marks of symbols; the interactive parts
 
 The page is a function of these sources: the same text on every machine. Training is not, in its last bits, nor is the
 rounding error of a small step. So both are stored, rounded.

@@ -1,5 +1,5 @@
 "use strict";
-// The three things to touch: a triangle of predictions, a gradient check, a recorded training.
+// The three interactive parts: a triangle of predictions, a gradient check, a recorded training.
 // The page is complete without this script. It changes elements that are there, by the rules of plots.py.
 const data = JSON.parse(document.getElementById("data").textContent);
 const ALPHA = data.alpha, BETA = data.beta, P = data.p;
