@@ -4,8 +4,9 @@ import re
 from tests.project.test_docs import every_page, text_of, without_code
 
 COMMANDS = set("""
-    Vert alpha approx arg ast bar beta cdot delta eta exp frac gamma hat lambda langle ldots left leftarrow leq
-    log mathcal mathrm max mid min mu odot partial qquad rangle rho right sigma sqrt sum theta times top varepsilon
+    Vert alpha approx arg ast bar beta cdot delta eta exp frac gamma hat in lambda langle lbrace ldots left leftarrow
+    leq log mathcal mathrm max mid min mu odot partial qquad quad rangle rbrace rho right sigma sqrt sum theta times top
+    varepsilon
     """.split())
 
 

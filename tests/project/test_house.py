@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = sorted([ROOT / "demo.py", *(ROOT / "core").rglob("*.py"), *(ROOT / "nets").rglob("*.py")])
+SOURCES = sorted([ROOT / "demo.py", *(ROOT / "core").rglob("*.py"), *(ROOT / "nets").rglob("*.py"),
+                  *(ROOT / "docs/beside").rglob("*.py")])
 BESIDE_THE_PAPER = sorted([*(ROOT / "core").glob("*.py"), ROOT / "nets/preact_resnet.py"])
 
 FLAT = "core/*.py"
@@ -33,10 +34,12 @@ ALLOWED = {                                # a folder or file: what of the proje
                      "core/quality.py", "core/data/", "nets/safetensors_file.py", "nets/head_file.py"],
     "core/run/": [FLAT, "core/data/", "core/fast/", "core/kernels/", "core/parallel/", "core/report/", "nets/"],
     "core/use/": [FLAT, "core/data/", "core/fast/", "core/kernels/", "core/parallel/", "core/report/", "nets/"],
+    "docs/beside/": [FLAT, "core/report/page.py", "nets/"],
     "demo.py": [""],                       # everything
 }
 HOME = {"cupy": ["core/backend.py"], "PIL": ["core/data/"], "matplotlib": ["core/report/", "core/data/digits.py"],
-        "jinja2": ["core/report/"], "torch": []}
+        "jinja2": ["core/report/", "docs/beside/"], "pygments": ["docs/beside/"], "latex2mathml": ["docs/beside/"],
+        "torch": []}
 
 
 def name_of(path):
