@@ -86,7 +86,7 @@ def resumed(args):
     if args.gpu is not None or args.ranks is not None:
         kernels = None if args.gpu is None else config.kernels
         config = config._replace(gpu=args.gpu, ranks=args.ranks, kernels=kernels)
-    return config._replace(kernels=args.kernels or config.kernels)
+    return config._replace(kernels=args.kernels or config.kernels, cache=args.cache)
 
 
 def check_main(args):

@@ -6,6 +6,7 @@ archive, are the SHA-256 of all bytes before them. The one that was there before
 """
 import errno
 import hashlib
+import json
 import os
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from core.errors import InputError, need
 
 SEAL = 64                              # bytes: a SHA-256 in hexadecimal digits
 BLOCK = 1 << 20                        # bytes that are read at a time
+JSON_LIMIT = 64 << 20                  # bytes of a JSON file that is read
 
 
 @contextmanager
@@ -42,6 +44,13 @@ def atomic(path, keep=None):
         finally:
             temporary.unlink(missing_ok=True)
         sync_folder(path.parent)
+
+
+def force(path):
+    """Force a file to the disk that was written by appending.
+    Raises InputError for an error of the disk."""
+    with disk_errors(path), open(path, "rb") as file:
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder):
@@ -94,6 +103,32 @@ def save_text(path, text):
     """A text file in UTF-8, whole or not at all. Raises InputError for an error of the disk."""
     with atomic(path) as file:
         file.write(text.encode())
+
+
+def load_json(path):
+    """The value in a JSON file. Raises OSError, and ValueError for everything that is not JSON."""
+    with open(path, "rb") as file:
+        text = file.read(JSON_LIMIT + 1)
+    if len(text) > JSON_LIMIT:
+        raise ValueError(f"more than {JSON_LIMIT:,} bytes")
+    try:
+        return json.loads(text.decode())
+    except RecursionError:
+        raise ValueError("too many brackets within each other") from None
+
+
+def sha256(path):
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return digest_of(iter(lambda: file.read(BLOCK), b""))
+
+
+def digest_of(blocks):
+    """The SHA-256 of blocks of bytes, in hexadecimal digits."""
+    sha = hashlib.sha256()
+    for block in blocks:
+        sha.update(block)
+    return sha.hexdigest()
 
 
 # ---- sealed files --------------------------------------------------------------------------------
@@ -154,8 +189,6 @@ def is_whole(path):
 def seal_of(file, length):
     """The SHA-256 of the first `length` bytes of an open file, in hexadecimal digits;
     what is read next comes after them."""
-    sha = hashlib.sha256()
     file.seek(0)
-    for start in range(0, length, BLOCK):
-        sha.update(file.read(min(BLOCK, length - start)))
-    return sha.hexdigest().encode()
+    lengths = (min(BLOCK, length - start) for start in range(0, length, BLOCK))
+    return digest_of(map(file.read, lengths)).encode()

@@ -17,12 +17,12 @@ from core.backend import to_device, to_host, xp_of
 from core.errors import need
 from core.files import load_sealed, previous, recover, save_sealed
 from core.measure import Epoch
-from core.report.config import environment, read_config, settings
+from core.report.config import PLACES, environment, read_config, settings
 from core.run import folder as run_folder
 
-FORMAT = [3, *Epoch._fields]
+FORMAT = [4, *Epoch._fields]
 FILE = "checkpoint.npz"
-WHERE = ("gpu", "kernels", "ranks", "out", "force", "cache")    # where to compute, not what: may change on resuming
+WHERE = ("gpu", "kernels", "ranks", "out", "force", "cache", *PLACES)   # where, not what: may change on resuming
 SHARE = 0.01             # largest share of the run time for checkpoints, not counting those that end a step
 
 

@@ -8,7 +8,7 @@ has the columns `index,path,decision,label` and perhaps `run`:
 
 Path and label may be empty where the decision says enough. N images, C classes.
 """
-import json
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,8 @@ from core.data.csv_cells import csv_text
 from core.data.label_files import read_rows
 from core.errors import InputError, need
 from core.files import disk_errors, save_text
+from core.report import written
+from core.report.config import read_places
 from core.report.issues import run_identity
 
 COLUMNS = ["index", "path", "decision", "label"]
@@ -41,19 +43,21 @@ def clean(decisions, folder, out=None, undecided="given", force=False):
     or `index,label` where images are no files. (path, sentence)
 
     Labels without a decision stay as they were given, or become the suggested ones for undecided="suggested". Default
-    `out`: cleaned_labels.csv in the run folder. Nothing that was there is replaced without `force`, and the decisions
-    and the run's sources never. Raises InputError.
+    `out`: cleaned_labels.csv in the run folder. What `apply` wrote before is replaced with `force`, and nothing else
+    ever. Raises InputError.
     """
     run = read_run(folder)
     decided = read_decisions(decisions, run)
     out = Path(folder, OWN_NAME) if out is None else Path(out)
     check_free(out, Path(decisions), Path(folder), force)
+    check_outside(out, Path(folder))
     labels = {"given": run.given, "suggested": run.suggested}[undecided].copy()
     labels[list(decided)] = list(decided.values())
     keep = np.flatnonzero(labels != REMOVED)
     names = run.index.tolist() if run.files is None else run.files
     save_text(out, csv_text([["index" if run.files is None else "path", "label"],
                              *([names[row], run.classes[labels[row]]] for row in keep)]))
+    written.note(Path(folder), out)
     changed = int((labels != run.given)[keep].sum())
     return out, (f"{len(decided)} decisions: {len(keep)} labels written, {changed} of them not as given, "
                  f"{len(labels) - len(keep)} images left out, {len(labels) - len(decided)} undecided as {undecided}")
@@ -157,16 +161,24 @@ def decision(run, row, kind, label, where):
 def check_free(out, decisions, folder, force):
     """Raises InputError if `out` must not be written: it is there and `force` is not given,
     or it is something to start from."""
-    try:
-        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))["settings"]
-    except (OSError, ValueError, KeyError, TypeError):
-        settings = {}
-    sources = [decisions, *(Path(value) for value in settings.values() if isinstance(value, str))]
+    sources = [decisions, *map(Path, read_places(folder).values())]
     with disk_errors(out):
-        there, is_folder = out.exists(), out.is_dir()
-        original = there and any(source.exists() and source.samefile(out) for source in sources)
+        there, is_folder = os.path.lexists(out), out.is_dir()
+        original = out.exists() and any(source.exists() and source.samefile(out) for source in sources)
         of_run = there and out.name != OWN_NAME and out.parent.samefile(folder)
     need(out.suffix.lower() == ".csv" and not is_folder, f"{out} is not the name of a .csv file: give one with --out")
     need(not original and not of_run, f"{out} is what the labels come from and is never replaced: "
                                       "choose another file with --out")
     need(not there or force, f"{out} is already there: choose another file with --out, or replace it by --force")
+    need(not there or written.is_noted(folder, out),
+         f"{out} was not written by `apply` from this run, or was changed since, and is never replaced: "
+         "choose another file with --out, or move it")
+
+
+def check_outside(out, folder):
+    """Raises InputError for a file that would lie in the folder of images that the run in `folder` read."""
+    data = Path(read_places(folder).get("data", "digits"))
+    inside = data.is_dir() and Path(os.path.realpath(out)).is_relative_to(os.path.realpath(data))
+    at_home = Path(os.path.realpath(out)).parent == Path(os.path.realpath(folder))
+    need(not inside or at_home, f"{out} is inside the images of the run, where nothing is written: "
+                                "choose another place with --out")

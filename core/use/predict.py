@@ -18,9 +18,11 @@ from core.files import disk_errors, save_text
 from core.measure import predictions
 from core.model import Model
 from core.optim import Flat
+from core.report import written
 from core.report.console import aligned
 from core.report.manifest import checked
 from core.report.numbers import percent
+from core.use.apply import check_outside
 from nets import safetensors_file as export
 from nets.families import on_processors
 
@@ -46,24 +48,28 @@ def predict(sources, run, out=None, jobs=1):
     run = Path(run)
     need(run.is_dir(), f"{run} is not a folder: give the folder of a run with --from")
     network = export.load(checked(run, "model.safetensors"))
-    path = target(run if out is None else Path(out))
+    path = target(run if out is None else Path(out), run)
     found = [classified(source, network, jobs) for source in map(Path, sources)]
     names, unread = [name for part in found for name in part.names], [lost for part in found for lost in part.unread]
     need(names, "there is no image to classify" + "".join(f": {name}: {reason}" for name, reason in unread[:1]))
     probs = np.concatenate([part.probs for part in found])
     save_text(path, listed(names, probs, network.classes))
+    written.note(run, path)
     return [*table(names, probs, unread, network.classes), "",
             f"all {len(names)} with the probability of each class: {path}"]
 
 
-def target(out):
+def target(out, run):
     """The file to write: `out` itself if it is called .csv, else the file of the usual name in that folder,
-    which is made. Raises InputError if another file would be replaced."""
+    which is made. Raises InputError if a file would be replaced that was not written by the network of this run."""
     path = out if out.suffix.lower() == ".csv" else out / NAME
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        free = path.name == NAME or not path.exists()
-    need(free, f"{path} is already there: choose another file with --out")
+        there, ours = os.path.lexists(path), written.is_noted(run, path)
+    need(path.name == NAME or not there, f"{path} is already there: choose another file with --out")
+    need(ours or not there, f"{path} was not written by `predict` from this run, or was changed since, and is never "
+                            "replaced: choose another file with --out, or move it")
+    check_outside(path, run)
     return path
 
 

@@ -26,7 +26,7 @@ MODULES = ("demo.py", "nets/safetensors_file.py", *(f"core/{name}.py" for name i
     "files", "train", "data/folder", "data/images", "data/label_files", "data/own", "data/source", "data/table",
     "data/truth",
     "parallel/launch", "report/config", "report/manifest", "run/commands", "run/config", "run/folder", "run/folds",
-    "run/inputs", "run/options", "run/resume", "run/state", "use/apply", "use/predict")))
+    "run/inputs", "run/options", "run/resume", "run/schema", "run/state", "use/apply", "use/predict")))
 FEWEST = 12                            # letters of a text without its gaps that is taken for a message or a part of one
 GAP = "<gap>"
 

@@ -132,6 +132,27 @@ def test_a_mistake_is_one_sentence(run, tmp_path, pixels, name):
     assert not list(tmp_path.glob("*.csv"))
 
 
+def test_predictions_are_replaced_only_as_this_run_wrote_them(run, tmp_path, pixels):
+    """Not those of a person, nor of another network."""
+    np.save(tmp_path / "images.npy", pixels)
+    for _ in range(2):
+        predict.predict([tmp_path / "images.npy"], run)
+    for place in (run, tmp_path):
+        (place / "predictions.csv").write_text("edited, or of another run")
+        with pytest.raises(InputError, match="predictions.csv was not written by `predict` from this run, or was"):
+            predict.predict([tmp_path / "images.npy"], run, place)
+        assert (place / "predictions.csv").read_text() == "edited, or of another run"
+
+
+def test_nothing_is_written_among_the_images_of_the_training(run, tmp_path, pixels):
+    np.save(tmp_path / "images.npy", pixels)
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    (run / "config.json").write_text(json.dumps({"settings": {}, "paths": {"data": str(tmp_path / "photos")}}))
+    with pytest.raises(InputError, match="predictions.csv is inside the images of the run"):
+        predict.predict([tmp_path / "images.npy"], run, tmp_path / "photos" / "cat")
+    assert list((tmp_path / "photos" / "cat").iterdir()) == []
+
+
 def test_no_other_file_is_replaced(run, tmp_path, pixels):
     np.save(tmp_path / "images.npy", pixels)
     (tmp_path / "mine.csv").write_text("mine")
