@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.errors import InputError, need
+from core.errors import Refused, need, refused
 
 SEAL = 64                              # bytes: a SHA-256 in hexadecimal digits
 BLOCK = 1 << 20                        # bytes that are read at a time
@@ -66,7 +66,7 @@ def sync_folder(folder):
 
 @contextmanager
 def disk_errors(path):
-    """Raises InputError, with `path` and the remedy, in place of an OSError of the block."""
+    """Raises Refused, with `path` and the remedy, in place of an OSError of the block."""
     remedies = {
         errno.ENOSPC: "the disk is full: free some space and resume the run, or choose another "
                       "disk with --out",
@@ -83,7 +83,7 @@ def disk_errors(path):
     except OSError as error:
         remedy = remedies.get(error.errno,
                               f"{error.strerror or error}: choose another folder with --out")
-        raise InputError(f"cannot write {path}: {remedy}") from None
+        raise Refused(f"cannot write {path}: {refused(error) or remedy}") from None
 
 
 def save_array(path, array):
@@ -105,12 +105,19 @@ def save_text(path, text):
         file.write(text.encode())
 
 
+def read_up_to(path, limit):
+    """The bytes of a file of at most `limit` bytes.
+    Raises OSError, and ValueError for a larger one."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise ValueError(f"more than {limit:,} bytes")
+        return file.read(size)
+
+
 def load_json(path):
     """The value in a JSON file. Raises OSError, and ValueError for everything that is not JSON."""
-    with open(path, "rb") as file:
-        text = file.read(JSON_LIMIT + 1)
-    if len(text) > JSON_LIMIT:
-        raise ValueError(f"more than {JSON_LIMIT:,} bytes")
+    text = read_up_to(path, JSON_LIMIT)
     try:
         return json.loads(text.decode())
     except RecursionError:

@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.errors import InputError, need
-from core.files import atomic
+from core.errors import InputError, need, pass_on
+from core.files import atomic, read_up_to
 from nets import preact_resnet
 from nets.preact_resnet import Architecture
 
@@ -63,12 +63,14 @@ def load(path):
     from safetensors.numpy import load as from_bytes
 
     try:
-        raw = read(path)
+        raw = read_up_to(path, LARGEST)
         tensors = from_bytes(raw)
         classes = class_names(raw)
     except OSError as error:
+        pass_on(error)
         raise InputError(f"{path} cannot be read, {error.strerror}: check the path and its permissions") from None
-    except Exception:                                        # a damaged file can raise nearly anything
+    except Exception as error:                               # a damaged file can raise nearly anything
+        pass_on(error)
         raise InputError(damaged(path)) from None
     mean = tensors.get("mean", np.zeros(0, np.float32))
     arch = architecture(tensors, len(classes))
@@ -84,14 +86,6 @@ def load(path):
 def damaged(path):
     """The sentence for a file that is not what `save` writes."""
     return f"{path} is damaged or no network of this program: copy it again, or train again"
-
-
-def read(path):
-    """The bytes of a file that is not larger than any network. Raises InputError for a larger one."""
-    with open(path, "rb") as file:
-        raw = file.read(LARGEST + 1)
-    need(len(raw) <= LARGEST, damaged(path))
-    return raw
 
 
 def class_names(raw):

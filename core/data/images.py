@@ -21,7 +21,7 @@ from functools import partial
 
 import numpy as np
 
-from core.errors import InputError
+from core.errors import InputError, pass_on
 
 VERSION = 1                            # of the rules above: stored images of other versions are not used
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "GIF", "TIFF", "WEBP")
@@ -52,7 +52,12 @@ def shared_out(work, pieces, jobs):
 
     from joblib.externals.loky import ProcessPoolExecutor
 
-    executor, waiting = ProcessPoolExecutor(jobs), deque()
+    waiting = deque()
+    try:
+        executor = ProcessPoolExecutor(jobs)
+    except OSError:                    # no shared memory for its locks: /dev/shm is missing, or can only be read
+        yield from map(work, pieces)
+        return
     try:
         with deaf():
             waiting.append(executor.submit(work, pieces[0]))
@@ -92,6 +97,8 @@ def decode_piece(paths, size, resample="LANCZOS"):
         try:
             images[k], shapes[k] = decode_one(path, size, resample)
         except Exception as error:     # which one a damaged image raises is left open by Pillow
+            if isinstance(error, OSError):
+                pass_on(error)         # too many open files: the image is not damaged
             reasons[k] = reason(error)
     return images, shapes, reasons
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from core.data.csv_cells import plain
-from core.errors import InputError
+from core.errors import InputError, pass_on
 
 LARGEST = 64 << 20                     # bytes of a text file: labels of some ten million images
 
@@ -136,6 +136,7 @@ def read_array(path, shape, kinds, what):
     except PermissionError as error:
         raise InputError(f"{path} cannot be read, {error.strerror}: check its permissions") from error
     except Exception as error:                                             # a damaged header can raise nearly anything
+        pass_on(error)
         raise InputError(f"{path} is not an intact .npy file of {what}: save it again with numpy.save") from error
     if array.shape != shape or array.dtype.kind not in kinds:
         raise InputError(f"{path} has shape {array.shape} and type {array.dtype}: save {what} of shape {shape}")

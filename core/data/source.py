@@ -45,9 +45,9 @@ def open_source(path):
 
 def is_cifar(path):
     """Whether `path` is to be read as CIFAR-10: one of its files or an archive, or a folder with any of its files."""
-    path = Path(path)
-    if path.is_dir():
-        return path.name == FOLDER or (path / FOLDER).is_dir() or any((path / name).is_file() for name in FILES)
+    path = Path(path)                  # os.path's functions raise nothing, for a path of 300 letters either
+    if os.path.isdir(path):
+        return path.name == FOLDER or os.path.isdir(path / FOLDER) or any(os.path.isfile(path / f) for f in FILES)
     return path.name.lower().endswith((".tar.gz", ".tgz"))
 
 

@@ -66,7 +66,7 @@ def run(config, watch=lambda records, epochs, step, fold: records, say=lambda te
             say("\n".join(found))
         with run_folder.locked(folder) if folder and comm.rank == 0 else nullcontext():
             outcome = trained(config, data, given, xp, comm, folder, watch, say, resume)
-            return finished(config, data, given, folder, *outcome) if comm.rank == 0 else None
+            return finished(config, data, given, folder, say, *outcome) if comm.rank == 0 else None
 
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):      # NotFinite says more than these warnings
         return launch(main, config.ranks if config.gpu is None else 1)
@@ -133,7 +133,7 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
     return progress.records, Y, P, verdict, {name: backend.to_host(array) for name, array in weights.items()}
 
 
-def finished(config, data, given, folder, records, Y, P, verdict, weights):
+def finished(config, data, given, folder, say, records, Y, P, verdict, weights):
     """The Result of a training; writes its files and removes the checkpoint."""
     split = data.train
     result = Result(records, data.classes, split.images, split.index, split.paths, given, split.truth, Y, P, verdict,
@@ -141,6 +141,7 @@ def finished(config, data, given, folder, records, Y, P, verdict, weights):
     if folder:
         # with "none" nothing is said: the labels may hold noise of their own
         made = "" if config.noise == "none" else f", noise: {config.noise}"
-        results.finish(folder, result, config, data.name + made)
+        for note in results.finish(folder, result, config, data.name + made):
+            say(note)
         state.remove(folder)
     return result

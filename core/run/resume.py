@@ -71,11 +71,17 @@ def resume_hint(config):
     """
     if not can_go_on(config):
         return "nothing was written"
-    folder = Path(config.out)
-    path = newest(folder / FILE)
-    records = about(load_sealed(path))["records"] if path else []
     cache = ["--cache", config.cache] * bool(config.cache)
-    return f"the run is saved as it was {how_far(records)}. To resume it: {command('resume', str(folder), *cache)}"
+    return f"the run is saved{state_of(Path(config.out))}. To resume it: {command('resume', config.out, *cache)}"
+
+
+def state_of(folder):
+    """The state of the checkpoint in a few words; none where there is no memory left to read it."""
+    try:
+        path = newest(folder / FILE)
+        return f" as it was {how_far(about(load_sealed(path))['records'] if path else [])}"
+    except (InputError, MemoryError, OSError):
+        return ""
 
 
 def command(*words):

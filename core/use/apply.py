@@ -16,7 +16,7 @@ import numpy as np
 
 from core.data.csv_cells import csv_text
 from core.data.label_files import read_rows
-from core.errors import InputError, need
+from core.errors import InputError, need, pass_on
 from core.files import disk_errors, save_text
 from core.report import written
 from core.report.config import read_places
@@ -86,7 +86,8 @@ def whole_numbers(path):
     """The (N,) whole numbers in a .npy file of the run. Raises InputError if it is missing or damaged."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception:                  # a damaged file can raise nearly anything
+    except Exception as error:         # a damaged file can raise nearly anything
+        pass_on(error)
         array = None
     need(isinstance(array, np.ndarray) and array.ndim == 1 and array.dtype.kind in "iu",
          f"{path} is missing or damaged: give the folder of a finished run with --from")
@@ -120,7 +121,7 @@ def column_pairs(path, first, second):
 
 def read_decisions(path, run):
     """{row of the run: label, or REMOVED} of a file of decisions. Raises InputError, which names the line."""
-    need(Path(path).is_file(), f"{path} does not exist or is not a file: export the decisions from report.html")
+    need(os.path.isfile(path), f"{path} does not exist or is not a file: export the decisions from report.html")
     (_, head), *lines = read_rows(Path(path)) or [(1, [])]
     need([cell.lower() for cell in head[:4]] == COLUMNS,
          f"{path} does not begin with the line {','.join(COLUMNS)}: export the decisions from report.html as they are")

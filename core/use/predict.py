@@ -13,7 +13,7 @@ from core.data.csv_cells import csv_text
 from core.data.folder import SUFFIXES, walk
 from core.data.images import decode
 from core.data.listing import printable
-from core.errors import InputError, need
+from core.errors import InputError, need, pass_on
 from core.files import disk_errors, save_text
 from core.measure import predictions
 from core.model import Model
@@ -46,7 +46,7 @@ def predict(sources, run, out=None, jobs=1):
     folder, or the name of a .csv file; None: the folder of the run. Raises InputError.
     """
     run = Path(run)
-    need(run.is_dir(), f"{run} is not a folder: give the folder of a run with --from")
+    need(os.path.isdir(run), f"{run} is not a folder: give the folder of a run with --from")
     network = export.load(checked(run, "model.safetensors"))
     path = target(run if out is None else Path(out), run)
     found = [classified(source, network, jobs) for source in map(Path, sources)]
@@ -120,6 +120,7 @@ def array(path, shape):
     try:
         pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:         # a damaged file can raise nearly anything
+        pass_on(error)
         raise InputError(f"{path} is not an intact .npy file ({type(error).__name__}): "
                          "save it again with numpy.save") from None
     need(isinstance(pixels, np.ndarray) and pixels.shape[1:] == shape and pixels.dtype == np.uint8,

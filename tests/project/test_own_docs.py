@@ -23,10 +23,11 @@ from tests.project.test_docs import ROOT, section
 
 PAGE = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
 MODULES = ("demo.py", "nets/safetensors_file.py", *(f"core/{name}.py" for name in (
-    "files", "train", "data/folder", "data/images", "data/label_files", "data/own", "data/source", "data/table",
+    "errors", "files", "train", "data/folder", "data/images", "data/label_files", "data/own", "data/source", "data/table",
     "data/truth",
     "parallel/launch", "report/config", "report/manifest", "run/commands", "run/config", "run/folder", "run/folds",
-    "run/inputs", "run/options", "run/resume", "run/schema", "run/state", "use/apply", "use/predict")))
+    "run/inputs", "run/options", "run/resume", "run/schema",
+    "run/state", "use/apply", "use/predict")))
 FEWEST = 12                            # letters of a text without its gaps that is taken for a message or a part of one
 GAP = "<gap>"
 
@@ -63,7 +64,7 @@ def texts(path, wanted=lambda node: True):
 def messages(path):
     """What a module says in an InputError: the last argument of every call of need, InputError or NotFinite."""
     calls = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call)
-             and getattr(node.func, "id", "") in ("need", "InputError", "NotFinite")]
+             and getattr(node.func, "id", "") in ("need", "InputError", "NotFinite", "Refused")]
     return texts(path, [node.args[-1] for node in calls].__contains__)
 
 
