@@ -52,7 +52,16 @@ def save(path, weights, mean, classes, batches):
     about = {"format": "pt", "classes": json.dumps(list(classes)), "input": "(N, 3, H, W) float32: pixels / 255 - mean",
              "batchnorm_eps": "2e-05"}
     with atomic(path) as file:
-        file.write(as_bytes(tensors, about))
+        file.write(with_metadata(as_bytes(tensors), about))
+
+
+def with_metadata(raw, about):
+    """The bytes of a safetensors file with these metadata, in this order: the library writes them in any."""
+    length = int.from_bytes(raw[:8], "little")
+    header = {"__metadata__": about, **json.loads(raw[8:8 + length])}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)                          # the numbers behind it lie at multiples of 8 bytes
+    return len(text).to_bytes(8, "little") + text + raw[8 + length:]
 
 
 def load(path):

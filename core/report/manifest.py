@@ -50,8 +50,9 @@ DEFINITIONS = {
 def save_manifest(folder):
     """Write manifest.json for the files that are in the run folder now."""
     settings, environment = read_config(folder)
-    force(folder / "log.jsonl")                              # all else is forced to the disk as it is written
     files = {name: described(folder / name) for name in sorted(WHAT) if (folder / name).is_file()}
+    if "log.jsonl" in files:
+        force(folder / "log.jsonl")                          # all else is forced to the disk as it is written
     text = {"rows": "row i of every (N, ...) array is the image index[i] of the source",
             "files": files,
             "definitions": {"pred_probs": probabilities(settings), **DEFINITIONS},

@@ -16,6 +16,7 @@ import numpy as np
 
 from core.data.csv_cells import csv_text
 from core.data.label_files import read_rows
+from core.data.table import first_line
 from core.errors import InputError, need, pass_on
 from core.files import disk_errors, save_text
 from core.report import written
@@ -122,7 +123,9 @@ def column_pairs(path, first, second):
 def read_decisions(path, run):
     """{row of the run: label, or REMOVED} of a file of decisions. Raises InputError, which names the line."""
     need(os.path.isfile(path), f"{path} does not exist or is not a file: export the decisions from report.html")
-    (_, head), *lines = read_rows(Path(path)) or [(1, [])]
+    first = first_line(Path(path))
+    delimiter = max(",;\t", key=first.count)                 # as a spreadsheet of this country has saved it
+    (_, head), *lines = read_rows(Path(path), delimiter) or [(1, [])]
     need([cell.lower() for cell in head[:4]] == COLUMNS,
          f"{path} does not begin with the line {','.join(COLUMNS)}: export the decisions from report.html as they are")
     own = run_identity(run.classes, run.index, run.given, run.suggested)

@@ -67,6 +67,23 @@ def test_pytorch_gives_the_same_logits(path):
     assert np.abs(ours - theirs).max() < 1e-12 * np.abs(theirs).max()
 
 
+def test_the_same_network_is_the_same_file(path):
+    """The library itself writes the metadata in another order each time."""
+    theta, running, mean = network()
+    first = path.read_bytes()
+    for _ in range(20):
+        export.save(path, {**theta, **running}, mean, CLASSES, 77)
+        assert path.read_bytes() == first
+
+
+def test_another_reader_finds_metadata_and_tensors(path):
+    from safetensors import safe_open
+    with safe_open(path, "np") as file:
+        about, names = file.metadata(), set(file.keys())
+    assert tuple(json.loads(about["classes"])) == CLASSES and about["format"] == "pt"
+    assert names == set(load(path.read_bytes())) and (8 + int.from_bytes(path.read_bytes()[:8], "little")) % 8 == 0
+
+
 def without(tensors, name):
     del tensors[name]
 
