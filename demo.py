@@ -14,7 +14,7 @@ if __name__ == "__main__":
 
 from core.data.source import open_source
 from core.parallel.launch import is_main
-from core.parallel.processors import available_processors
+from core.parallel.processors import available_processors, check_number
 from core.parallel.ranks import RankFailed
 from core.report import console
 from core.report.output import lasting
@@ -123,7 +123,8 @@ def check_main(args):
 
 def predict_main(args):
     """`demo.py predict`: the network of a run, applied to images."""
-    need(args.ranks is None or args.ranks >= 1, f"--ranks {args.ranks}: choose 1 or more")
+    if args.ranks is not None:
+        check_number("--ranks", args.ranks)
     print("\n".join(predict(args.images, args.run_folder, args.out, args.ranks or available_processors())))
     return 0
 
@@ -137,7 +138,8 @@ def apply_main(args):
 
 def sweep_main(args):
     """`demo.py sweep`: all runs of a file, and their table."""
-    need(args.jobs is None or args.jobs >= 1, f"--jobs {args.jobs}: choose 1 or more")
+    if args.jobs is not None:
+        check_number("--jobs", args.jobs)
     runs = sweep.read(args.file, configuration_of_line)
     table, errors = sweep.sweep(runs, args.out or Path("runs", Path(args.file).stem), args.jobs)
     print(table)

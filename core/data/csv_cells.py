@@ -25,5 +25,6 @@ def plain(cell):
 def csv_text(rows):
     """Rows of texts and numbers as a CSV file, every text in quotation marks; numbers are no formulas."""
     file = io.StringIO()
-    csv.writer(file, quoting=csv.QUOTE_NONNUMERIC).writerows([guarded(c) if isinstance(c, str) else c for c in row] for row in rows)
+    writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerows([guarded(c) if isinstance(c, str) else c for c in row] for row in rows)
     return file.getvalue()

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from core import backend
 from core.errors import need
+from core.parallel.processors import check_number
 from core.recipes import Recipe
 from nets.families import NETS
 
@@ -67,8 +68,9 @@ def check(config, kind):
     need(config.kernels is None or config.gpu is not None, "--kernels is for --gpu")
     need(config.precision in backend.PRECISIONS,
          f"--precision {config.precision}: choose {' or '.join(backend.PRECISIONS)}")
-    need(config.ranks is None or (1 <= config.ranks <= 1024 and config.gpu is None),
-         f"--ranks {config.ranks}: choose 1 or more, and leave it out with --gpu")
+    need(config.ranks is None or config.gpu is None, f"--ranks {config.ranks}: leave it out with --gpu")
+    if config.ranks is not None:
+        check_number("--ranks", config.ranks)
     need(0 < r.lr < math.inf and 0 < r.lr2 < math.inf, f"--lr {r.lr:g}: the learning rate must be a positive number")
     need(0 <= r.alpha < math.inf and 0 <= r.beta < math.inf, "--alpha and --beta must be numbers >= 0")
     need(min(r.K, r.batch, r.epochs, r.epochs2) >= 1, "--K, --batch and --epochs must be at least 1")

@@ -24,9 +24,8 @@ from tests.project.test_docs import ROOT, section
 PAGE = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
 MODULES = ("demo.py", "nets/safetensors_file.py", *(f"core/{name}.py" for name in (
     "errors", "files", "train", "data/folder", "data/images", "data/label_files", "data/own", "data/source",
-    "data/table", "data/truth",
-    "parallel/launch", "report/config", "report/manifest", "run/commands", "run/config", "run/folder", "run/folds",
-    "run/inputs", "run/options", "run/resume", "run/schema",
+    "data/table", "data/truth", "parallel/launch", "parallel/processors", "report/config", "report/manifest",
+    "run/commands", "run/config", "run/folder", "run/folds", "run/inputs", "run/options", "run/resume", "run/schema",
     "run/state", "use/apply", "use/predict")))
 FEWEST = 12                            # letters of a text without its gaps that is taken for a message or a part of one
 GAP = "<gap>"
