@@ -8,12 +8,13 @@ import errno
 import hashlib
 import json
 import os
+import zipfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
-from core.errors import Refused, need, refused
+from core.errors import InputError, Refused, need, pass_on, refused
 
 SEAL = 64                              # bytes: a SHA-256 in hexadecimal digits
 BLOCK = 1 << 20                        # bytes that are read at a time
@@ -158,9 +159,16 @@ def save_sealed(path, arrays):
 
 
 def load_sealed(path):
-    """{name: array} of a sealed file that is whole."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
+    """{name: array} of a sealed file that is whole.
+    Raises InputError for one that somebody else has sealed."""
+    try:
+        with zipfile.ZipFile(path) as archive:           # as large in memory as on the disk
+            need(not any(entry.compress_type for entry in archive.infolist()), "compressed")
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except Exception as error:                           # it can raise nearly anything
+        pass_on(error)
+        raise InputError(f"{path} is no checkpoint of this program: start a new run") from None
 
 
 def newest(path):

@@ -86,8 +86,9 @@ def load(path):
     theta, running = preact_resnet.init(arch, np.random.default_rng(0)) if arch else ({}, {})
     expected = {name_there(name): layout_there(array) for name, array in {**theta, **running}.items()}
     good = arch and all(same_kind(tensors.get(name), array) for name, array in expected.items())
-    need(good and mean.ndim == 3 and len(mean) == 3 and mean.dtype == np.float32 and np.isfinite(mean).all(),
+    need(good and mean.ndim == 3 and len(mean) == 3 and mean.dtype == np.float32 and ((mean >= 0) & (mean <= 1)).all(),
          damaged(path))
+    need(all((tensors[name] >= 0).all() for name in expected if name.endswith(".running_var")), damaged(path))
     return Trained(arch, {name: layout_here(tensors[name_there(name)]) for name in theta},
                    {name: layout_here(tensors[name_there(name)]) for name in running}, layout_here(mean), classes)
 
@@ -101,7 +102,8 @@ def class_names(raw):
     """The class names in the metadata; ValueError where they are none."""
     header = json.loads(raw[8:8 + int.from_bytes(raw[:8], "little")])
     names = json.loads(header["__metadata__"]["classes"])
-    if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
+    good = isinstance(names, list) and names and all(isinstance(name, str) and len(name) < 1000 for name in names)
+    if not good or len(set(names)) < len(names):
         raise ValueError("no class names")
     return tuple(names)
 

@@ -43,7 +43,7 @@ def read_config(folder):
     except FileNotFoundError:
         raise InputError(f"{folder} holds no run to resume (it has no config.json): give the folder of an interrupted "
                          "run, or start one") from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise InputError(f"{folder / 'config.json'} cannot be read ({error}): start a new run") from None
 
 

@@ -11,6 +11,7 @@ from nets.families import NETS
 RATED = ("symmetric", "symmetric-others", "asymmetric", "pair")
 AUGMENTS = ("both", "crop", "flip", "none")
 FROM_FILE = ("matrix", "labels")
+LARGEST = 1_000_000                    # epochs or images of a batch: more are a mistake
 NOISES = (*RATED, *FROM_FILE, "none")
 
 
@@ -74,6 +75,7 @@ def check(config, kind):
     need(0 < r.lr < math.inf and 0 < r.lr2 < math.inf, f"--lr {r.lr:g}: the learning rate must be a positive number")
     need(0 <= r.alpha < math.inf and 0 <= r.beta < math.inf, "--alpha and --beta must be numbers >= 0")
     need(min(r.K, r.batch, r.epochs, r.epochs2) >= 1, "--K, --batch and --epochs must be at least 1")
+    need(max(r.epochs, r.epochs2, r.batch) <= LARGEST, f"--batch and --epochs must be at most {LARGEST:,}")
     need(1 <= r.begin <= r.epochs,
          f"--begin {r.begin}: the labels are first updated after one of the {r.epochs} epochs of step 1")
     number = r.update.removeprefix("hard-")

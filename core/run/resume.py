@@ -79,7 +79,7 @@ def state_of(folder):
     """The state of the checkpoint in a few words; none where there is no memory left to read it."""
     try:
         path = newest(folder / FILE)
-        return f" as it was {how_far(about(load_sealed(path))['records'] if path else [])}"
+        return f" as it was {how_far(about(load_sealed(path), path)['records'] if path else [])}"
     except (InputError, MemoryError, OSError):
         return ""
 

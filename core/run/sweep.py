@@ -9,7 +9,6 @@ A sweep is a text file with one run a line, written as on the command line:
 Each run has its own folder in the sweep's folder, named after its line. Complete runs are skipped and interrupted ones
 resume from their checkpoint. So the same command continues a sweep, and runs the lines added to it.
 """
-import json
 import os
 import re
 import shlex
@@ -17,6 +16,7 @@ import statistics
 from pathlib import Path
 
 from core.errors import InputError
+from core.files import load_json
 from core.parallel.processors import available_processors
 from core.report.console import aligned
 from core.report.numbers import percent
@@ -76,11 +76,18 @@ def attempt(config):
 
 
 def outcome_in(folder):
-    """The summary of a complete run, or None."""
+    """The summary of a complete run, or None where there is none that a run writes."""
     try:
-        return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        outcome = load_json(folder / "summary.json")
+        good = all(value is None or type(value) in (int, float) for value in shown(outcome))
+    except (OSError, ValueError, TypeError, KeyError):
         return None
+    return outcome if good else None
+
+
+def shown(outcome):
+    """What the table shows of a summary."""
+    return outcome["initial"], outcome["recovery"], outcome["joint"]["test"], outcome["retrain"]["test"]
 
 
 def folder_name(line):
@@ -93,7 +100,7 @@ def table(runs, folders):
     rows, groups = [("run", "correct labels", "corrected", "test, step 1", "test, step 2")], {}
     for (line, config), folder in zip(runs, folders):
         if outcome := outcome_in(folder):
-            found = outcome["initial"], outcome["recovery"], outcome["joint"]["test"], outcome["retrain"]["test"]
+            found = shown(outcome)
             rows.append((line, *map(percent, found)))
             groups.setdefault(repr(config._replace(seed=0, out=None)), []).append((line, found))
         else:

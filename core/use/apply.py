@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from core.data.csv_cells import csv_text
-from core.data.label_files import read_rows
+from core.data.label_files import LARGEST, read_rows
 from core.data.table import first_line
 from core.errors import InputError, need, pass_on
-from core.files import disk_errors, save_text
+from core.files import disk_errors, read_up_to, save_text
 from core.report import written
 from core.report.config import read_places
 from core.report.issues import run_identity
@@ -71,13 +71,13 @@ def read_run(folder):
     index, given, suggested = (whole_numbers(Path(folder, f"{name}.npy"))
                                for name in ("index", "given_labels", "suggested_labels"))
     try:
-        classes = Path(folder, "classes.txt").read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        classes = read_up_to(Path(folder, "classes.txt"), LARGEST).decode().splitlines()
+    except (OSError, ValueError):
         raise InputError(f"{folder}/classes.txt cannot be read: "
                          "give the folder of a finished run with --from") from None
     labels = np.concatenate([given, suggested])
-    need(len(index) == len(given) == len(suggested) == len(set(index.tolist()))
-         and ((labels >= 0) & (labels < len(classes))).all(),
+    need(len(index) == len(given) == len(suggested) == len(set(index.tolist())) and (index >= 0).all()
+         and len(set(classes)) == len(classes) and ((labels >= 0) & (labels < len(classes))).all(),
          f"the files in {folder} do not fit together: give the folder of a finished run with --from")
     paths = read_paths(Path(folder), index)
     return Judged(classes, index, given, suggested, paths, paths and read_files(Path(folder), paths))

@@ -48,11 +48,14 @@ def predict(sources, run, out=None, jobs=1):
     run = Path(run)
     need(os.path.isdir(run), f"{run} is not a folder: give the folder of a run with --from")
     network = export.load(checked(run, "model.safetensors"))
+    side = len(network.mean)
+    need(network.mean.shape == (side, side, 3) and 1 <= side <= 512, export.damaged(run / "model.safetensors"))
     path = target(run if out is None else Path(out), run)
     found = [classified(source, network, jobs) for source in map(Path, sources)]
     names, unread = [name for part in found for name in part.names], [lost for part in found for lost in part.unread]
     need(names, "there is no image to classify" + "".join(f": {name}: {reason}" for name, reason in unread[:1]))
     probs = np.concatenate([part.probs for part in found])
+    need(np.isfinite(probs).all(), export.damaged(run / "model.safetensors"))
     save_text(path, listed(names, probs, network.classes))
     written.note(run, path)
     return [*table(names, probs, unread, network.classes), "",
@@ -133,7 +136,7 @@ def array(path, shape):
 
 def table(names, probs, unread, classes):
     """Lines: path, class, probability of the first images; what could not be read."""
-    rows = [(printable(name), classes[row.argmax()], percent(float(row.max())))
+    rows = [(printable(name), printable(classes[row.argmax()]), percent(float(row.max())))
             for name, row in zip(names, probs[:SHOWN])]
     lost = [f"left out: {printable(name)}: {reason}" for name, reason in unread[:SHOWN]]
     return [*aligned([("image", "class", "probability"), *rows]),
