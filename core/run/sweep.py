@@ -15,6 +15,7 @@ import shlex
 import statistics
 from pathlib import Path
 
+from core.data.images import deaf
 from core.errors import InputError
 from core.files import load_json
 from core.parallel.processors import available_processors
@@ -61,8 +62,11 @@ def sweep(runs, out, jobs=None):
     folders = [Path(out, folder_name(line)) for line, _ in runs]
     todo = [config._replace(out=str(folder), ranks=1 if config.gpu is None else None, force=True)
             for (_, config), folder in zip(runs, folders) if outcome_in(folder) is None]
-    outcomes = Parallel(n_jobs=jobs, verbose=5 if todo else 0)(delayed(attempt)(c) for c in todo)
-    return table(runs, folders), [error for error in outcomes if error]
+    with deaf():                       # the processes that it starts; this one ends them, and has to be told
+        outcomes = Parallel(n_jobs=jobs, verbose=5 if todo else 0, return_as="generator")(
+            delayed(attempt)(config) for config in todo)
+    errors = [error for error in outcomes if error]
+    return table(runs, folders), errors
 
 
 def attempt(config):

@@ -58,7 +58,7 @@ def test_a_run_that_may_not_write_touches_nothing(tmp_path, monkeypatch):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-# ---- the log ----------------------------------------------------------------------------------------------------------
+# ---- the log ---------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("written", [0, 1, 40])
 def test_a_full_disk_leaves_no_half_line_in_the_log(tmp_path, monkeypatch, written):
