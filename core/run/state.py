@@ -10,6 +10,7 @@ neither velocity nor ring. The file is sealed (core/files.py): RUN/checkpoint.np
 import hashlib
 import json
 import time
+from contextlib import suppress
 
 import numpy as np
 
@@ -127,9 +128,10 @@ def changes(folder, config):
 
 
 def remove(folder):
-    """Delete the checkpoints of a complete run."""
+    """Delete the checkpoints of a complete run, where the disk lets: they do no harm."""
     for path in (folder / FILE, previous(folder / FILE)):
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def how_far(records):

@@ -16,7 +16,7 @@ import statistics
 from pathlib import Path
 
 from core.data.images import deaf
-from core.errors import InputError
+from core.errors import InputError, refused
 from core.files import load_json
 from core.parallel.processors import available_processors
 from core.report.console import aligned
@@ -76,7 +76,7 @@ def attempt(config):
     except InputError as error:
         return f"{config.out}: {error}"
     except Exception as error:         # out of memory, or a bug: the other runs continue
-        return f"{config.out}: {type(error).__name__}: {error}"
+        return f"{config.out}: {refused(error) or f'{type(error).__name__}: {error}'}"
 
 
 def outcome_in(folder):

@@ -72,6 +72,8 @@ def read_run(folder):
                                for name in ("index", "given_labels", "suggested_labels"))
     try:
         classes = read_up_to(Path(folder, "classes.txt"), LARGEST).decode().splitlines()
+    except PermissionError as error:
+        raise InputError(f"{error.filename} cannot be read, {error.strerror}: check its permissions") from None
     except (OSError, ValueError):
         raise InputError(f"{folder}/classes.txt cannot be read: "
                          "give the folder of a finished run with --from") from None
@@ -87,6 +89,8 @@ def whole_numbers(path):
     """The (N,) whole numbers in a .npy file of the run. Raises InputError if it is missing or damaged."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except PermissionError as error:
+        raise InputError(f"{path} cannot be read, {error.strerror}: check its permissions") from None
     except Exception as error:         # a damaged file can raise nearly anything
         pass_on(error)
         array = None

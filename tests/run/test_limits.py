@@ -229,3 +229,13 @@ def test_no_permission_on_the_manifest_is_told_as_that(tmp_path, monkeypatch):
     monkeypatch.setattr(manifest, "load_json", raises(error))
     with pytest.raises(InputError, match="^manifest.json cannot be read, Permission denied: check its permissions$"):
         manifest.checked(tmp_path, "model.safetensors")
+
+
+@pytest.mark.parametrize("read, library, name", [
+    (apply.whole_numbers, np, "load"), (apply.read_run, apply, "read_up_to")], ids=["array", "classes"])
+def test_no_permission_on_a_file_of_the_run_is_told_as_that(tmp_path, monkeypatch, read, library, name):
+    if name != "load":
+        monkeypatch.setattr(apply, "whole_numbers", lambda path: np.zeros(1, int))
+    monkeypatch.setattr(library, name, raises(PermissionError(errno.EACCES, "Permission denied", "index.npy")))
+    with pytest.raises(InputError, match="cannot be read, Permission denied: check its permissions$"):
+        read(tmp_path)
