@@ -12,6 +12,7 @@ if __name__ == "__main__":
     if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))     # until everything is imported
 
+from core.data.listing import printable
 from core.data.source import open_source
 from core.parallel.launch import is_main
 from core.parallel.processors import available_processors, check_number
@@ -49,7 +50,7 @@ def main(argv=None):
                 raise
             if not is_main():
                 time.sleep(2)          # until the first has said it: mpirun ends all of them with this one
-            print(f"error: {told}", file=sys.stderr)
+            print(f"error: {printable(str(told))}", file=sys.stderr)      # names in it may come from others
             return 2
         out.flush()
         return status if out.error is None else lost(out.error, args.command, status)

@@ -29,7 +29,7 @@ def read_places(folder):
     try:
         content = load_json(folder / "config.json")
         found = content.get("paths", content["settings"])
-        return {name: found[name] for name in PLACES if isinstance(found.get(name), str)}
+        return {name: found[name] for name in PLACES if isinstance(found.get(name), str) and found[name] != "digits"}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
 

@@ -47,6 +47,8 @@ def check_free(folder, config):
         need(not needed, f"{source} is what the run needs and is never replaced: choose another folder with --out")
     if used:
         check_own(folder)
+        ours = written.of_run(folder, FILES) or {DECIDED, written.LEDGER} & {*os.listdir(folder)}
+        need(ours, f"{folder} holds files and no run that --force could replace: choose another folder with --out")
 
 
 def check_own(folder):

@@ -11,6 +11,7 @@ from core.run.config import Config
 
 NONE = ("rate",)                       # may be unknown, though it has a default
 RANGES = {                             # what the command line cannot set, or only through a recipe
+    "source": lambda x: x.isprintable() and len(x) < 1000,   # is printed
     "momentum": lambda x: 0 <= x < 1,
     "decay": lambda x: 0 <= x < 1,
     "drops2": lambda x: len(x) < 100 and all(epoch >= 0 for epoch in x),

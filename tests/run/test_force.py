@@ -50,10 +50,23 @@ def test_predictions_that_a_person_has_edited_stay(old):
     assert (old / "predictions.csv").read_text() == "mine"
 
 
-def test_predictions_that_belong_to_no_run_stay(tmp_path):
-    (tmp_path / "predictions.csv").write_text("mine")
-    run(tiny(tmp_path, force=True))
-    assert (tmp_path / "predictions.csv").read_text() == "mine"
+@pytest.mark.parametrize("name", ["predictions.csv", "1.jpg", "run/config.json"])
+def test_a_folder_of_a_person_without_a_run_is_not_used(tmp_path, name):
+    """Pictures of a run among their photos would be photos of that class the next time."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(InputError, match="holds files and no run that --force could replace"):
+        run(tiny(tmp_path, force=True))
+    assert (tmp_path / name).read_text() == "mine" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_run_that_was_killed_while_it_replaced_another_is_replaced(old):
+    """Nothing is left of the old run but what follows from a person's decisions."""
+    for path in old.iterdir():
+        if path.name not in ("cleaned_labels.csv", LEDGER):
+            path.unlink()
+    run(tiny(old, force=True))
+    assert (old / "cleaned_labels.csv").read_text() == "of the old run"
 
 
 @pytest.mark.parametrize("setting, name, others", [

@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
+import demo
 from core.errors import InputError
 from core.files import load_json, load_sealed, save_sealed
 from core.run import run, state, sweep
@@ -42,7 +43,8 @@ SETTINGS = [                           # a setting, its value
     ("recipe.epochs", 2.5), ("recipe.epochs", True), ("recipe.K", None), ("recipe.momentum", 1.5),
     ("recipe.momentum", -1), ("recipe.decay", 10**10), ("recipe.drops2", "1"), ("recipe.drops2", [-1]),
     ("recipe.drops2", [0.5]), ("recipe.predict", "both"), ("recipe.prior", []), ("recipe.prior", [-1, 2]),
-    ("recipe.prior", [float("nan")]), ("recipe.prior", "even"), ("recipe.prior", {}), ("recipe.source", 7)]
+    ("recipe.prior", [float("nan")]), ("recipe.prior", "even"), ("recipe.prior", {}), ("recipe.source", 7),
+    ("recipe.source", "\x1b[2J"), ("recipe.source", "x" * 1000)]
 
 
 def with_setting(folder, name, value):
@@ -57,6 +59,15 @@ def test_a_setting_of_another_type_or_range_is_named(folder, name, value):
     with_setting(folder, name, value)
     with pytest.raises(InputError, match=f"config.json: {name.split('.')[-1]} cannot be|config.json cannot be read"):
         stored(folder)
+
+
+def test_a_name_from_the_file_does_not_move_the_cursor_of_the_terminal(folder, capsys):
+    content = load_json(folder / "config.json")
+    content["settings"]["truth"] = content["paths"]["truth"] = "\x1b[2J\x07"
+    (folder / "config.json").write_text(json.dumps(content))
+    assert demo.main(["resume", str(folder)]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: \\u001b[2J\\u0007 does not exist") and err.rstrip("\n").isprintable()
 
 
 def test_numbers_without_end_are_refused_by_the_run(folder):
