@@ -5,14 +5,21 @@ import sys
 import time
 from pathlib import Path
 
+from core.errors import InputError, Refused, last_words, need, refused
+
+if __name__ == "__main__":
+    sys.excepthook = last_words                                    # memory may not suffice for the imports
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))     # until everything is imported
+
 from core.data.how import how_of
 from core.data.listing import printable
 from core.data.source import open_source
-from core.errors import InputError, need
 from core.parallel.launch import is_main
-from core.parallel.processors import available_processors
+from core.parallel.processors import available_processors, check_number
 from core.parallel.ranks import RankFailed
 from core.report import console
+from core.report.output import lasting
 from core.run import dry_run, state, sweep
 from core.run.commands import parse, with_command
 from core.run.experiment import run
@@ -26,32 +33,40 @@ from core.use.predict import NETWORKS, predict
 
 def main(argv=None):
     """Run the command line; returns the exit status."""
-    if sys.stdout is None:             # closed by whoever started the program
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")
-    if not is_main():                  # of the processes that mpirun has started only the first prints
-        sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):                   # names come in all scripts, and outputs in all encodings
-            stream.reconfigure(errors="backslashreplace")
-    args = None
-    try:
-        args = parse(sys.argv[1:] if argv is None else argv)
-        if args.old_flag:
-            print(f"note: {args.old_flag} is now `demo.py {args.command}`", file=sys.stderr)
-        return DO[args.command](args) if is_main() or args.command in SHARED else 0
-    except (InputError, RankFailed) as error:
-        if not is_main():
-            time.sleep(2)              # until the first has said it: mpirun ends all of them with this one
-        print(f"error: {printable(str(error)) if isinstance(error, InputError) else error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        again = args and args.command == "sweep"
-        print("\ninterrupted; " + ("repeat the command to continue the sweep" if again else "nothing was written"),
-              file=sys.stderr)
-        return 130
-    except BrokenPipeError:            # whoever read the output has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with lasting(silent=not is_main()) as (out, _):        # of the processes of mpirun only the first prints
+        args = None
+        try:
+            args = parse(sys.argv[1:] if argv is None else argv)
+            if args.old_flag:
+                print(f"note: {args.old_flag} is now `demo.py {args.command}`", file=sys.stderr)
+            status = DO[args.command](args) if is_main() or args.command in SHARED else 0
+        except KeyboardInterrupt:
+            again = args and args.command == "sweep"
+            print("\ninterrupted; " + ("repeat the command to continue the sweep" if again else "nothing was written"),
+                  file=sys.stderr)
+            return 130
+        except Exception as error:
+            told = error if isinstance(error, (InputError, RankFailed)) else refused(error)
+            if told is None:
+                raise
+            if not is_main():
+                time.sleep(2)          # until the first has said it: mpirun ends all of them with this one
+            print(f"error: {printable(str(told))}", file=sys.stderr)      # names in it may come from others
+            return 2
+        out.flush()
+        return status if out.error is None else lost(out.error, args.command, status)
+
+
+def lost(error, command, status):
+    """The exit status where standard output could not be written."""
+    if command not in LONG and isinstance(error, BrokenPipeError):         # whoever read it has left
         return 141
+    why = getattr(error, "strerror", None) or error
+    if command in LONG:
+        print(f"note: standard output could not be written ({why}); the run folder has everything", file=sys.stderr)
+        return status
+    print(f"error: standard output cannot be written ({why}): free some space and repeat the command", file=sys.stderr)
+    return 2
 
 
 def run_main(args):
@@ -81,6 +96,10 @@ def finish(config, resume=False, source=None):
         return 130
     except RankFailed as error:
         raise RankFailed(f"{error}; {resume_hint(config)}") from None
+    except Exception as error:
+        if (told := error if isinstance(error, Refused) else refused(error)) is None:
+            raise
+        raise Refused(f"{told}; {resume_hint(config)}") from None
     print(f"\nresults: {config.out}\nreview: {Path(config.out, 'report.html').resolve().as_uri()}")
     return 0
 
@@ -91,7 +110,7 @@ def resumed(args):
     if args.gpu is not None or args.ranks is not None:
         kernels = None if args.gpu is None else config.kernels
         config = config._replace(gpu=args.gpu, ranks=args.ranks, kernels=kernels)
-    return config._replace(kernels=args.kernels or config.kernels)
+    return config._replace(kernels=args.kernels or config.kernels, cache=args.cache)
 
 
 def check_main(args):
@@ -106,7 +125,8 @@ def check_main(args):
 
 def predict_main(args):
     """`demo.py predict`: the network of a run, applied to images."""
-    need(args.ranks is None or args.ranks >= 1, f"--ranks {args.ranks}: choose 1 or more")
+    if args.ranks is not None:
+        check_number("--ranks", args.ranks)
     jobs = args.ranks or available_processors()
     file = NETWORKS[args.network]
     print("\n".join(predict(args.images, args.run_folder, args.out, jobs, args.backbone, file)))
@@ -122,7 +142,8 @@ def apply_main(args):
 
 def sweep_main(args):
     """`demo.py sweep`: all runs of a file, and their table."""
-    need(args.jobs is None or args.jobs >= 1, f"--jobs {args.jobs}: choose 1 or more")
+    if args.jobs is not None:
+        check_number("--jobs", args.jobs)
     runs = sweep.read(args.file, configuration_of_line)
     table, errors = sweep.sweep(runs, args.out or Path("runs", Path(args.file).stem), args.jobs)
     print(table)
@@ -143,8 +164,30 @@ def configuration_of_line(words):
 DO = {"run": run_main, "check": check_main, "predict": predict_main, "apply": apply_main, "resume": resume_main,
       "sweep": sweep_main}
 SHARED = ("run", "resume", "check", "sweep")                           # by all processes that mpirun has started
+LONG = ("run", "resume", "sweep")      # they go on, and end well, when nobody can read what they print
+
+
+class Interruption:
+    """Handler of Ctrl-C and SIGTERM: the first interrupts the program, which then takes seconds at most to put away
+    what it has; the next two are ignored, and the fourth ends it at once."""
+    times = 0
+
+    def __call__(self, number, frame):
+        """Raises KeyboardInterrupt the first time."""
+        self.times += 1
+        if self.times == 1:
+            raise KeyboardInterrupt
+        if self.times > 3:
+            os._exit(130)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)      # a cluster asks for its machine back: as by Ctrl-C
-    sys.exit(main())
+    handler = Interruption()
+    ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN    # by `nohup` or the & of a script
+    numbers = [signal.SIGTERM] + [signal.SIGINT] * (not ignored)
+    for number in numbers:
+        signal.signal(number, handler)                             # SIGTERM: a cluster asks for its machine back
+    status = main()
+    for number in numbers:
+        signal.signal(number, signal.SIG_DFL)                      # nothing is left to be interrupted
+    sys.exit(status)

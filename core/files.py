@@ -6,16 +6,19 @@ archive, are the SHA-256 of all bytes before them. The one that was there before
 """
 import errno
 import hashlib
+import json
 import os
+import zipfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
-from core.errors import InputError, need
+from core.errors import InputError, Refused, need, pass_on, refused
 
 SEAL = 64                              # bytes: a SHA-256 in hexadecimal digits
 BLOCK = 1 << 20                        # bytes that are read at a time
+JSON_LIMIT = 64 << 20                  # bytes of a JSON file that is read
 
 
 @contextmanager
@@ -44,6 +47,13 @@ def atomic(path, keep=None):
         sync_folder(path.parent)
 
 
+def force(path):
+    """Force a file to the disk that was written by appending.
+    Raises InputError for an error of the disk."""
+    with disk_errors(path), open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
 def sync_folder(folder):
     """Force a folder's entries to the disk, where the system and the disk know how."""
     if os.name == "posix":
@@ -57,7 +67,7 @@ def sync_folder(folder):
 
 @contextmanager
 def disk_errors(path):
-    """Raises InputError, with `path` and the remedy, in place of an OSError of the block."""
+    """Raises Refused, with `path` and the remedy, in place of an OSError of the block."""
     remedies = {
         errno.ENOSPC: "the disk is full: free some space and resume the run, or choose another "
                       "disk with --out",
@@ -74,7 +84,7 @@ def disk_errors(path):
     except OSError as error:
         remedy = remedies.get(error.errno,
                               f"{error.strerror or error}: choose another folder with --out")
-        raise InputError(f"cannot write {path}: {remedy}") from None
+        raise Refused(f"cannot write {path}: {refused(error) or remedy}") from None
 
 
 def save_array(path, array):
@@ -94,6 +104,39 @@ def save_text(path, text):
     """A text file in UTF-8, whole or not at all. Raises InputError for an error of the disk."""
     with atomic(path) as file:
         file.write(text.encode())
+
+
+def read_up_to(path, limit):
+    """The bytes of a file of at most `limit` bytes.
+    Raises OSError, and ValueError for a larger one."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise ValueError(f"more than {limit:,} bytes")
+        return file.read(size)
+
+
+def load_json(path):
+    """The value in a JSON file. Raises OSError, and ValueError for everything that is not JSON."""
+    text = read_up_to(path, JSON_LIMIT)
+    try:
+        return json.loads(text.decode())
+    except RecursionError:
+        raise ValueError("too many brackets within each other") from None
+
+
+def sha256(path):
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return digest_of(iter(lambda: file.read(BLOCK), b""))
+
+
+def digest_of(blocks):
+    """The SHA-256 of blocks of bytes, in hexadecimal digits."""
+    sha = hashlib.sha256()
+    for block in blocks:
+        sha.update(block)
+    return sha.hexdigest()
 
 
 # ---- sealed files --------------------------------------------------------------------------------
@@ -116,9 +159,16 @@ def save_sealed(path, arrays):
 
 
 def load_sealed(path):
-    """{name: array} of a sealed file that is whole."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
+    """{name: array} of a sealed file that is whole.
+    Raises InputError for one that somebody else has sealed."""
+    try:
+        with zipfile.ZipFile(path) as archive:           # as large in memory as on the disk
+            need(not any(entry.compress_type for entry in archive.infolist()), "compressed")
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except Exception as error:                           # it can raise nearly anything
+        pass_on(error)
+        raise InputError(f"{path} is no checkpoint of this program: start a new run") from None
 
 
 def newest(path):
@@ -154,8 +204,18 @@ def is_whole(path):
 def seal_of(file, length):
     """The SHA-256 of the first `length` bytes of an open file, in hexadecimal digits;
     what is read next comes after them."""
-    sha = hashlib.sha256()
     file.seek(0)
-    for start in range(0, length, BLOCK):
-        sha.update(file.read(min(BLOCK, length - start)))
-    return sha.hexdigest().encode()
+    lengths = (min(BLOCK, length - start) for start in range(0, length, BLOCK))
+    return digest_of(map(file.read, lengths)).encode()
+
+
+def with_metadata(raw, about):
+    """The bytes of a safetensors file with these metadata, in this order.
+
+    The library writes them in any.
+    """
+    length = int.from_bytes(raw[:8], "little")
+    header = {"__metadata__": about, **json.loads(raw[8:8 + length])}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)    # the numbers behind it lie at multiples of 8 bytes
+    return len(text).to_bytes(8, "little") + text + raw[8 + length:]

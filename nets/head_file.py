@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.files import atomic
+from core.files import atomic, with_metadata
 from nets.head import Head
 
 NAMES = {"hidden.w": "hidden.weight", "hidden.b": "hidden.bias",
@@ -45,7 +45,7 @@ def save(path, weights, mean, std, classes, backbone, levels=None):
     if levels:
         about["levels"] = json.dumps([[int(kind), *level] for kind, level in levels.items()])
     with atomic(path) as file:
-        file.write(as_bytes({**tensors, "mean": mean, "std": std}, about))
+        file.write(with_metadata(as_bytes({**tensors, "mean": mean, "std": std}), about))
 
 
 def head_in(tensors, about, classes, levels=None):

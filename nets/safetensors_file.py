@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.errors import InputError, need
-from core.files import atomic
+from core.errors import InputError, need, pass_on
+from core.files import atomic, read_up_to, with_metadata
 from nets import head_file, preact_resnet
 from nets.preact_resnet import Architecture
 
@@ -57,7 +57,7 @@ def save(path, weights, mean, classes, batches, levels=None):
     if levels:
         about["levels"] = json.dumps([[int(kind), *level] for kind, level in levels.items()])
     with atomic(path) as file:
-        file.write(as_bytes(tensors, about))
+        file.write(with_metadata(as_bytes(tensors), about))
 
 
 def load(path):
@@ -68,22 +68,25 @@ def load(path):
     from safetensors.numpy import load as from_bytes
 
     try:
-        raw = read(path)
+        raw = read_up_to(path, LARGEST)
         tensors, about = from_bytes(raw), metadata(raw)
         classes, levels = class_names(about), levels_of(about)
         if (head := head_file.head_in(tensors, about, classes, levels)) is not None:
             return head
     except OSError as error:
+        pass_on(error)
         raise InputError(f"{path} cannot be read, {error.strerror}: check the path and its permissions") from None
-    except Exception:                                        # a damaged file can raise nearly anything
+    except Exception as error:                               # a damaged file can raise nearly anything
+        pass_on(error)
         raise InputError(damaged(path)) from None
     mean = tensors.get("mean", np.zeros(0, np.float32))
     arch = architecture(tensors, len(classes))
     theta, running = preact_resnet.init(arch, np.random.default_rng(0)) if arch else ({}, {})
     expected = {name_there(name): layout_there(array) for name, array in {**theta, **running}.items()}
     good = arch and all(same_kind(tensors.get(name), array) for name, array in expected.items())
-    need(good and mean.ndim == 3 and len(mean) == 3 and mean.dtype == np.float32 and np.isfinite(mean).all(),
+    need(good and mean.ndim == 3 and len(mean) == 3 and mean.dtype == np.float32 and ((mean >= 0) & (mean <= 1)).all(),
          damaged(path))
+    need(all((tensors[name] >= 0).all() for name in expected if name.endswith(".running_var")), damaged(path))
     return Trained(arch, {name: layout_here(tensors[name_there(name)]) for name in theta},
                    {name: layout_here(tensors[name_there(name)]) for name in running}, layout_here(mean), classes,
                    levels)
@@ -94,14 +97,6 @@ def damaged(path):
     return f"{path} is damaged or no network of this program: copy it again, or train again"
 
 
-def read(path):
-    """The bytes of a file that is not larger than any network. Raises InputError for a larger one."""
-    with open(path, "rb") as file:
-        raw = file.read(LARGEST + 1)
-    need(len(raw) <= LARGEST, damaged(path))
-    return raw
-
-
 def metadata(raw):
     """{name: text} of the bytes of a file; any exception where there is none."""
     return json.loads(raw[8:8 + int.from_bytes(raw[:8], "little")])["__metadata__"]
@@ -110,7 +105,8 @@ def metadata(raw):
 def class_names(about):
     """The class names in the metadata; ValueError where they are none."""
     names = json.loads(about["classes"])
-    if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
+    good = isinstance(names, list) and names and all(isinstance(name, str) and len(name) < 1000 for name in names)
+    if not good or len(set(names)) < len(names):
         raise ValueError("no class names")
     return tuple(names)
 

@@ -7,11 +7,13 @@ from hypothesis import HealthCheck, settings
 from threadpoolctl import threadpool_limits
 
 from tests.lib.arrays import xp  # noqa: F401   the fixture
+from tests.lib.signals import heard_by_children
 
 settings.register_profile("proofs", derandomize=True, deadline=None, max_examples=25, database=None,
                           suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("proofs")
 
+heard_by_children()
 threadpool_limits(1, "blas")           # small arrays: on a busy machine two threads took the full net from 5 s to 31 s
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from core.data.images import VERSION
-from core.errors import InputError, need
+from core.errors import InputError, need, pass_on
 from core.files import atomic, disk_errors
 
 
@@ -52,6 +52,7 @@ def load(file, key, shape):
     except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:         # a damaged file can raise nearly anything
+        pass_on(error)
         raise InputError(f"the stored images in {file} are damaged") from error
 
 

@@ -2,7 +2,8 @@
 
 Spreadsheets run a cell that begins with = + - @ or a tab, and names of files and classes come from anywhere. Such a
 cell is written with an apostrophe before it, which spreadsheets take for "this is text", and read without it;
-every text comes back as it was.
+every text comes back as it was. All text is quoted: where spreadsheets divide cells at semicolons, `x;=1+1` would be
+two cells.
 """
 import csv
 import io
@@ -22,7 +23,8 @@ def plain(cell):
 
 
 def csv_text(rows):
-    """Rows of texts and numbers as a CSV file; numbers are no formulas."""
+    """Rows of texts and numbers as a CSV file, every text in quotation marks; numbers are no formulas."""
     file = io.StringIO()
-    csv.writer(file).writerows([guarded(c) if isinstance(c, str) else c for c in row] for row in rows)
+    writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerows([guarded(c) if isinstance(c, str) else c for c in row] for row in rows)
     return file.getvalue()

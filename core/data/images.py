@@ -23,7 +23,7 @@ import numpy as np
 
 from core.data import depth, kinds
 from core.data.formats import check_size, low_bytes, opened, without_text
-from core.errors import InputError
+from core.errors import InputError, pass_on
 
 VERSION = 2                            # of the rules above: stored images of other versions are not used
 GAP = 3                          # a JPEG is unpacked at a half, quarter or eighth that is still so many times too large
@@ -58,7 +58,12 @@ def shared_out(work, pieces, jobs):
 
     from joblib.externals.loky import ProcessPoolExecutor
 
-    executor, waiting = ProcessPoolExecutor(jobs), deque()
+    waiting = deque()
+    try:
+        executor = ProcessPoolExecutor(jobs)
+    except OSError:                    # no shared memory for its locks: /dev/shm is missing, or can only be read
+        yield from map(work, pieces)
+        return
     try:
         with deaf():
             waiting.append(executor.submit(work, next(pieces)))
@@ -98,6 +103,8 @@ def decode_piece(paths, size, resample="LANCZOS", levels=None):
         try:
             images[k], shapes[k], depths[k] = decode_one(path, size, resample, levels)
         except Exception as error:     # which one a damaged image raises is left open by Pillow
+            if isinstance(error, OSError):
+                pass_on(error)         # too many open files: the image is not damaged
             reasons[k] = reason(error, path)
     return images, shapes, reasons, depths
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from core.data.csv_cells import plain
 from core.data.named_labels import TRUE, choose, divided, flat, several
-from core.errors import InputError, need
+from core.errors import InputError, need, pass_on
 
 LARGEST = 64 << 20                     # bytes of a text file: labels of some ten million images
 
@@ -155,6 +155,7 @@ def read_array(path, shape, kinds, what):
     except PermissionError as error:
         raise InputError(f"{path} cannot be read, {error.strerror}: check its permissions") from error
     except Exception as error:                                             # a damaged header can raise nearly anything
+        pass_on(error)
         need(not several(path), f"{path} holds objects of Python, not {what}: save the array alone with numpy.save")
         raise InputError(f"{path} is not an intact .npy file of {what}: save it again with numpy.save") from error
     if len(shape) == 1 and array.shape in (shape, (*shape, 1)):

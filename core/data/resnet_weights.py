@@ -19,7 +19,7 @@ import numpy as np
 
 from core.data import weights
 from core.errors import InputError, need
-from core.files import atomic
+from core.files import atomic, with_metadata
 from nets.resnet import BLOCKS, architecture, convolutions, features_of
 
 LEAVES = {"gamma": "weight", "beta": "bias", "mean": "running_mean", "var": "running_var"}
@@ -174,7 +174,7 @@ def save(path, weights, classes, size):
     about = {"format": "pt", "network": "resnet", "classes": json.dumps(list(classes)), "size": str(size),
              "input": "(N, 3, size, size) float32: (pixels / 255 - mean) / std, torchvision's"}
     with atomic(path) as file:
-        file.write(as_bytes(tensors, about))
+        file.write(with_metadata(as_bytes(tensors), about))
 
 
 def load_finetuned(path, about):

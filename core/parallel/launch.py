@@ -17,13 +17,13 @@ import traceback
 import warnings
 from contextlib import suppress
 
-from core.errors import InputError
+from core.errors import InputError, Refused, refused
 from core.parallel.processors import available_processors
 from core.parallel.ranks import Forked, Mpi, RankFailed, Serial
 
 MPI_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS")      # what the launchers of MPI set
 MPI_RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "MPI_LOCALRANKID")
-RAISED, QUIET, BAD_INPUT = 1, 3, 4       # exit statuses of a rank; QUIET: it ended because of another
+RAISED, QUIET, BAD_INPUT, REFUSED = 1, 3, 4, 5     # exit statuses of a rank; QUIET: it ended because of another
 ENDING = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 
@@ -85,8 +85,12 @@ def launch_mpi(main, comm):
         status = 2
     except KeyboardInterrupt:
         status = 130
-    except BaseException:
-        traceback.print_exc(file=sys.__stderr__)
+    except BaseException as error:
+        if limit := refused(error):
+            print(f"error: {limit}", file=sys.__stderr__, flush=True)
+            status = 2
+        else:
+            traceback.print_exc(file=sys.__stderr__)
     if status:
         comm.abort(status)
         os._exit(status)                                     # MPICH's abort returns
@@ -153,10 +157,13 @@ def child(comm, main, rank, mask):
     except RankFailed:
         status = QUIET                                       # the rank that failed says why
     except InputError as error:
-        status, said = BAD_INPUT, str(error)
+        status, said = REFUSED if isinstance(error, Refused) else BAD_INPUT, str(error)
     except BaseException as error:
-        said = traceback.format_exception_only(error)[-1].strip()
-        traceback.print_exc()
+        if limit := refused(error):
+            status, said = REFUSED, str(limit)
+        else:
+            said = traceback.format_exception_only(error)[-1].strip()
+            traceback.print_exc()
     finally:
         try:
             if said:
@@ -189,8 +196,8 @@ def failure(comm):
     said = {rank: comm.notes[rank].decode(errors="replace") for rank in comm.children}
     words = []
     for rank, code in sorted(comm.ended.items()):
-        if code == BAD_INPUT:
-            return InputError(said[rank])
+        if code in (BAD_INPUT, REFUSED):
+            return (InputError if code == BAD_INPUT else Refused)(said[rank])
         if said[rank]:
             words.append(f"rank {rank} raised an exception, which is printed above: {said[rank]}")
         elif code not in (0, QUIET, None):

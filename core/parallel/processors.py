@@ -2,6 +2,8 @@
 import os
 from pathlib import Path
 
+from core.errors import need
+
 
 def available_processors(groups=Path("/sys/fs/cgroup"), own=Path("/proc/self/cgroup")):
     """Processors that this process may use: those of its affinity mask, and no more than the quota of its container."""
@@ -24,3 +26,14 @@ def quota(folder):
             time_us, period_us = " ".join(file.read_text() for file in files).split()
             return float("inf") if time_us in ("max", "-1") else int(time_us) / int(period_us)
     return float("inf")
+
+
+def check_number(option, number):
+    """Raises InputError for a number of processes below 1, or far above that of the processors.
+
+    Four for each processor are for trying things out; 500 on two processors stopped a machine for minutes.
+    """
+    need(number >= 1, f"{option} {number}: choose 1 or more")
+    found = available_processors()
+    need(number <= max(8, 4 * found), f"{option} {number}: this program may use {found} processors, and more processes "
+                                      f"only wait for each other: choose at most {max(8, 4 * found)}")

@@ -19,6 +19,7 @@ from contextlib import nullcontext
 import numpy as np
 
 from core.errors import InputError
+from core.parallel.processors import available_processors
 
 SLOT = 1 << 20           # bytes that a rank hands over at once: longer arrays go in pieces, which stay in the cache
 LINE = 8                 # counters lie 64 bytes apart, each on a cache line of its own
@@ -83,6 +84,7 @@ class Forked:
         from multiprocessing import Lock  # imported where needed: demo.py starts sooner
 
         self.rank, self.size, self.calls, self.parent = 0, size, 0, os.getpid()
+        self.spins = SPINS if size <= available_processors() else 0              # where others wait for this processor
         self.children, self.ended = {}, {}                                       # rank: process id; rank: how it ended
         # the last one: no more waiting
         self.counters = memoryview(mmap.mmap(-1, (size + 1) * LINE * 8)).cast("q")[::LINE]
@@ -126,7 +128,7 @@ class Forked:
                 break
             if over:
                 raise RankFailed("another rank has failed or left")
-            os.sched_yield() if look < SPINS else self.rest(look - SPINS)
+            os.sched_yield() if look < self.spins else self.rest(look - self.spins)
         with self.fence:                                     # whose counter has come, his slot has come too
             pass
 

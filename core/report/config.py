@@ -1,10 +1,14 @@
 """config.json: every setting of a run and where it began, written so that it can be read back exactly."""
 import json
+import os
 import platform
 import subprocess
 from pathlib import Path
 
 from core.errors import InputError
+from core.files import load_json
+
+PLACES = ("data", "test", "truth", "noise_file", "features", "images", "labels")    # settings that name what is read
 
 
 def settings(config):
@@ -14,16 +18,32 @@ def settings(config):
                                  if hasattr(value, "tolist") else str(value)))
 
 
+def places(config):
+    """{setting: absolute path} of what a core.run.Config reads, to be found from any folder."""
+    named = {name: getattr(config, name) for name in PLACES if getattr(config, name) is not None}
+    return {name: os.path.abspath(path) for name, path in named.items() if (name, path) != ("data", "digits")}
+
+
+def read_places(folder):
+    """The places of the run in a folder, as they were given where it is of an earlier version; {} without a run."""
+    try:
+        content = load_json(folder / "config.json")
+        found = content.get("paths", content["settings"])
+        return {name: found[name] for name in PLACES if isinstance(found.get(name), str) and found[name] != "digits"}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
 def read_config(folder):
     """(settings, environment) of the run in a folder, as they were before they were written.
     InputError where there is none."""
     try:
-        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        content = load_json(folder / "config.json")
         return dict(restored(content["settings"])), dict(content["environment"])
     except FileNotFoundError:
         raise InputError(f"{folder} holds no run to resume (it has no config.json): give the folder of an interrupted "
                          "run, or start one") from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise InputError(f"{folder / 'config.json'} cannot be read ({error}): start a new run") from None
 
 

@@ -3,16 +3,13 @@ and by which checksum it is known again.
 
 N training images, C classes.
 """
-import hashlib
 import json
 
 import numpy as np
 
 from core.errors import InputError
-from core.files import save_text
-from core.report.config import read_config
-
-BLOCK = 1 << 20                        # bytes that are read at a time
+from core.files import force, load_json, save_text, sha256
+from core.report.config import read_config, read_places
 
 WHAT = {
     "config.json": "every setting and version",
@@ -51,10 +48,12 @@ def save_manifest(folder):
     """Write manifest.json for the files that are in the run folder now."""
     settings, environment = read_config(folder)
     files = {name: described(folder / name) for name in sorted(WHAT) if (folder / name).is_file()}
+    if "log.jsonl" in files:
+        force(folder / "log.jsonl")                          # all else is forced to the disk as it is written
     text = {"rows": "row i of every (N, ...) array is the image index[i] of the source",
             "files": files,
             "definitions": {"pred_probs": probabilities(settings), **by_soft_labels(settings), **DEFINITIONS},
-            "settings": settings, "environment": environment}
+            "settings": settings, "paths": read_places(folder), "environment": environment}
     save_text(folder / "manifest.json", json.dumps(text, indent=2) + "\n")
 
 
@@ -97,19 +96,12 @@ def probabilities(settings):
             "may have learnt some wrong ones by heart; --folds gives out-of-sample probabilities")
 
 
-def sha256(path):
-    """The SHA-256 of a file, in hexadecimal digits."""
-    sha = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(BLOCK):
-            sha.update(block)
-    return sha.hexdigest()
-
-
 def checked(folder, name):
     """The path of a file of a complete run that has the checksum which the manifest gives. InputError for any other."""
     try:
-        expected = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"][name]["sha256"]
+        expected = load_json(folder / "manifest.json")["files"][name]["sha256"]
+    except PermissionError as error:
+        raise InputError(f"{error.filename} cannot be read, {error.strerror}: check its permissions") from None
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{folder} has no manifest.json that knows {name}: give the folder of a finished run, or "
                          f"finish this one: demo.py resume {folder}") from None

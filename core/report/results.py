@@ -1,9 +1,11 @@
 """The files of a run's outcome: labels as soon as step 1 has found them, everything else at the end."""
 import json
 import math
+from contextlib import contextmanager
 
 from core.batches import mean_image
 from core.data.archive import archive_of
+from core.errors import InputError
 from core.features import mean_and_std
 from core.files import save_array, save_arrays, save_text
 from core.measure import of_training, training_name
@@ -34,19 +36,39 @@ def save_labels(folder, data, given, soft, P, verdict, source):
 
 
 def finish(folder, result, config, title, data):
-    """Write weights, pictures, the page with that title, manifest and summary of the Result on a DataSet."""
+    """Write weights, pictures, the page with that title, manifest and summary of the Result on a DataSet.
+
+    Returns a line for what could not be drawn: no training ends because of that. Raises InputError for an error of the
+    disk.
+    """
     recipe = config.recipe
     save_arrays(folder / "weights.npz", result.weights)
     save_network(folder / "model.safetensors", result.weights, recipe.epochs2, result, recipe, data)
     save_network(folder / "model_step1.safetensors", result.first_weights, recipe.epochs, result, recipe, data)
-    pictures.draw_all(folder, result, recipe.begin)
-    page.write(folder / "report.html", page.Page(
-        title, result.classes, result.images, result.index, result.given, result.suggested, result.verdict.probs,
-        result.truth, result.paths, result.records, recipe.begin, result.verdict.rate, facts(result, config)))
+    notes = []
+    with or_a_note("pictures", notes):
+        pictures.draw_all(folder, result, recipe.begin)
+    with or_a_note("report.html", notes, InputError):
+        page.write(folder / "report.html", page.Page(
+            title, result.classes, result.images, result.index, result.given, result.suggested, result.verdict.probs,
+            result.truth, result.paths, result.records, recipe.begin, result.verdict.rate, facts(result, config)))
     if result.paths is not None and not archive_of(issues.absolute(result.paths[:1], config.data)[0]):
         issues.save_tasks(folder, result, config.data)
     save_manifest(folder)
     save_text(folder / "summary.json", json.dumps(result.summary, indent=2) + "\n")
+    return notes
+
+
+@contextmanager
+def or_a_note(what, notes, fatal=()):
+    """An exception of the block that is not one of `fatal` becomes a line."""
+    try:
+        yield
+    except fatal:
+        raise
+    except Exception as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        notes.append(f"note     {what} could not be made ({why}); everything else is there")
 
 
 def save_network(path, weights, epochs, result, recipe, data):

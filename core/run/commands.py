@@ -73,6 +73,8 @@ def resume_options(p):
                    help="continue on CUDA device N (default: 0). The last bits of the result may change")
     p.add_argument("--ranks", type=int, metavar="N",
                    help="continue in N processes on the CPU, whatever the run began with. The last bits may change")
+    p.add_argument("--cache", metavar="FOLDER",
+                   help="keep decoded images here, as the run did by this option. Default: no cache")
     p.add_argument("--kernels", choices=("half", "float"), help=argparse.SUPPRESS)
 
 

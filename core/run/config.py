@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from core import backend
 from core.errors import need
+from core.parallel.processors import check_number
 from core.recipes import Recipe
 from core.run.folder import free_name
 from nets.families import BACKBONES, FINETUNED, HEADS, NETS
@@ -14,6 +15,7 @@ RATED = ("symmetric", "symmetric-others", "asymmetric", "pair")
 AUGMENTS = ("both", "crop", "flip", "none")
 FROM_FILE = ("matrix", "labels")
 CIFAR = ("cifar10", "cifar100")        # kinds of data
+LARGEST = 1_000_000                    # epochs or images of a batch: more are a mistake
 NOISES = (*RATED, *FROM_FILE, "none")
 
 
@@ -93,11 +95,13 @@ def check(config, kind):
     need(config.kernels is None or config.gpu is not None, "--kernels is for --gpu")
     need(config.precision in backend.PRECISIONS,
          f"--precision {config.precision}: choose {' or '.join(backend.PRECISIONS)}")
-    need(config.ranks is None or (1 <= config.ranks <= 1024 and config.gpu is None),
-         f"--ranks {config.ranks}: choose 1 or more, and leave it out with --gpu")
+    need(config.ranks is None or config.gpu is None, f"--ranks {config.ranks}: leave it out with --gpu")
+    if config.ranks is not None:
+        check_number("--ranks", config.ranks)
     need(0 < r.lr < math.inf and 0 < r.lr2 < math.inf, f"--lr {r.lr:g}: the learning rate must be a positive number")
     need(0 <= r.alpha < math.inf and 0 <= r.beta < math.inf, "--alpha and --beta must be numbers >= 0")
     need(min(r.K, r.batch, r.epochs, r.epochs2) >= 1, "--K, --batch and --epochs must be at least 1")
+    need(max(r.epochs, r.epochs2, r.batch) <= LARGEST, f"--batch and --epochs must be at most {LARGEST:,}")
     need(1 <= r.begin <= r.epochs,
          f"--begin {r.begin}: the labels are first updated after one of the {r.epochs} epochs of step 1")
     number = r.update.removeprefix("hard-")

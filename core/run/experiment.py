@@ -75,7 +75,7 @@ def run(config, watch=lambda records, epochs, step, fold: records, say=lambda te
             say("\n".join([*reading.notes, *lines_about(reading.findings), classes_in_brief(data), *quick]))
         with run_folder.locked(folder) if folder and comm.rank == 0 else nullcontext():
             outcome = trained(config, data, given, xp, comm, folder, watch, say, resume)
-            return finished(config, data, given, folder, *outcome) if comm.rank == 0 else None
+            return finished(config, data, given, folder, say, *outcome) if comm.rank == 0 else None
 
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):      # NotFinite says more than these warnings
         return launch(main, config.ranks if config.gpu is None else 1)
@@ -151,7 +151,7 @@ def weights_of(model):
     return {name: backend.to_host(array) for name, array in {**model.theta.views, **model.running.views}.items()}
 
 
-def finished(config, data, given, folder, records, Y, P, verdict, weights, first_weights):
+def finished(config, data, given, folder, say, records, Y, P, verdict, weights, first_weights):
     """The Result of a training; writes its files and removes the checkpoint."""
     split = data.train
     result = Result(records, data.classes, split.images, split.index, split.paths, given, split.truth, Y, P, verdict,
@@ -159,6 +159,7 @@ def finished(config, data, given, folder, records, Y, P, verdict, weights, first
     if folder:
         # with "none" nothing is said: the labels may hold noise of their own
         made = "" if config.noise == "none" else f", noise: {config.noise}"
-        results.finish(folder, result, config, data.name + made, data)
+        for note in results.finish(folder, result, config, data.name + made, data):
+            say(note)
         state.remove(folder)
     return result

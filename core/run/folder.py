@@ -7,18 +7,21 @@
 """
 import json
 import os
+import re
 from contextlib import contextmanager
 from pathlib import Path
 
 from core.data.named_labels import divided
 from core.errors import InputError, need
 from core.files import disk_errors, save_text
-from core.report.config import environment, settings
+from core.report import written
+from core.report.config import environment, places, settings
 from core.report.manifest import WHAT
 from core.report.numbers import known
 
 FILES = (*WHAT, "checkpoint.npz", "checkpoint-previous.npz", "manifest.json", "summary.json")
 DECIDED = "cleaned_labels.csv"         # of `apply`: holds a person's decisions, so no run removes it
+PREDICTED = "predictions.csv"          # of `predict`
 
 
 def free_name(parent, name):
@@ -44,21 +47,42 @@ def check_free(folder, config):
     for source in map(Path, filter(None, (config.data, config.test, *named))):
         needed = used and source.name in FILES and source.exists() and source.parent.samefile(folder)
         need(not needed, f"{source} is what the run needs and is never replaced: choose another folder with --out")
+    if used:
+        check_own(folder)
+        ours = written.of_run(folder, FILES) or {DECIDED, written.LEDGER} & {*os.listdir(folder)}
+        need(ours, f"{folder} holds files and no run that --force could replace: choose another folder with --out")
+
+
+def check_own(folder):
+    """Raises InputError if a file has the name of a run's, but was not written by one: it would be replaced."""
+    with disk_errors(folder):
+        others = {name for name in FILES if os.path.lexists(folder / name)} - written.of_run(folder, FILES)
+    for name in sorted(others):
+        raise InputError(f"{folder / name} was not written by a run, or was changed since, and is never replaced: "
+                         "choose another folder with --out, or move it")
 
 
 def left_over(folder):
-    """Temporary files that killed processes left behind."""
-    return list(folder.glob(".*.part"))
+    """Temporary files of ours (core/files.py) that killed processes left behind."""
+    ours = {*FILES, DECIDED, PREDICTED, written.LEDGER}
+    parts = ((path, re.fullmatch(r"\.(.+)\.\d+\.part", path.name)) for path in folder.glob(".*.part"))
+    return [path for path, match in parts if match and match[1] in ours]
 
 
 @contextmanager
 def locked(folder):
-    """Create the folder if missing, and lock it while the block runs. Raises InputError if another process holds it."""
+    """Create the folder if missing, and lock it while the block runs.
+
+    Raises InputError if another process holds it, or if a file of somebody else has the lock's name.
+    """
     from filelock import FileLock, Timeout  # imported where needed: demo.py starts sooner
 
     lock = FileLock(folder / ".lock")
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        path = folder / ".lock"
+        need(not os.path.lexists(path) or (written.is_plain(path) and path.stat().st_size == 0),
+             f"{path} is no lock of this program and is never replaced: choose another folder with --out")
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -73,17 +97,19 @@ def locked(folder):
 def begin(folder, config):
     """Remove the files of an earlier run from the locked folder, and write config.json.
 
-    Returns a line for each file of the earlier run that stays. Raises InputError for errors of the disk.
+    Returns a line for each file of the earlier run that stays. Raises InputError for errors of the disk, and for files
+    that no run wrote.
     """
+    check_own(folder)
     with disk_errors(folder):
-        stays, ended = (folder / DECIDED).exists(), (folder / "manifest.json").exists()
-        if ended:                                            # only `predict` on a complete run writes it
-            (folder / "predictions.csv").unlink(missing_ok=True)
+        stays = (folder / DECIDED).exists()
+        if written.is_noted(folder, folder / PREDICTED):
+            (folder / PREDICTED).unlink()
         for name in reversed(FILES):                         # the summary first: it marks the folder as complete
             (folder / name).unlink(missing_ok=True)
         for path in left_over(folder):
             path.unlink()
-    text = json.dumps({"settings": settings(config), "environment": environment()}, indent=2)
+    text = json.dumps({"settings": settings(config), "paths": places(config), "environment": environment()}, indent=2)
     save_text(folder / "config.json", text + "\n")
     return [f"note     {folder / DECIDED} stays: it follows from decisions on the run that was here before"] * stays
 

@@ -41,6 +41,8 @@ def read_data(config, source=None):
     prior = config.recipe.prior
     need(isinstance(prior, str) or len(prior) == len(data.classes),
          f"--prior has {len(prior)} weights for {len(data.classes)} classes: give one for each")
+    mapped = max((c for pair in (config.class_map or {}).items() for c in pair), default=0)
+    need(mapped < len(data.classes), f"--map names class {mapped}: use 0 to {len(data.classes) - 1}")
     if config.folds:
         folds.check(config.folds, len(data.train.labels))
     data = data._replace(pad=data.pad * (config.augment in ("both", "crop")),

@@ -6,33 +6,60 @@ import subprocess
 import sys
 from pathlib import Path
 
-from core.errors import InputError
+from core.errors import InputError, need
 from core.files import load_sealed, newest
 from core.parallel.launch import under_mpirun
-from core.recipes import Recipe
-from core.report.config import read_config
-from core.run.config import Config
+from core.report.config import places, read_config, read_places
 from core.run.folder import is_complete
+from core.run.schema import as_config
 from core.run.state import FILE, about, how_far, identity
 
 DEMO = Path(__file__).parents[2] / "demo.py"
 
 
 def stored(folder):
-    """The Config of the run in a folder, to resume it. Raises InputError if there is none or of another version."""
-    values, _ = read_config(Path(folder))
-    try:
-        config = Config(**{**values, "recipe": Recipe(**values["recipe"]), "out": str(folder)})
-    except (KeyError, TypeError):
-        raise InputError(f"{folder} was written by another version of this program: resume it with that version, or "
-                         "start a new run") from None
+    """The Config of the run in a folder, to resume it from any folder.
+
+    Raises InputError if there is none or of another version, or if its data are gone.
+    """
+    config = as_written(folder)
+    config = config._replace(**found_again(config, read_places(Path(folder))))
     return config._replace(ranks=None) if config.gpu is not None or under_mpirun() else config
 
 
-def can_go_on(config):
-    """Whether config.out holds an interrupted run with these settings."""
+def as_written(folder):
+    """The Config in config.json. Raises InputError if there is none or of another version.
+
+    A folder for decoded images is not taken from there: the file may be somebody else's, and would say where to write.
+    """
+    values, _ = read_config(Path(folder))
     try:
-        return identity(stored(config.out)) == identity(config) and not is_complete(Path(config.out))
+        return as_config(values, Path(folder, "config.json"))._replace(out=str(folder), cache=None)
+    except (KeyError, TypeError):
+        raise InputError(f"{folder} was written by another version of this program: resume it with that version, or "
+                         "start a new run") from None
+
+
+def found_again(config, absolute):
+    """{setting: path} of what the run read: where it was, or, moved together with the run, as it was given.
+
+    Raises InputError if it is at neither place.
+    """
+    found = {}
+    for name, path in absolute.items():
+        given = getattr(config, name)
+        need(os.path.exists(path) or os.path.exists(given),
+             f"{given} does not exist, nor does {path}, which is what the run read: put it back")
+        found[name] = path if os.path.exists(path) else given
+    return found
+
+
+def can_go_on(config):
+    """Whether config.out holds an interrupted run with these settings, of these data."""
+    try:
+        folder, before = Path(config.out), as_written(config.out)
+        same = (identity(before), read_places(folder)) == (identity(config), places(config))
+        return same and not is_complete(folder)
     except InputError:
         return False
 
@@ -44,10 +71,17 @@ def resume_hint(config):
     """
     if not can_go_on(config):
         return "nothing was written"
-    folder = Path(config.out)
-    path = newest(folder / FILE)
-    records = about(load_sealed(path))["records"] if path else []
-    return f"the run is saved as it was {how_far(records)}. To resume it: {command('resume', str(folder))}"
+    cache = ["--cache", config.cache] * bool(config.cache)
+    return f"the run is saved{state_of(Path(config.out))}. To resume it: {command('resume', config.out, *cache)}"
+
+
+def state_of(folder):
+    """The state of the checkpoint in a few words; none where there is no memory left to read it."""
+    try:
+        path = newest(folder / FILE)
+        return f" as it was {how_far(about(load_sealed(path), path)['records'] if path else [])}"
+    except (InputError, MemoryError, OSError):
+        return ""
 
 
 def command(*words):

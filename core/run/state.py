@@ -10,19 +10,23 @@ neither velocity nor ring. The file is sealed (core/files.py): RUN/checkpoint.np
 import hashlib
 import json
 import time
+from contextlib import suppress
 
 import numpy as np
 
 from core.backend import to_device, to_host, xp_of
-from core.errors import need
+from core.errors import InputError, need
 from core.files import load_sealed, previous, recover, save_sealed
-from core.measure import Epoch
-from core.report.config import environment, read_config, settings
+from core.measure import Epoch, training_name
+from core.report.config import PLACES, environment, read_config, settings
+from core.report.console import TITLES
 from core.run import folder as run_folder
 
-FORMAT = [3, *Epoch._fields]
+FORMAT = [4, *Epoch._fields]
 FILE = "checkpoint.npz"
-WHERE = ("gpu", "kernels", "ranks", "out", "force", "cache")    # where to compute, not what: may change on resuming
+WHERE = ("gpu", "kernels", "ranks", "out", "force", "cache", *PLACES)   # where, not what: may change on resuming
+REQUIRED = {"theta", "running", "Y", "s", "epochs"}
+FOREIGN = "holds what no run writes: start a new run"
 SHARE = 0.01             # largest share of the run time for checkpoints, not counting those that end a step
 
 
@@ -39,31 +43,36 @@ class Progress:
         if not self.path.exists():
             return
         saved = load_sealed(self.path)
-        what_it_is = about(saved)
+        what_it_is = about(saved, self.path)
         need(what_it_is["format"] == FORMAT,
              f"{self.path} was written by another version of this program: resume it with that version")
         for key, what in (("settings", "its config.json is"), ("data", "the data or the given labels are")):
             need(what_it_is[key] == self.origin[key],
                  f"{self.path.parent} cannot be resumed: {what} not the same as when it began; put back what was "
                  "there, or start a new run")
-        self.records = [Epoch(*values) for values in what_it_is["records"]]
+        self.records = what_it_is["records"]
         for name in saved.keys() - {"about"}:
             step, _, key = name.rpartition(".")
             self.steps.setdefault(step, {})[key] = saved[name]
 
     def restore(self, step, model, labels):
-        """Restore model and labels of a saved step. Raises InputError if they belong to another network."""
-        saved = self.steps.get(step, {})
+        """Restore model and labels of a saved step.
+
+        Raises InputError if they belong to another network, or if no training leaves such arrays.
+        """
+        saved, held = self.steps.get(step, {}), arrays_of(model, labels)
+        done = sum(training_name(record.step, record.fold) == step for record in self.records)
+        need(not saved or REQUIRED <= saved.keys() <= held.keys(), f"{self.path} {FOREIGN}")
         for name, array in saved.items():
-            held = arrays_of(model, labels)[name]
-            need(held.shape == array.shape and held.dtype == array.dtype,
+            need(held[name].shape == array.shape and held[name].dtype == array.dtype,
                  f"{self.path} is of another network: start a new run")
+            need(possible(name, array, done), f"{self.path} {FOREIGN}")
             if name == "epochs":
                 labels.epochs = int(array)
             elif name in ("Y", "s"):
                 setattr(labels, name, to_device(array, xp_of(labels.Y)))
             else:
-                held[...] = to_device(array, xp_of(held))
+                held[name][...] = to_device(array, xp_of(held[name]))
 
     def completed(self, step, model, labels, record, last):
         """Add the record of an epoch; save a checkpoint at the end of a step, else as often as SHARE allows.
@@ -119,9 +128,10 @@ def changes(folder, config):
 
 
 def remove(folder):
-    """Delete the checkpoints of a complete run."""
+    """Delete the checkpoints of a complete run, where the disk lets: they do no harm."""
     for path in (folder / FILE, previous(folder / FILE)):
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def how_far(records):
@@ -147,7 +157,7 @@ def fingerprint(*values):
 
 
 def fingerprint_of_data(data, given):
-    """The fingerprint of all training, validation and test data.
+    """The fingerprint of all training, validation and test data, and of the names that the outcome tells them by.
 
     Features that a backbone computed follow from images and weights, up to their last bits: another machine may
     resume.
@@ -156,12 +166,41 @@ def fingerprint_of_data(data, given):
     arrays = [array for split in splits for array in (split.images, split.labels, split.truth)]
     features = [] if data.backbone else [split.features for split in splits]
     backbone = data.backbone and {**data.backbone, "file": None}             # the weights may have moved
-    return fingerprint(data.classes, given, data.train.index, backbone, *arrays, *features)
+    return fingerprint(data.classes, given, data.train.index, data.train.paths, backbone, *arrays, *features)
 
 
-def about(saved):
-    """The JSON entry `about` of a checkpoint."""
-    return json.loads(saved["about"].tobytes())
+def about(saved, path=FILE):
+    """The JSON entry `about` of a checkpoint at `path`, with Epochs as its records.
+
+    Raises InputError where there is none as a run writes it.
+    """
+    try:
+        found = json.loads(saved["about"].tobytes())
+        need(isinstance(found, dict) and {"format", "settings", "data", "records"} <= found.keys(), "")
+        if found["format"] != FORMAT:
+            return {**found, "records": []}
+        records = [Epoch(*values) for values in found["records"]]
+        need(all(map(is_epoch, records)), "")
+    except (KeyError, TypeError, ValueError, RecursionError, InputError):
+        raise InputError(f"{path} {FOREIGN}") from None
+    return {**found, "records": records}
+
+
+def is_epoch(record):
+    """Whether the values of an Epoch have the types and ranges of those that a training yields."""
+    whole = [record.epoch, record.changed, *([] if record.fold is None else [record.fold])]
+    numbers = [value for name, value in record._asdict().items() if name not in ("step", "fold")]
+    return (record.step in TITLES and all(type(x) is int and 0 <= x < 1e9 for x in whole) and record.epoch >= 1
+            and all(type(x) in (int, float) for x in numbers))
+
+
+def possible(name, array, done):
+    """Whether a training of `done` epochs can have left the array of that name."""
+    if name == "epochs":
+        return int(array) == done
+    if name in ("Y", "s", "ring") and not ((array >= 0) & (array <= 1 + 1e-5)).all():
+        return False
+    return bool(np.isfinite(array).all()) and (name != "Y" or np.allclose(array.sum(axis=1), 1, atol=1e-3))
 
 
 def arrays_of(model, labels):

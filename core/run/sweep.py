@@ -9,14 +9,15 @@ A sweep is a text file with one run a line, written as on the command line:
 Each run has its own folder in the sweep's folder, named after its line. Complete runs are skipped and interrupted ones
 resume from their checkpoint. So the same command continues a sweep, and runs the lines added to it.
 """
-import json
 import os
 import re
 import shlex
 import statistics
 from pathlib import Path
 
-from core.errors import InputError
+from core.data.images import deaf
+from core.errors import InputError, refused
+from core.files import load_json
 from core.parallel.processors import available_processors
 from core.report.console import aligned
 from core.report.numbers import percent
@@ -61,8 +62,11 @@ def sweep(runs, out, jobs=None):
     folders = [Path(out, folder_name(line)) for line, _ in runs]
     todo = [config._replace(out=str(folder), ranks=1 if config.gpu is None else None, force=True)
             for (_, config), folder in zip(runs, folders) if outcome_in(folder) is None]
-    outcomes = Parallel(n_jobs=jobs, verbose=5 if todo else 0)(delayed(attempt)(c) for c in todo)
-    return table(runs, folders), [error for error in outcomes if error]
+    with deaf():                       # the processes that it starts; this one ends them, and has to be told
+        outcomes = Parallel(n_jobs=jobs, verbose=5 if todo else 0, return_as="generator")(
+            delayed(attempt)(config) for config in todo)
+    errors = [error for error in outcomes if error]
+    return table(runs, folders), errors
 
 
 def attempt(config):
@@ -72,15 +76,22 @@ def attempt(config):
     except InputError as error:
         return f"{config.out}: {error}"
     except Exception as error:         # out of memory, or a bug: the other runs continue
-        return f"{config.out}: {type(error).__name__}: {error}"
+        return f"{config.out}: {refused(error) or f'{type(error).__name__}: {error}'}"
 
 
 def outcome_in(folder):
-    """The summary of a complete run, or None."""
+    """The summary of a complete run, or None where there is none that a run writes."""
     try:
-        return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        outcome = load_json(folder / "summary.json")
+        good = all(value is None or type(value) in (int, float) for value in shown(outcome))
+    except (OSError, ValueError, TypeError, KeyError):
         return None
+    return outcome if good else None
+
+
+def shown(outcome):
+    """What the table shows of a summary."""
+    return outcome["initial"], outcome["recovery"], outcome["joint"]["test"], outcome["retrain"]["test"]
 
 
 def folder_name(line):
@@ -93,7 +104,7 @@ def table(runs, folders):
     rows, groups = [("run", "correct labels", "corrected", "test, step 1", "test, step 2")], {}
     for (line, config), folder in zip(runs, folders):
         if outcome := outcome_in(folder):
-            found = outcome["initial"], outcome["recovery"], outcome["joint"]["test"], outcome["retrain"]["test"]
+            found = shown(outcome)
             rows.append((line, *map(percent, found)))
             groups.setdefault(repr(config._replace(seed=0, out=None)), []).append((line, found))
         else:

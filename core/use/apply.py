@@ -8,16 +8,18 @@ has the columns `index,path,decision,label` and perhaps `run`:
 
 Path and label may be empty where the decision says enough. N images, C classes.
 """
-import json
+import os
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from core.data.csv_cells import csv_text
-from core.data.label_files import read_rows
-from core.errors import InputError, need
-from core.files import disk_errors, save_text
+from core.data.label_files import LARGEST, read_rows
+from core.errors import InputError, need, pass_on
+from core.files import disk_errors, read_up_to, save_text
+from core.report import written
+from core.report.config import read_places
 from core.report.issues import run_identity
 
 COLUMNS = ["index", "path", "decision", "label"]
@@ -41,19 +43,21 @@ def clean(decisions, folder, out=None, undecided="given", force=False):
     or `index,label` where images are no files. (path, sentence)
 
     Labels without a decision stay as they were given, or become the suggested ones for undecided="suggested". Default
-    `out`: cleaned_labels.csv in the run folder. Nothing that was there is replaced without `force`, and the decisions
-    and the run's sources never. Raises InputError.
+    `out`: cleaned_labels.csv in the run folder. What `apply` wrote before is replaced with `force`, and nothing else
+    ever. Raises InputError.
     """
     run = read_run(folder)
     decided = read_decisions(decisions, run)
     out = Path(folder, OWN_NAME) if out is None else Path(out)
     check_free(out, Path(decisions), Path(folder), force)
+    check_outside(out, Path(folder))
     labels = {"given": run.given, "suggested": run.suggested}[undecided].copy()
     labels[list(decided)] = list(decided.values())
     keep = np.flatnonzero(labels != REMOVED)
     names = run.index.tolist() if run.files is None else run.files
     save_text(out, csv_text([["index" if run.files is None else "path", "label"],
                              *([names[row], run.classes[labels[row]]] for row in keep)]))
+    written.note(Path(folder), out)
     changed = int((labels != run.given)[keep].sum())
     return out, (f"{len(decided)} decisions: {len(keep)} labels written, {changed} of them not as given, "
                  f"{len(labels) - len(keep)} images left out, {len(labels) - len(decided)} undecided as {undecided}")
@@ -66,13 +70,15 @@ def read_run(folder):
     index, given, suggested = (whole_numbers(Path(folder, f"{name}.npy"))
                                for name in ("index", "given_labels", "suggested_labels"))
     try:
-        classes = Path(folder, "classes.txt").read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        classes = read_up_to(Path(folder, "classes.txt"), LARGEST).decode().splitlines()
+    except PermissionError as error:
+        raise InputError(f"{error.filename} cannot be read, {error.strerror}: check its permissions") from None
+    except (OSError, ValueError):
         raise InputError(f"{folder}/classes.txt cannot be read: "
                          "give the folder of a finished run with --from") from None
     labels = np.concatenate([given, suggested])
-    need(len(index) == len(given) == len(suggested) == len(set(index.tolist()))
-         and ((labels >= 0) & (labels < len(classes))).all(),
+    need(len(index) == len(given) == len(suggested) == len(set(index.tolist())) and (index >= 0).all()
+         and len(set(classes)) == len(classes) and ((labels >= 0) & (labels < len(classes))).all(),
          f"the files in {folder} do not fit together: give the folder of a finished run with --from")
     paths = read_paths(Path(folder), index)
     return Judged(classes, index, given, suggested, paths, paths and read_files(Path(folder), paths))
@@ -82,7 +88,10 @@ def whole_numbers(path):
     """The (N,) whole numbers in a .npy file of the run. Raises InputError if it is missing or damaged."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception:                  # a damaged file can raise nearly anything
+    except PermissionError as error:
+        raise InputError(f"{path} cannot be read, {error.strerror}: check its permissions") from None
+    except Exception as error:         # a damaged file can raise nearly anything
+        pass_on(error)
         array = None
     need(isinstance(array, np.ndarray) and array.ndim == 1 and array.dtype.kind in "iu",
          f"{path} is missing or damaged: give the folder of a finished run with --from")
@@ -114,10 +123,20 @@ def column_pairs(path, first, second):
 
 # ---- the decisions -------------------------------------------------------------------------------------------------
 
+def first_line(path):
+    """The first line of a text. Raises InputError if the file cannot be opened."""
+    try:
+        with open(path, encoding="utf-8-sig", errors="replace") as file:
+            return file.readline(10_000)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read, {error.strerror}: check its permissions") from error
+
+
 def read_decisions(path, run):
     """{row of the run: label, or REMOVED} of a file of decisions. Raises InputError, which names the line."""
-    need(Path(path).is_file(), f"{path} does not exist or is not a file: export the decisions from report.html")
-    (_, head), *lines = read_rows(Path(path)) or [(1, [])]
+    need(os.path.isfile(path), f"{path} does not exist or is not a file: export the decisions from report.html")
+    delimiter = max(",;\t", key=first_line(path).count)      # as a spreadsheet of this country has saved it
+    (_, head), *lines = read_rows(Path(path), delimiter) or [(1, [])]
     need([cell.lower() for cell in head[:4]] == COLUMNS,
          f"{path} does not begin with the line {','.join(COLUMNS)}: export the decisions from report.html as they are")
     own = run_identity(run.classes, run.index, run.given, run.suggested)
@@ -157,16 +176,24 @@ def decision(run, row, kind, label, where):
 def check_free(out, decisions, folder, force):
     """Raises InputError if `out` must not be written: it is there and `force` is not given,
     or it is something to start from."""
-    try:
-        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))["settings"]
-    except (OSError, ValueError, KeyError, TypeError):
-        settings = {}
-    sources = [decisions, *(Path(value) for value in settings.values() if isinstance(value, str))]
+    sources = [decisions, *map(Path, read_places(folder).values())]
     with disk_errors(out):
-        there, is_folder = out.exists(), out.is_dir()
-        original = there and any(source.exists() and source.samefile(out) for source in sources)
+        there, is_folder = os.path.lexists(out), out.is_dir()
+        original = out.exists() and any(source.exists() and source.samefile(out) for source in sources)
         of_run = there and out.name != OWN_NAME and out.parent.samefile(folder)
     need(out.suffix.lower() == ".csv" and not is_folder, f"{out} is not the name of a .csv file: give one with --out")
     need(not original and not of_run, f"{out} is what the labels come from and is never replaced: "
                                       "choose another file with --out")
     need(not there or force, f"{out} is already there: choose another file with --out, or replace it by --force")
+    need(not there or written.is_noted(folder, out),
+         f"{out} was not written by `apply` from this run, or was changed since, and is never replaced: "
+         "choose another file with --out, or move it")
+
+
+def check_outside(out, folder):
+    """Raises InputError for a file that would lie in the folder of images that the run in `folder` read."""
+    data = Path(read_places(folder).get("data", "digits"))
+    inside = data.is_dir() and Path(os.path.realpath(out)).is_relative_to(os.path.realpath(data))
+    at_home = Path(os.path.realpath(out)).parent == Path(os.path.realpath(folder))
+    need(not inside or at_home, f"{out} is inside the images of the run, where nothing is written: "
+                                "choose another place with --out")

@@ -48,7 +48,11 @@ def load(path):
         from core.data import resnet_weights
 
         return resnet_weights.load_finetuned(path, about)
-    return safetensors_file.load(path)
+    network = safetensors_file.load(path)
+    side = len(network.mean)
+    need(isinstance(network.arch, Head) or network.mean.shape == (side, side, 3) and 1 <= side <= 512,
+         safetensors_file.damaged(path))
+    return network
 
 
 def ready(network, jobs, weights=None):

@@ -13,12 +13,15 @@ from core.data.csv_cells import csv_text
 from core.data.folder import walk
 from core.data.listing import printable
 from core.data.nothing import check_any
-from core.errors import InputError, need
+from core.errors import InputError, need, pass_on
 from core.files import disk_errors, save_text
+from core.report import written
 from core.report.console import aligned
 from core.report.manifest import checked
 from core.report.numbers import percent
+from core.use.apply import check_outside
 from core.use.networks import load, ready
+from nets.safetensors_file import damaged
 
 PIECE = 500                            # images in memory at a time
 SHOWN = 20                             # lines of the table
@@ -44,26 +47,31 @@ def predict(sources, run, out=None, jobs=1, backbone=None, file="model.safetenso
     file: of NETWORKS. Raises InputError.
     """
     run = Path(run)
-    need(run.is_dir(), f"{run} is not a folder: give the folder of a run with --from")
+    need(os.path.isdir(run), f"{run} is not a folder: give the folder of a run with --from")
     network = ready(load(checked(run, file)), jobs, backbone)
-    path = target(run if out is None else Path(out))
+    path = target(run if out is None else Path(out), run)
     found = [classified(source, network) for source in map(Path, sources)]
     names, unread = [name for part in found for name in part.names], [lost for part in found for lost in part.unread]
     need(names, "there is no image to classify" + "".join(f": {name}: {reason}" for name, reason in unread[:1]))
     probs = np.concatenate([part.probs for part in found])
+    need(np.isfinite(probs).all(), damaged(run / file))
     save_text(path, listed(names, probs, network.classes))
+    written.note(run, path)
     return [*table(names, probs, unread, network.classes), "",
             f"all {len(names)} with the probability of each class: {path}"]
 
 
-def target(out):
+def target(out, run):
     """The file to write: `out` itself if it is called .csv, else the file of the usual name in that folder,
-    which is made. Raises InputError if another file would be replaced."""
+    which is made. Raises InputError if a file would be replaced that was not written by the network of this run."""
     path = out if out.suffix.lower() == ".csv" else out / NAME
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        free = path.name == NAME or not path.exists()
-    need(free, f"{path} is already there: choose another file with --out")
+        there, ours = os.path.lexists(path), written.is_noted(run, path)
+    need(path.name == NAME or not there, f"{path} is already there: choose another file with --out")
+    need(ours or not there, f"{path} was not written by `predict` from this run, or was changed since, and is never "
+                            "replaced: choose another file with --out, or move it")
+    check_outside(path, run)
     return path
 
 
@@ -130,6 +138,7 @@ def array(path, network):
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:         # a damaged file can raise nearly anything
+        pass_on(error)
         raise InputError(f"{path} is not an intact .npy file ({type(error).__name__}): "
                          "save it again with numpy.save") from None
     if network.of_features:
@@ -150,7 +159,7 @@ def array(path, network):
 
 def table(names, probs, unread, classes):
     """Lines: path, class, probability of the first images; what could not be read."""
-    rows = [(printable(name), classes[row.argmax()], percent(float(row.max())))
+    rows = [(printable(name), printable(classes[row.argmax()]), percent(float(row.max())))
             for name, row in zip(names, probs[:SHOWN])]
     lost = [f"left out: {printable(name)}: {reason}" for name, reason in unread[:SHOWN]]
     return [*aligned([("image", "class", "probability"), *rows]),

@@ -35,5 +35,14 @@ def test_a_table_is_read_back_by_any_reader_of_csv():
     assert [plain(cell) for _, cell in rows[1:]] == NASTY
 
 
+@pytest.mark.parametrize("delimiter", ",;\t|")
+def test_no_text_makes_a_cell_of_its_own_wherever_cells_are_divided(delimiter):
+    """As spreadsheets of many countries do at semicolons."""
+    names = ["x;=1+1", "x,=1+1", "x\t=1+1", "x|=1+1", 'x";=1+1;"', "a\n=1"]
+    text = csv_text([["label"], *([name] for name in names)])
+    cells = [cell for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) for cell in row]
+    assert [plain(cell) for cell in cells] == ["label", *names]
+
+
 def test_negative_numbers_stay_numbers():
     assert csv_text([[-1, -0.5]]) == "-1,-0.5\r\n"

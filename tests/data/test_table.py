@@ -99,7 +99,7 @@ def test_cells_that_were_kept_from_being_formulas_come_back(folder):
     rows = csv_text([["path", "label"], ["=1+1.png", "-cat"], ["1.png", "'s"]])
     (folder / "t.csv").write_text(rows, encoding="utf-8")
     found = read_table(folder / "t.csv")
-    assert "'=1+1.png,'-cat" in rows and found.paths == ["=1+1.png", "1.png"] and found.labels == ["-cat", "'s"]
+    assert "\"'=1+1.png\",\"'-cat\"" in rows and found.paths == ["=1+1.png", "1.png"] and found.labels == ["-cat", "'s"]
 
 
 def test_classes_that_differ_in_case_are_reported(folder):

@@ -821,7 +821,7 @@ PLANTED = {
         ("labels of step 1 taken by reference to those of another step",
          'setattr(labels, name, to_device(array, xp_of(labels.Y)))',
          "getattr(labels, name)[...] = array"),
-        ("records forgotten", "        self.records = [Epoch(*values) for values in what_it_is[\"records\"]]\n", ""),
+        ("records forgotten", "        self.records = what_it_is[\"records\"]\n", ""),
     ],
     "core/fast/winograd.py": [
         ("the filter not turned for dx", "(BT, G[:, ::-1], AT)", "(BT, G, AT)"),

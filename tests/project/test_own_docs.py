@@ -23,12 +23,13 @@ from tests.project.test_docs import ROOT, section
 
 PAGE = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
 MODULES = ("demo.py", "nets/safetensors_file.py", *(f"core/{name}.py" for name in (
-    "files", "train", "data/archive", "data/array_images", "data/arrays", "data/backbone", "data/clothing1m",
-    "data/columns", "data/feature_files", "data/folder", "data/images", "data/label_files", "data/named_labels",
-    "data/nothing", "data/own", "data/places", "data/pth", "data/resnet_weights", "data/source", "data/splits",
-    "data/table", "data/truth", "data/weights", "parallel/launch", "report/config", "report/manifest",
-    "run/commands", "run/config", "run/defaults", "run/folder", "run/folds", "run/inputs", "run/options",
-    "run/resume", "run/seen", "run/state", "use/apply", "use/networks", "use/predict")))
+    "errors", "files", "train", "data/archive", "data/array_images", "data/arrays", "data/backbone",
+    "data/clothing1m", "data/columns", "data/feature_files", "data/folder", "data/images", "data/label_files",
+    "data/named_labels", "data/nothing", "data/own", "data/places", "data/pth", "data/resnet_weights", "data/source",
+    "data/splits", "data/table", "data/truth", "data/weights", "parallel/launch", "parallel/processors",
+    "report/config", "report/manifest", "run/commands", "run/config", "run/defaults", "run/folder", "run/folds",
+    "run/inputs", "run/options", "run/resume", "run/schema", "run/seen", "run/state", "use/apply", "use/networks",
+    "use/predict")))
 FEWEST = 12                            # letters of a text without its gaps that is taken for a message or a part of one
 GAP = "<gap>"
 
@@ -65,7 +66,7 @@ def texts(path, wanted=lambda node: True):
 def messages(path):
     """What a module says in an InputError: the last argument of every call of need, InputError or NotFinite."""
     calls = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call)
-             and getattr(node.func, "id", "") in ("need", "InputError", "NotFinite")]
+             and getattr(node.func, "id", "") in ("need", "InputError", "NotFinite", "Refused")]
     return texts(path, [node.args[-1] for node in calls].__contains__)
 
 

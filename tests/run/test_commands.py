@@ -1,6 +1,8 @@
 """The command line: every command, the flags that commands once were, what is refused, and what --help says."""
+import argparse
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,14 @@ import pytest
 import demo
 from core.run import resume
 from core.run.commands import COMMANDS, OLD_FLAGS, parse, parser
+
+
+def parser_of(command):
+    """The flags of a command."""
+    p = argparse.ArgumentParser()
+    COMMANDS[command].add(p)
+    return [flag for action in p._actions for flag in action.option_strings]
+
 
 LINES = {                              # what is typed: the command that is meant, and some of its arguments
     "": ("run", {"data": "digits", "gpu": None}),
@@ -159,6 +169,30 @@ def test_what_no_command_knows_ends_with_status_2_and_the_usage_of_the_command(l
     out, err = capsys.readouterr()
     assert stop.value.code == 2 and out == ""
     assert err.startswith("usage: demo.py ") and err.count("\n") == 2 and REFUSED[line] in err
+
+
+OF_OTHERS = {"predict": {"--out", "--ranks"}, "apply": {"--out", "--force"}, "sweep": {"--out"},
+             "resume": {"--gpu", "--ranks", "--cache", "--kernels"}}
+FLAGS = sorted({flag for name in COMMANDS for flag in parser_of(name)} - {"-h", "--help"})
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+@pytest.mark.parametrize("command", OF_OTHERS)
+def test_an_option_is_a_commands_own_or_refused_and_never_ignored(command, flag, capsys):
+    """Under the command's word and under the flag that it once was."""
+    own = OF_OTHERS[command] | {"predict": {"--from"}, "apply": {"--from", "--undecided"}, "sweep": {"--jobs"}}.get(
+        command, set())
+    given = {"--force": [flag], "--compare": [flag], "--quick": [flag], "--gpu": [flag]}.get(flag, [flag, "1"])
+    needs = ["--from", "c"] * ("--from" in own)
+    for words in ([command, "a", *needs, *given], [*needs, *given, f"--{command}", "a"]):
+        if flag in own:
+            with suppress(SystemExit):                       # the value may be none of its choices
+                parse(words)
+            assert "unrecognized" not in capsys.readouterr().err
+        else:
+            with pytest.raises(SystemExit) as stop:
+                parse(words)
+            assert stop.value.code == 2 and f"unrecognized arguments: {flag}" in capsys.readouterr().err
 
 
 def test_a_mistake_in_options_shows_the_usage_of_their_command(capsys):

@@ -72,7 +72,7 @@ def test_the_ring_is_counted_to_the_byte(reading):
 def test_the_memory_of_folds_is_counted_as_a_run_takes_it(tmp_path, monkeypatch):
     monkeypatch.setitem(families.NETS, "tiny", {"widths": (4,), "blocks": (1,)})
     for name in ("save_labels", "finish"):                 # files that are not what is measured
-        monkeypatch.setattr(experiment.results, name, lambda *args: None)
+        monkeypatch.setattr(experiment.results, name, lambda *args: [])
     monkeypatch.setattr(folds, "predictions", lambda model, images: np.ones((len(images.pixels), 600), np.float32))
     data = digits.load(0, 600, 10, 10)._replace(classes=tuple(map(str, range(600))))    # labels larger than the network
     config = Config(RECIPE._replace(epochs=2, epochs2=1, begin=1, K=2, batch=64), net="tiny", ranks=1, noise="none",

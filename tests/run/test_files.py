@@ -1,5 +1,6 @@
 """Files are there whole or not at all, and what goes wrong is one sentence."""
 import errno
+import hashlib
 import os
 
 import numpy as np
@@ -52,3 +53,35 @@ def test_an_interruption_leaves_the_old_file(tmp_path):
             file.write(b"new")
             raise KeyboardInterrupt
     assert path.read_text() == "old" and os.listdir(tmp_path) == ["notes.txt"]
+
+
+@pytest.mark.parametrize("extra", [-1, 0, 1, 12345])
+def test_a_checksum_is_of_all_bytes_whatever_the_length(tmp_path, extra):
+    """Not of the first block alone."""
+    raw = bytearray(np.random.default_rng(0).bytes(2 * checkpoint.BLOCK + extra))
+    (tmp_path / "x").write_bytes(raw)
+    assert checkpoint.sha256(tmp_path / "x") == hashlib.sha256(raw).hexdigest()
+    sealed = bytes(raw) + hashlib.sha256(raw).hexdigest().encode()
+    for place in (0, checkpoint.BLOCK - 1, checkpoint.BLOCK, len(raw) - 1):
+        damaged = bytearray(sealed)
+        damaged[place] ^= 1
+        (tmp_path / "y").write_bytes(damaged)
+        assert not checkpoint.is_whole(tmp_path / "y")
+    (tmp_path / "y").write_bytes(sealed)
+    assert checkpoint.is_whole(tmp_path / "y")
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"\xff", b"[" * 100_000, b'{"a": 1}x'])
+def test_what_is_no_json_is_a_value_error(tmp_path, text):
+    (tmp_path / "x.json").write_bytes(text)
+    with pytest.raises(ValueError):
+        checkpoint.load_json(tmp_path / "x.json")
+
+
+def test_a_json_file_that_is_too_large_is_not_read(tmp_path, monkeypatch):
+    (tmp_path / "x.json").write_text("[1, 2, 3]")
+    monkeypatch.setattr(checkpoint, "JSON_LIMIT", 9)
+    assert checkpoint.load_json(tmp_path / "x.json") == [1, 2, 3]
+    monkeypatch.setattr(checkpoint, "JSON_LIMIT", 8)
+    with pytest.raises(ValueError, match="more than 8 bytes"):
+        checkpoint.load_json(tmp_path / "x.json")

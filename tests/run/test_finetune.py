@@ -1,4 +1,6 @@
 """--backbone FILE with --finetune: all weights of a ResNet trained, saved by torchvision's names, and used."""
+import csv
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -76,7 +78,8 @@ def test_the_saved_network_has_torchvisions_names_and_predict_uses_it(case, tmp_
     assert all(np.array_equal(theta[name], result.weights[name]) for name in theta)
     np.save(tmp_path / "x.npy", result.images)
     predict([tmp_path / "x.npy"], tmp_path / "r")
-    rows = [row.split(",") for row in (tmp_path / "r" / "predictions.csv").read_text().splitlines()[1:]]
+    with open(tmp_path / "r" / "predictions.csv", newline="") as file:
+        _, *rows = csv.reader(file)
     z = resnet.predict(theta, running, resnet.centred(result.images), arch)
     s = np.exp(z - z.max(axis=1, keepdims=True))
     assert np.abs(np.array([row[3:] for row in rows], float) - s / s.sum(1, keepdims=True)).max() < 1e-5

@@ -6,6 +6,7 @@ import pytest
 
 from core.data.source import Source
 from core.errors import InputError
+from core.report.written import LEDGER, note
 from core.run import run
 from tests.lib.tiny_run import contents, tiny, tiny_runs  # noqa: F401   the fixture
 
@@ -20,6 +21,7 @@ def old(tmp_path):
     run(tiny(tmp_path / "run"))
     for name in ("predictions.csv", *OF_A_PERSON):
         (tmp_path / "run" / name).write_text("of the old run")
+    note(tmp_path / "run", tmp_path / "run" / "predictions.csv")         # as `predict` does
     return tmp_path / "run"
 
 
@@ -28,6 +30,7 @@ def test_what_a_program_made_of_the_old_run_goes_and_what_a_person_decided_stays
     run(tiny(old, force=True, seed=1), say=heard.append)
     run(tiny(tmp_path / "new", seed=1))
     found, expected = contents(old), contents(tmp_path / "new")
+    del found[LEDGER]
     assert {name: found.pop(name) for name in OF_A_PERSON} == dict.fromkeys(OF_A_PERSON, b"of the old run")
     assert found.keys() == expected.keys() and found["soft_labels.npy"] == expected["soft_labels.npy"]
     assert "\n".join(heard).count(f"{old / 'cleaned_labels.csv'} stays: it follows from decisions on the run") == 1
@@ -41,10 +44,29 @@ def test_nothing_is_told_of_a_run_that_was_not_there_or_had_no_decisions(old, tm
     assert "stays" not in "\n".join(heard)
 
 
-def test_predictions_that_belong_to_no_run_stay(tmp_path):
-    (tmp_path / "predictions.csv").write_text("mine")
-    run(tiny(tmp_path, force=True))
-    assert (tmp_path / "predictions.csv").read_text() == "mine"
+def test_predictions_that_a_person_has_edited_stay(old):
+    (old / "predictions.csv").write_text("mine")
+    run(tiny(old, force=True))
+    assert (old / "predictions.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["predictions.csv", "1.jpg", "run/config.json"])
+def test_a_folder_of_a_person_without_a_run_is_not_used(tmp_path, name):
+    """Pictures of a run among their photos would be photos of that class the next time."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(InputError, match="holds files and no run that --force could replace"):
+        run(tiny(tmp_path, force=True))
+    assert (tmp_path / name).read_text() == "mine" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_run_that_was_killed_while_it_replaced_another_is_replaced(old):
+    """Nothing is left of the old run but what follows from a person's decisions."""
+    for path in old.iterdir():
+        if path.name not in ("cleaned_labels.csv", LEDGER):
+            path.unlink()
+    run(tiny(old, force=True))
+    assert (old / "cleaned_labels.csv").read_text() == "of the old run"
 
 
 @pytest.mark.parametrize("setting, name, others", [

@@ -51,6 +51,35 @@ def test_a_run_ended_by_a_signal_says_how_to_go_on_and_does(whole, tmp_path, ran
     assert contents(out) == whole
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_more_signals_while_it_ends_change_nothing(tmp_path, number):
+    out = tmp_path / "run"
+    process = started(*OPTIONS, "--ranks", 2, "--out", out, text=True, stdout=subprocess.DEVNULL,
+                      stderr=subprocess.PIPE)
+    wait_for(out / "checkpoint.npz")
+    for _ in range(3):
+        process.send_signal(number)
+        time.sleep(0.005)
+    said = process.communicate(timeout=30)[1]
+    assert process.returncode == 130 and said.startswith("\ninterrupted; the run is saved as it was after"), said
+    assert "Traceback" not in said
+
+
+@pytest.mark.thorough
+def test_a_sweep_that_a_terminal_interrupts_ends_without_a_traceback(tmp_path):
+    """Ctrl-C reaches its processes as well."""
+    (tmp_path / "sweep.txt").write_text("".join(f"--quick --epochs 99 --seed {seed}\n" for seed in (1, 2)))
+    process = started("sweep", tmp_path / "sweep.txt", "--out", tmp_path, "--jobs", 2, stdout=subprocess.DEVNULL,
+                      stderr=subprocess.PIPE, text=True, start_new_session=True)
+    for seed in (1, 2):
+        wait_for(tmp_path / f"quick-epochs-99-seed-{seed}" / "checkpoint.npz")
+    for _ in range(2):
+        os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and "Traceback" not in said
+    assert said.endswith("\ninterrupted; repeat the command to continue the sweep\n")
+
+
 def read_all(file):
     """What is written to the other end of a pipe or terminal until that is closed."""
     pieces = []

@@ -105,7 +105,7 @@ def test_checkpoints_are_not_saved_more_often_than_their_share_of_the_time(tmp_p
     monkeypatch.setattr(state, "save_sealed",
                         lambda path, arrays: saved.append(state.about(arrays)["records"][-1][:3:2]))
     run(tiny(tmp_path))
-    assert saved == [["joint", 1], ["joint", 3], ["retrain", 2], ["cross-entropy", 5]]
+    assert saved == [("joint", 1), ("joint", 3), ("retrain", 2), ("cross-entropy", 5)]
 
 
 # ---- what cannot be resumed ----------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 """A run on features: a head in the place of a network on images, folds, and the noise posterior that decides."""
+import csv
 import json
 import os
 import shutil
@@ -69,6 +70,11 @@ def finished(photos, tmp_path_factory):
         return run(config(photos, folder)), folder
 
 
+def cells(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
 def array(folder, name):
     return np.load(folder / f"{name}.npy")
 
@@ -86,8 +92,7 @@ def test_the_posterior_of_the_out_of_sample_probabilities_decides_on_labels_and_
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["temperature"] == expected.tau
     assert abs(summary["estimated_errors"] - (1 - expected.q[np.arange(N), given]).sum()) < 1e-9
-    rows = (folder / "label_issues.csv").read_text().splitlines()
-    head_, first = rows[0].split(","), rows[1].split(",")
+    head_, first, *_ = cells(folder / "label_issues.csv")
     lowest = expected.q[np.arange(N), given].min()
     assert float(first[head_.index("label_score")]) == pytest.approx(lowest, rel=1e-5)
     manifest = json.loads((folder / "manifest.json").read_text())["definitions"]
@@ -168,7 +173,7 @@ def test_the_saved_head_classifies_new_features_and_says_why_it_takes_no_images(
     lines = predict([tmp_path / "new.npy"], folder, tmp_path)
     z = head.predict(network.theta, {}, (x[:7].astype(np.float32) - x.mean(0)) / x.std(0), network.arch)
     s = np.exp(z - z.max(axis=1, keepdims=True))
-    rows = [row.split(",") for row in (tmp_path / "predictions.csv").read_text().splitlines()[1:]]
+    _, *rows = cells(tmp_path / "predictions.csv")
     assert np.abs(np.array([row[3:] for row in rows], float) - s / s.sum(1, keepdims=True)).max() < 1e-4
     assert "7" in lines[-1]
     for wrong, why in ((root / "photos", "learnt from features of another program"),
@@ -213,7 +218,7 @@ def test_a_run_with_a_backbone_classifies_new_photographs_by_the_whole_chain(tmp
     run(asked)
     network = safetensors_file.load(tmp_path / "r" / "model.safetensors")
     predict([tmp_path / "photos"], tmp_path / "r", tmp_path)
-    rows = [row.split(",") for row in (tmp_path / "predictions.csv").read_text().splitlines()[1:]]
+    _, *rows = cells(tmp_path / "predictions.csv")
     order = [int(row[0][-6:-4]) for row in rows]
     x = backbone.features(large[order], 32, file=backbone_file).views[0]
     z = head.predict(network.theta, {}, (x - network.mean) / network.std, network.arch)

@@ -130,7 +130,7 @@ def test_a_decision_that_does_not_fit_is_named_with_its_line(tmp_path, name):
 
 
 @pytest.mark.parametrize("text, named", [
-    ("", "does not begin with the line index,path,decision,label"), ("index;path;decision;label\n", "does not begin"),
+    ("", "does not begin with the line index,path,decision,label"), ("index|path|decision|label\n", "does not begin"),
     ("\udcff", "UTF-8"), (HEAD + '"', "plain CSV"), (None, "does not exist")])
 def test_a_file_that_holds_no_decisions_is_refused(tmp_path, run, text, named):
     path = tmp_path / "decisions.csv"
@@ -144,6 +144,18 @@ def test_a_file_from_a_spreadsheet_is_read(tmp_path, made, run):
     path = tmp_path / "decisions.csv"
     path.write_bytes(f"\ufeffIndex,Path,Decision,Label\r\n{made.index[0]},,change,'=formula\r\n,,,\r\n".encode())
     assert table(clean(path, run)[0])[made.paths[0]] == "=formula"
+
+
+@pytest.mark.parametrize("delimiter", ",;\t")
+def test_a_file_from_a_spreadsheet_of_any_country_is_read(tmp_path, made, run, delimiter):
+    """As it is exported, opened, and saved again: with other delimiters, and quotation marks only where needed."""
+    row = np.flatnonzero(made.given != made.suggested)[0]
+    rows = [["index", "path", "decision", "label", "run"],
+            [str(made.index[row]), made.paths[row], "change", guarded("with, comma"), ""]]
+    path = tmp_path / "decisions.csv"
+    with open(path, "w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+    assert table(clean(path, run)[0])[made.paths[row]] == "with, comma"
 
 
 @pytest.mark.parametrize("name", ["index.npy", "given_labels.npy", "suggested_labels.npy", "classes.txt"])

@@ -1,5 +1,6 @@
 """The whole chain on photographs, 600 pixels high or wide: decoded, cropped, resized, through the pretrained network
 and a head of ImageNet's 1,000 classes in a run folder, by `predict`. They come with scikit-learn and matplotlib."""
+import csv
 import json
 from pathlib import Path
 
@@ -39,5 +40,6 @@ def test_three_photographs_are_named_rightly(tmp_path):
         with Image.open(path) as image:
             ImageOps.cover(image.convert("RGB"), (600, 600)).save(tmp_path / f"{name}.jpg", quality=95)
     predict([tmp_path / f"{name}.jpg" for name in CLASSES], run)
-    lines = (run / "predictions.csv").read_text().splitlines()[1:]
-    assert [line.split(",")[1] for line in lines] == list(CLASSES)
+    with open(run / "predictions.csv", newline="") as file:
+        _, *rows = csv.reader(file)
+    assert [row[1] for row in rows] == list(CLASSES)

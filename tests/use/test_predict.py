@@ -132,6 +132,58 @@ def test_a_mistake_is_one_sentence(run, tmp_path, pixels, name):
     assert not list(tmp_path.glob("*.csv"))
 
 
+def test_predictions_are_replaced_only_as_this_run_wrote_them(run, tmp_path, pixels):
+    """Not those of a person, nor of another network."""
+    np.save(tmp_path / "images.npy", pixels)
+    for _ in range(2):
+        predict.predict([tmp_path / "images.npy"], run)
+    for place in (run, tmp_path):
+        (place / "predictions.csv").write_text("edited, or of another run")
+        with pytest.raises(InputError, match="predictions.csv was not written by `predict` from this run, or was"):
+            predict.predict([tmp_path / "images.npy"], run, place)
+        assert (place / "predictions.csv").read_text() == "edited, or of another run"
+
+
+def test_nothing_is_written_among_the_images_of_the_training(run, tmp_path, pixels):
+    np.save(tmp_path / "images.npy", pixels)
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    (run / "config.json").write_text(json.dumps({"settings": {}, "paths": {"data": str(tmp_path / "photos")}}))
+    with pytest.raises(InputError, match="predictions.csv is inside the images of the run"):
+        predict.predict([tmp_path / "images.npy"], run, tmp_path / "photos" / "cat")
+    assert list((tmp_path / "photos" / "cat").iterdir()) == []
+
+
+def resealed(run, theta, mean, classes=CLASSES):
+    """The run's model replaced, with its checksum."""
+    export.save(run / "model.safetensors", theta, mean, classes, 1)
+    about = {"files": {"model.safetensors": manifest.described(run / "model.safetensors")}}
+    (run / "manifest.json").write_text(json.dumps(about))
+
+
+@pytest.mark.parametrize("shape", [(8, 7, 3), (600, 600, 3), (0, 0, 3)])
+def test_a_model_whose_images_have_another_shape_is_one_sentence(run, tmp_path, network, pixels, shape):
+    np.save(tmp_path / "images.npy", pixels)
+    resealed(run, {**network[0], **network[1]}, np.zeros(shape, np.float32))
+    with pytest.raises(InputError, match="model.safetensors is damaged or no network of this program"):
+        predict.predict([tmp_path / "images.npy"], run)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_model_that_predicts_no_numbers_is_one_sentence(run, tmp_path, network, pixels):
+    np.save(tmp_path / "images.npy", pixels)
+    theta = {name: np.full_like(array, 1e38) for name, array in network[0].items()}
+    resealed(run, {**theta, **network[1]}, network[2])
+    with pytest.raises(InputError, match="model.safetensors is damaged or no network of this program"):
+        predict.predict([tmp_path / "images.npy"], run)
+
+
+def test_no_name_of_a_class_moves_the_cursor_of_the_terminal(run, tmp_path, network, pixels):
+    np.save(tmp_path / "images.npy", pixels)
+    resealed(run, {**network[0], **network[1]}, network[2], ("\x1b[2J", "\x1b]0;x\x07", "a\rb"))
+    text = "\n".join(predict.predict([tmp_path / "images.npy"], run))
+    assert text.replace("\n", "").isprintable() and "\\u00" in text
+
+
 def test_no_other_file_is_replaced(run, tmp_path, pixels):
     np.save(tmp_path / "images.npy", pixels)
     (tmp_path / "mine.csv").write_text("mine")

@@ -67,6 +67,23 @@ def test_pytorch_gives_the_same_logits(path):
     assert np.abs(ours - theirs).max() < 1e-12 * np.abs(theirs).max()
 
 
+def test_the_same_network_is_the_same_file(path):
+    """The library itself writes the metadata in another order each time."""
+    theta, running, mean = network()
+    first = path.read_bytes()
+    for _ in range(20):
+        export.save(path, {**theta, **running}, mean, CLASSES, 77)
+        assert path.read_bytes() == first
+
+
+def test_another_reader_finds_metadata_and_tensors(path):
+    from safetensors import safe_open
+    with safe_open(path, "np") as file:
+        about, names = file.metadata(), set(file.keys())
+    assert tuple(json.loads(about["classes"])) == CLASSES and about["format"] == "pt"
+    assert names == set(load(path.read_bytes())) and (8 + int.from_bytes(path.read_bytes()[:8], "little")) % 8 == 0
+
+
 def without(tensors, name):
     del tensors[name]
 
@@ -80,6 +97,8 @@ WRONG = {
     "not a number": lambda t: t.update({"linear.bias": np.full(3, np.nan, np.float32)}),
     "another number of classes": lambda t: t.update({"linear.weight": np.zeros((4, 6), np.float32)}),
     "a mean of one colour": lambda t: t.update({"mean": np.zeros((1, 9, 8), np.float32)}),
+    "a mean outside of 0 to 1": lambda t: t.update({"mean": np.full((3, 9, 8), 2, np.float32)}),
+    "a negative variance": lambda t: t.update({"bn.running_var": -t["bn.running_var"]}),
     "a huge empty layer": lambda t: t.update({"layer1.0.conv1.weight": np.zeros((2**40, 0, 3, 3), np.float32)}),
 }
 
@@ -94,7 +113,8 @@ def test_another_network_is_one_sentence(path, name):
 
 
 @pytest.mark.parametrize("metadata", [None, {"classes": "3"}, {"classes": "[1, 2, 3]"}, {"classes": "[[[["},
-                                      {"classes": "[]"}])
+                                      {"classes": "[]"}, {"classes": '["a", "a", "b"]'},
+                                      {"classes": json.dumps(["a", "b", "c" * 1000])}])
 def test_a_file_without_class_names_is_one_sentence(path, metadata):
     path.write_bytes(save(dict(load(path.read_bytes())), metadata))
     with pytest.raises(InputError, match="damaged"):
