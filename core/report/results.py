@@ -1,12 +1,15 @@
 """The files of a run's outcome: labels as soon as step 1 has found them, everything else at the end."""
 import json
 import math
+from collections import Counter
 
 from core.batches import mean_image
 from core.files import save_array, save_arrays, save_text
 from core.measure import of_training, training_name
 from core.quality import noise_matrix
 from core.report import issues, page, pictures
+from core.report.about import About
+from core.report.config import read_config
 from core.report.manifest import save_manifest
 from core.report.numbers import known
 from nets import safetensors_file
@@ -36,21 +39,29 @@ def save_probabilities(folder, data, given, P, verdict):
     issues.save_issues(folder, data.classes, data.train, given, verdict.suggested, P)
 
 
-def finish(folder, result, config, title):
-    """Write weights, pictures, the page with that title, manifest and summary."""
-    recipe = config.recipe
+def finish(folder, result, config, title, about=None, jobs=1):
+    """Write weights, pictures, the page with that title, manifest and summary.
+
+    about: what the page says About the run; jobs: threads that read the images again for the page.
+    """
+    recipe, verdict = config.recipe, result.verdict
+    about = (about or About())._replace(environment=read_config(folder)[1])
+    root = issues.folder_of_files(result.paths, config.data)
     save_arrays(folder / "weights.npz", result.weights)
     batches = -(-recipe.epochs2 * len(result.given) // min(recipe.batch, len(result.given)))
     safetensors_file.save(folder / "model.safetensors", result.weights, mean_image(result.images), result.classes,
                           batches)
-    pictures.draw_all(folder, result, recipe.begin)
+    pictures.draw_all(folder, result, recipe.begin, root)
     page.write(folder / "report.html", page.Page(
         title, result.classes, result.images, result.index, result.given, result.suggested, result.pred_probs,
-        result.truth, result.paths, result.records, recipe.begin, result.verdict.rate, facts(result, config)))
+        result.truth, result.paths, result.records, recipe.begin, verdict.rate, facts(result, config), root,
+        result.corrected, 0 if config.folds else config.sure, verdict.joint, about), jobs)
     if result.paths is not None:
         issues.save_tasks(folder, result, config.data)
     save_manifest(folder)
-    save_text(folder / "summary.json", json.dumps(result.summary, indent=2) + "\n")
+    findings = Counter(finding.kind for finding in about.findings)
+    outcome = {**result.summary, **({"findings": findings} if findings else {})}
+    save_text(folder / "summary.json", json.dumps(outcome, indent=2) + "\n")
 
 
 def facts(result, config):

@@ -1,5 +1,6 @@
 """One experiment from data to result: noise, step 1, step 2, files."""
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,12 +12,14 @@ from core.labels import SoftLabels, one_hot
 from core.measure import training_name
 from core.model import fresh_model
 from core.parallel.launch import launch
+from core.parallel.processors import available_processors
 from core.quality import Verdict, judge
 from core.recipes import baseline
 from core.report import results
 from core.report.findings import lines_about
 from core.run import folder as run_folder
 from core.run import folds, state
+from core.run.about import about
 from core.run.config import check
 from core.run.description import description
 from core.run.inputs import as_task, given_labels, read_data
@@ -66,7 +69,8 @@ def run(config, watch=lambda records, epochs, step, fold: records, say=lambda te
             say("\n".join(found))
         with run_folder.locked(folder) if folder and comm.rank == 0 else nullcontext():
             outcome = trained(config, data, given, xp, comm, folder, watch, say, resume)
-            return finished(config, data, given, folder, *outcome) if comm.rank == 0 else None
+            return finished(config, data, given, folder, *outcome,
+                            partial(about, config, source, reading, given)) if comm.rank == 0 else None
 
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):      # NotFinite says more than these warnings
         return launch(main, config.ranks if config.gpu is None else 1)
@@ -133,14 +137,14 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
     return progress.records, Y, P, verdict, {name: backend.to_host(array) for name, array in weights.items()}
 
 
-def finished(config, data, given, folder, records, Y, P, verdict, weights):
-    """The Result of a training; writes its files and removes the checkpoint."""
+def finished(config, data, given, folder, records, Y, P, verdict, weights, what=lambda: None):
+    """The Result of a training; writes its files and removes the checkpoint. what(): its About."""
     split = data.train
     result = Result(records, data.classes, split.images, split.index, split.paths, given, split.truth, Y, P, verdict,
                     weights, results.summary(verdict, given, records))
     if folder:
         # with "none" nothing is said: the labels may hold noise of their own
         made = "" if config.noise == "none" else f", noise: {config.noise}"
-        results.finish(folder, result, config, data.name + made)
+        results.finish(folder, result, config, data.name + made, what(), config.ranks or available_processors())
         state.remove(folder)
     return result

@@ -203,4 +203,4 @@ def test_without_a_truth_the_table_tells_what_is_doubted_and_what_was_corrected(
     result = SimpleNamespace(given=np.array([0, 0, 1, 1]), suggested=np.array([1, 0, 0, 0]),
                              corrected=np.array([1, 0, 1, 1]),
                              recovery=float("nan"))
-    assert console.label_line(result) == "labels: 3 of 4 are suspicious, 1 were corrected (the true labels are unknown)"
+    assert console.label_line(result) == "labels: 3 of 4 suspicious, 1 corrected (the true labels are unknown)"

@@ -79,7 +79,10 @@ def test_the_last_table_has_no_column_of_dashes(photos, tmp_path, monkeypatch, c
 
 def test_the_run_folder_holds_what_it_promises_and_the_photos_are_as_before(run, photos):
     of_a_truth = {"true_labels.npy", "given_is_wrong.npy"}
-    assert set(os.listdir(run)) >= {*manifest.WHAT, "manifest.json", "summary.json", ".lock"} - of_a_truth
+    always = {*manifest.WHAT, "manifest.json", "summary.json", ".lock"} - of_a_truth - {"corrected.png"}
+    assert set(os.listdir(run)) >= always
+    corrected = (np.load(run / "corrected_labels.npy") != np.load(run / "given_labels.npy")).any()
+    assert (run / "corrected.png").exists() == corrected
     assert not of_a_truth & set(os.listdir(run))
     summary = json.loads((run / "summary.json").read_text())
     assert summary["initial"] is summary["recovery"] is summary["retrain"]["test"] is None
