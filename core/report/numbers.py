@@ -28,6 +28,11 @@ def interval(fraction, n, z=1.96):
 unbroken = partial(percent, space="\u00a0")                  # for the page, whose lines may end at any other space
 
 
+def counted(number, one):
+    """1 image, 2 images"""
+    return f"{number} {one}{'' if number == 1 else 's'}"
+
+
 def known(value):
     """value, or None for nan: JSON has no nan."""
     return None if isinstance(value, float) and math.isnan(value) else value

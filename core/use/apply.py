@@ -19,6 +19,7 @@ from core.data.label_files import read_rows
 from core.errors import InputError, need
 from core.files import disk_errors, save_text
 from core.report.issues import run_identity
+from core.report.numbers import counted
 
 COLUMNS = ["index", "path", "decision", "label"]
 KINDS = ("accept", "reject", "change", "remove")
@@ -55,8 +56,10 @@ def clean(decisions, folder, out=None, undecided="given", force=False):
     save_text(out, csv_text([["index" if run.files is None else "path", "label"],
                              *([names[row], run.classes[labels[row]]] for row in keep)]))
     changed = int((labels != run.given)[keep].sum())
-    return out, (f"{len(decided)} decisions: {len(keep)} labels written, {changed} of them not as given, "
-                 f"{len(labels) - len(keep)} images left out, {len(labels) - len(decided)} undecided as {undecided}")
+    made, written, left_out = (counted(number, name) for number, name in (
+        (len(decided), "decision"), (len(keep), "label"), (len(labels) - len(keep), "image")))
+    return out, (f"{made}: {written} written, {changed} of them not as given, {left_out} left out, "
+                 f"{len(labels) - len(decided)} undecided as {undecided}")
 
 
 # ---- the run -------------------------------------------------------------------------------------------------------
