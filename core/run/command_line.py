@@ -23,6 +23,8 @@ TURNS = 3                              # a recipe's other noise changes the defa
 
 def command(config, source):
     """The text of the command whose Config is `config`, or None. source: the Source of config.data."""
+    if source.kind == "own" and source.listing is None:                  # its recipe follows from the number of images
+        return None
     data = [] if source.kind == "digits" else ["--data", absolute(config.data)]
     quick = [["--quick"]] if source.kind == "digits" else []
     starts = [[], *quick, *(["--recipe", name] for name in RECIPES)]

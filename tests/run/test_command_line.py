@@ -3,7 +3,7 @@ import shlex
 
 import pytest
 
-from core.data.source import open_source
+from core.data.source import Source, open_source
 from core.recipes import RECIPES
 from core.run import Config
 from core.run.command_line import command, flat
@@ -60,6 +60,10 @@ def test_the_command_of_a_run_on_cifar_names_its_recipe(words, tmp_path):
 def test_a_run_that_no_command_can_ask_for_has_none(changes, capsys):
     config = Config(RECIPES["digits"])._replace(**changes)
     assert command(config, open_source("digits")) is None and capsys.readouterr() == ("", "")
+
+
+def test_without_a_listing_the_recipe_of_own_images_is_not_known(tmp_path):
+    assert command(Config(RECIPES["unknown"], data=str(tmp_path)), Source("own", str(tmp_path))) is None
 
 
 def test_the_simplest_command_is_the_shortest():
