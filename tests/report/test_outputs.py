@@ -16,6 +16,7 @@ from core.data.table import read_table
 from core.errors import InputError
 from core.recipes import RECIPES
 from core.report import console, issues, manifest, results
+from core.report.about import About
 from core.run import Config, Result, folder
 from nets import preact_resnet
 
@@ -143,6 +144,34 @@ def test_the_arrays_are_what_other_programs_expect(finished):
     assert (out / "classes.txt").read_text().splitlines() == list(CLASSES)
     assert (np.load(out / "noise_matrix.npy") == quality.noise_matrix(quality.confident_joint(P, given))).all()
     assert not np.load(out / "given_is_wrong.npy")[np.load(out / "true_labels.npy") < 0].any()
+
+
+@pytest.mark.parametrize("folds, sure", [(None, .9), (5, 0)])
+def test_the_page_gets_what_the_run_found(finished, monkeypatch, folds, sure):
+    """The threshold is one of step 1: with folds the probabilities are others, and the page draws no line."""
+    out, result = finished
+    pages = []
+    monkeypatch.setattr(results.page, "write", lambda path, page, jobs: pages.append((page, jobs)))
+    about = About("the command")
+    results.finish(out, result, Config(RECIPES["digits"], sure=.9, folds=folds), "title", about, jobs=3)
+    (page, jobs), = pages
+    assert (page.sure, page.title, jobs, page.about.command) == (sure, "title", 3, "the command")
+    assert page.about.environment == json.loads((out / "config.json").read_text())["environment"]
+    for name in ("given", "suggested", "corrected", "truth", "index", "images"):
+        assert getattr(page, name) is getattr(result, name), name
+    assert page.probs is result.pred_probs and page.joint is result.verdict.joint
+    assert page.noise_rate == result.verdict.rate and page.root is None
+
+
+def test_the_folder_of_files_is_known_where_some_are_there(tmp_path):
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "1.png").touch()
+    (tmp_path / "t.csv").touch()
+    paths = np.array(["cat/0.png", "cat/1.png"])
+    for source in (tmp_path, tmp_path / "t.csv"):
+        assert issues.folder_of_files(paths, source) == str(tmp_path)
+    assert issues.folder_of_files(paths, tmp_path / "cat") is issues.folder_of_files(None, tmp_path) is None
+    assert issues.folder_of_files(np.array([]), tmp_path) is None
 
 
 def test_the_manifest_describes_every_file(finished):

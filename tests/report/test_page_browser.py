@@ -227,8 +227,10 @@ def test_without_doubt_there_are_no_filters_until_one_asks_for_all_images(browse
         view.click("#anyway")
         assert view.locator("#filters").is_visible() and view.locator(".card").count() == 30
         view.focus(".card")
-        press(view, "a")
-        assert view.inner_text("#progress") == "1 other"
+        press(view, "a r")
+        assert view.inner_text("#progress") == "2 others"
+        decisions = view.eval_on_selector_all(".card[data-decision]", "cards => cards.map(c => c.dataset.decision)")
+        assert decisions == ["accept", "accept"], "there is nothing to reject"
 
 
 def test_an_image_without_a_picture_is_named(browser, tmp_path):
@@ -276,12 +278,15 @@ def test_a_click_shows_the_photo_itself_and_keys_decide_there(browser, photos):
         view.fill("[name=find]", "#")
         card = view.locator(".card").nth(ranked(made).index(rows[0]))
         box = card.locator("svg.seen rect").bounding_box()
-        assert box["width"] == pytest.approx(box["height"], abs=1), "what the network saw"
+        whole = card.locator("svg.seen").bounding_box()
+        assert box["width"] == pytest.approx(box["height"], abs=1) == pytest.approx(.75 * whole["width"], abs=2)
         assert card.locator("img").evaluate("image => [image.naturalWidth, image.naturalHeight]") == [192, 144]
         assert card.locator(".name a").get_attribute("href").endswith(f"%23{rows[0]}%20100%25.jpg")
         card.locator("[data-zoom]").click()
         until(view, "document.querySelector('#viewer img').naturalWidth === 800")
         assert large(view) == ["file:", 800, made.paths[rows[0]], True]
+        mark = view.eval_on_selector("#viewer rect", "r => ['x', 'y', 'width', 'height'].map(a => +r.getAttribute(a))")
+        assert mark == [100, 0, 600, 600], "what the network saw"
         assert view.get_attribute("#viewer-link", "href").endswith(f"%23{rows[0]}%20100%25.jpg")
         press(view, "a")
         assert view.inner_text("#progress") == "1 of 12 decided" and large(view)[2] != made.paths[rows[0]]

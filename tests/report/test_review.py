@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from core.report import page, review
+from core.report.pairs import samples_of_pairs
 from tests.lib.document import Document
 from tests.lib.pages import page_of, records
 
@@ -80,6 +81,16 @@ def test_what_is_left_out_is_said_and_every_count_is_that_of_the_page(limit):
     listed = len(data["index"])
     words = f"{min(listed, total)} of {total} suspicious images and {max(0, listed - total)} of {600 - total} others"
     assert (f"{words} are listed" in document.text) == (listed < 600)
+
+
+def test_where_there_is_little_room_the_ends_of_the_pairs_have_their_pictures_first():
+    made = page_of(900, list("abc"), size=32, wrong=.9, truth=False)
+    document = Document(page.render(made, limit=350_000))
+    assert "suspicious images have a picture here" in document.text
+    found, _ = samples_of_pairs(made, np.flatnonzero(made.given != made.suggested))
+    ends = {int(made.index[row]) for _, _, _, most, least in found for row in most + least}
+    shown = {int(attrs["data-index"]) for attrs in document.all("li") if "data-index" in attrs}
+    assert shown == ends and len(ends) == 72
 
 
 def test_a_page_without_any_room_still_has_its_numbers():
