@@ -1,4 +1,4 @@
-"""The colours and series of a run's curves, in one place for the page (charts.py) and the pictures (pictures.py).
+"""The colours and series of a run's curves, in one place for the page (charts.py) and the pictures (curve_pictures.py).
 
 Lines are told apart by the colour-blind too, and by their dashes. On paper each has a contrast of at least 3 : 1, in
 light and in dark mode.

@@ -4,7 +4,7 @@ import warnings
 import pytest
 
 from core.report import names
-from core.report.pictures import sheet
+from core.report.curve_pictures import sheet
 
 SCRIPTS = ["cat", "собака", "γάτα", "猫", "ประเทศไทย", "🦉 owl", "كلب", "鳥(とり)"]
 

@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from core.report import charts, palette, pictures
+from core.report import charts, curve_pictures, palette
 from tests.lib.pages import finished_run, records
 
 
@@ -41,7 +41,7 @@ def test_the_rules_of_the_page_have_the_same_colours():
 def test_the_curves_of_page_and_picture_are_the_same_series_in_the_same_colours(truth):
     run = finished_run(truth=truth)
     drawn = {}
-    for figure in (pictures.curves(run, 4), pictures.losses(run, 4)):
+    for figure in (curve_pictures.curves(run, 4), curve_pictures.losses(run, 4)):
         for axes in figure.axes:
             kind = "retrain" if "step 2" in axes.get_title() else "joint"
             drawn |= {(kind, line.get_label()): line for line in axes.lines}

@@ -1,4 +1,4 @@
-"""core/report/pictures.py, read back by what its artists hold: the right axis, the right colour, the right order."""
+"""The pictures of a run, read back by what their artists hold: the right axis, the right colour, the right order."""
 import warnings
 
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from core.report import pictures
+from core.report import curve_pictures, label_pictures, pictures
 from core.report.palette import RIGHT, WRONG
 from tests.lib.pages import finished_run
 
@@ -22,7 +22,7 @@ def texts_of(axes):
 
 
 def test_the_matrices_have_what_is_true_in_rows_and_what_is_given_in_columns(run):
-    figure = pictures.confusions(run)
+    figure = label_pictures.confusions(run)
     assert [axes.get_ylabel() for axes in figure.axes] == ["true", "true"]
     assert [axes.get_xlabel() for axes in figure.axes] == ["given", "corrected"]
     for axes, labels in zip(figure.axes, (run.given, run.corrected)):
@@ -39,14 +39,14 @@ def test_the_matrices_have_what_is_true_in_rows_and_what_is_given_in_columns(run
 
 def test_half_a_percent_is_the_least_that_is_written():
     share = np.array([[.9951, .0049], [.005, .995]])
-    axes = pictures.sheet(3, 3).subplots()
-    pictures.confusion(axes, share, ["a", "b"], ["DejaVu Sans"])
+    axes = curve_pictures.sheet(3, 3).subplots()
+    label_pictures.confusion(axes, share, ["a", "b"], ["DejaVu Sans"])
     assert texts_of(axes) == {(0, 0): "100", (0, 1): "", (1, 0): "1", (1, 1): "100"}
 
 
 def test_where_no_truth_is_known_given_labels_stand_against_suggested_ones():
     run = finished_run(400, list("abcd"), wrong=.4, truth=False)
-    axes, = pictures.confusions(run).axes
+    axes, = label_pictures.confusions(run).axes
     assert (axes.get_ylabel(), axes.get_xlabel()) == ("given", "suggested")
     share = axes.images[0].get_array()
     assert share[1, 2] == pytest.approx((run.suggested[run.given == 1] == 2).mean()) and share[1, 2] != share[2, 1]
@@ -54,9 +54,9 @@ def test_where_no_truth_is_known_given_labels_stand_against_suggested_ones():
 
 def test_of_many_classes_those_that_change_most_are_shown_and_a_line_says_so():
     run = finished_run(3000, [f"c{i}" for i in range(100)], truth=False)
-    figure = pictures.confusions(run)
-    assert figure.axes[0].images[0].get_array().shape == (pictures.CLASSES,) * 2
-    assert figure.get_supxlabel() == f"the {pictures.CLASSES} of 100 classes that change most"
+    figure = label_pictures.confusions(run)
+    assert figure.axes[0].images[0].get_array().shape == (label_pictures.CLASSES,) * 2
+    assert figure.get_supxlabel() == f"the {label_pictures.CLASSES} of 100 classes that change most"
 
 
 def corrections(run):
@@ -67,7 +67,7 @@ def corrections(run):
 
 def test_the_most_confident_corrections_are_shown_first_with_both_labels_and_their_colour(run):
     run.truth[corrections(run)[1]] = -1
-    figure = pictures.corrected_sheet(run)
+    figure = label_pictures.corrected_sheet(run)
     rows = corrections(run)
     assert len(figure.axes) == 40 < len(rows)
     for axes, row in zip(figure.axes, rows):
@@ -81,7 +81,7 @@ def test_the_most_confident_corrections_are_shown_first_with_both_labels_and_the
 
 
 def test_a_line_goes_through_every_given_label_and_no_other(run):
-    figure = pictures.corrected_sheet(run)
+    figure = label_pictures.corrected_sheet(run)
     figure.draw_without_rendering()                            # as saving does: the lines have to stay on the texts
     given = [axes.texts[0].get_window_extent().transformed(figure.transFigure.inverted()) for axes in figure.axes]
     assert len(figure.artists) == len(given)
@@ -94,7 +94,7 @@ def test_a_line_goes_through_every_given_label_and_no_other(run):
 def test_there_are_no_more_rows_than_the_corrections_fill(run, number, panels):
     few = run.given.copy()
     few[corrections(run)[:number]] = run.corrected[corrections(run)[:number]]
-    figure = pictures.corrected_sheet(finished_run(400, list("abcd"), wrong=.4, corrected=few))
+    figure = label_pictures.corrected_sheet(finished_run(400, list("abcd"), wrong=.4, corrected=few))
     assert len(figure.axes) == panels and sum(bool(axes.images) for axes in figure.axes) == number
     title = figure.texts[0].get_text()
     assert title.startswith("One correction:" if number == 1 else f"The most confident of {number} corrections:")
@@ -106,7 +106,7 @@ def test_a_photo_is_shown_whole_where_its_file_is_there(tmp_path, run):
     low.save(tmp_path / "a.png")
     images = run.images.copy()
     images[row] = np.asarray(low.crop((10, 0, 70, 60)).resize(images.shape[1:3], 1))
-    figure = pictures.corrected_sheet(finished_run(400, list("abcd"), wrong=.4, images=images,
+    figure = label_pictures.corrected_sheet(finished_run(400, list("abcd"), wrong=.4, images=images,
                                                    paths=np.array(["a.png"] * 400)), str(tmp_path))
     assert figure.axes[0].images[0].get_array().shape == (60, 80, 3)
     assert figure.axes[1].images[0].get_array().shape == images.shape[1:], "a.png is not that image"
@@ -129,7 +129,7 @@ def test_without_a_correction_there_is_no_picture_of_them(tmp_path):
 
 
 def test_the_curves_count_epochs_in_whole_numbers_and_accuracies_in_percent(run):
-    figure = pictures.curves(run, 4)
+    figure = curve_pictures.curves(run, 4)
     figure.draw_without_rendering()
     for axes in figure.axes:
         assert all(float(x) == int(x) for x in axes.xaxis.get_major_locator()())
@@ -142,7 +142,7 @@ def test_the_curves_count_epochs_in_whole_numbers_and_accuracies_in_percent(run)
 
 def test_labels_that_changed_are_drawn_where_no_truth_is_known():
     run = finished_run(100, list("ab"), truth=False)
-    figure = pictures.curves(run, 4)
+    figure = curve_pictures.curves(run, 4)
     axes = figure.axes[-1]
     assert axes.get_title() == "step 1: labels changed by the update"
     assert list(axes.lines[0].get_ydata()) == [r.changed for r in run.records[:10]]
