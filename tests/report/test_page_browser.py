@@ -240,8 +240,10 @@ def test_an_image_without_a_picture_is_named(browser, tmp_path):
         view.select_option("[name=order]", "-score")
         card = view.locator(".card:has(.missing:not([hidden]))").first
         card.scroll_into_view_if_needed()
-        assert "no picture in this page" in card.inner_text() and not card.locator("img").is_visible()
-        assert card.locator(".name").inner_text() in made.paths
+        card.locator(".missing").wait_for(state="visible")
+        assert card.locator(".missing").text_content() == "no picture in this page"
+        assert card.locator("img").evaluate("image => image.hidden && !image.getAttribute('src')")
+        assert card.locator(".name").text_content() in made.paths
 
 
 # ---- an image in large ---------------------------------------------------------------------------------------------
