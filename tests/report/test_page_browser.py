@@ -307,6 +307,7 @@ def test_a_photo_that_is_gone_is_shown_as_the_network_saw_it(browser, photos):
     view = context.new_page()                                  # the browser reports that the file is missing
     view.goto(html.as_uri())
     view.locator(".card").nth(ranked(made).index(0)).locator("[data-zoom]").click()
+    until(view, "document.querySelector('#viewer img').naturalWidth === 32")
     view.wait_for_timeout(300)
     assert large(view) == ["data:", 32, "#0 100%.jpg", False]
     context.close()
