@@ -5,13 +5,10 @@ from typing import NamedTuple
 
 from core.measure import of_training
 from core.report.numbers import unbroken
-from core.report.pictures import NAMES
+from core.report.palette import ACCURACIES, CHANGES, LOSSES, STEPS, first_update, known
 
 WIDTH, HEIGHT = 420, 230               # of the drawing, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 48, 410, 12, 196        # of the plotted area
-ACCURACIES = {"recovery": "correct labels", "test": "test", "validation": "validation",
-              "accuracy": "training, labels in use"}
-LOSSES = {"L_c": "L_c classification", "L_p": "L_p prior", "L_e": "L_e entropy"}
 
 
 class Chart(NamedTuple):
@@ -20,33 +17,34 @@ class Chart(NamedTuple):
     lines: list                        # (number of its colour, name, points of the SVG polyline)
     x_ticks: list                      # (position, text)
     y_ticks: list
-    mark: float                        # position of the epoch of the first label update, or None
+    mark: float                        # position of the first label update, or None
     words: str                         # what the drawing shows, for those who do not see it
     table: list                        # of texts: the head, then some epochs
 
 
 def charts(records, begin=None):
-    """A Chart of accuracies for each training among the records, and one of the three losses of step 1."""
+    """A Chart of accuracies for each training among the records, and two of step 1: the three losses, and the labels
+    that changed, where nobody knows which of them are correct."""
     found = []
-    for step, title in NAMES.items():
+    for step, title in STEPS.items():
         chosen = of_training(records, step)
         if chosen:
-            found.append(chart(f"{title}: accuracy", chosen, ACCURACIES, begin if step == "joint" else None, unbroken))
+            own = begin if step == "joint" else None
+            found.append(chart(f"{title}: accuracy", chosen, ACCURACIES, own, unbroken))
         if chosen and step == "joint":
+            if math.isnan(chosen[-1].recovery):
+                found.append(chart(f"{title}: labels changed by the update", chosen, CHANGES, begin, "{:,.0f}".format))
             found.append(chart(f"{title}: terms of the loss, in nats", chosen, LOSSES, begin, "{:.3g}".format))
     return found
 
 
 def chart(title, records, names, begin, text_of):
-    """The Chart of some fields of the records, without those that are unknown; labels change in step 1 alone."""
+    """The Chart of some series of the records."""
     from matplotlib.ticker import MaxNLocator  # imported where needed: demo.py starts sooner
 
-    series = {text: [getattr(r, name) for r in records] for name, text in names.items()
-              if name != "recovery" or records[0].step == "joint"}
-    series = {text: values for text, values in series.items() if all(map(math.isfinite, values))}
+    drawn = known(records, names)
     first, last = records[0].epoch, records[-1].epoch
-    y_ticks = [0, .25, .5, .75, 1] if text_of is unbroken else \
-        [y for y in MaxNLocator(4).tick_values(0, max(max(values) for values in series.values())) if y >= 0]
+    y_ticks = [0, .25, .5, .75, 1] if text_of is unbroken else heights(drawn.values(), names is CHANGES)
 
     def x(epoch):
         return round(LEFT + (RIGHT - LEFT) * (epoch - first) / max(1, last - first), 1)
@@ -54,14 +52,23 @@ def chart(title, records, names, begin, text_of):
     def y(value):
         return round(BOTTOM - (BOTTOM - TOP) * value / y_ticks[-1], 1)
 
-    lines = [(color, text, " ".join(f"{x(r.epoch)},{y(v)}" for r, v in zip(records, series[text])))
-             for color, text in enumerate(names.values()) if text in series]
-    words = " ".join([f"Epochs {first} to {last}.", *(f"{text}: from {text_of(values[0])} to {text_of(values[-1])}."
-                                                      for text, values in series.items())])
+    lines = [(series.line, series.text, " ".join(f"{x(r.epoch)},{y(v)}" for r, v in zip(records, values)))
+             for series, values in drawn.items()]
+    words = " ".join([f"Epochs {first} to {last}.", *(
+        f"{series.text}: from {text_of(values[0])} to {text_of(values[-1])}." for series, values in drawn.items())])
     some = sorted({*range(0, len(records), math.ceil(len(records) / 12)), len(records) - 1})
-    table = [["epoch", *series], *([str(records[i].epoch), *(text_of(values[i]) for values in series.values())]
-                                   for i in some)]
+    table = [["epoch", *(series.text for series in drawn)],
+             *([str(records[i].epoch), *(text_of(values[i]) for values in drawn.values())] for i in some)]
     x_ticks = [int(e) for e in MaxNLocator(5, integer=True).tick_values(first, last) if first <= e <= last]
+    mark = first_update(records, begin)
     return Chart(title, lines, [(x(e), f"{e}") for e in x_ticks],
                  [(y(v), text_of(v).replace(".0\u00a0", "\u00a0")) for v in y_ticks],
-                 x(begin) if begin is not None and first <= begin <= last else None, words, table)
+                 None if mark is None else x(mark), words, table)
+
+
+def heights(columns, whole):
+    """Values beside which a chart has a line, from 0 to at least the largest; whole: numbers alone that count."""
+    from matplotlib.ticker import MaxNLocator
+
+    top = max([*(max(values) for values in columns), 1 if whole else 0])
+    return [y for y in MaxNLocator(4, integer=whole).tick_values(0, top) if y >= 0]

@@ -3,6 +3,7 @@ import json
 import os
 import platform
 import subprocess
+from datetime import datetime
 from pathlib import Path
 
 from core.errors import InputError
@@ -57,10 +58,11 @@ def restored(value):
 
 
 def environment():
-    """Versions, machine and git commit, as far as they can be found out."""
+    """Date, versions, machine and git commit, as far as they can be found out."""
     from importlib.metadata import PackageNotFoundError, version  # imported where needed: demo.py starts sooner
 
-    found = {"python": platform.python_version(), "machine": platform.platform(), "commit": commit()}
+    found = {"date": datetime.now().astimezone().isoformat(" ", "minutes"), "python": platform.python_version(),
+             "machine": platform.platform(), "commit": commit()}
     for package in ("numpy", "pillow", "matplotlib", "tqdm", "threadpoolctl", "joblib", "filelock", "mpi4py",
                     "cupy-cuda12x", "cupy-cuda13x"):
         try:

@@ -1,8 +1,9 @@
 """The run as text: progress, and the table at the end."""
 import math
 import sys
+import unicodedata
 
-from core.report.numbers import decimals, percent
+from core.report.numbers import decimals, interval, percent
 
 TITLES = {"joint": "step 1: network and labels", "retrain": "step 2: fresh network",
           "cross-entropy": "plain cross-entropy"}
@@ -50,7 +51,7 @@ def table(result):
     rows += [(TITLES[step], percent(outcome[step]["best_validation"]), percent(outcome[step]["last_validation"]),
               percent(outcome[step]["test"]), f"{outcome[step]['seconds']:.0f}") for step in TITLES if step in outcome]
     notes = warning(result) + better(outcome)
-    lines = ["", label_line(result), *detection_lines(outcome), *notes, "", *aligned(measured(rows))]
+    lines = ["", label_line(result), *detection_lines(result), *notes, "", *aligned(measured(rows))]
     return "\n".join(lines)
 
 
@@ -62,11 +63,18 @@ def measured(rows):
 
 def aligned(rows):
     """Rows of cells as lines: the first column to the left, the others to the right, a rule below the first row."""
-    widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
-    lines = ["  ".join([row[0].ljust(widths[0])] + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:])])
+    widths = [max(columns(row[c]) for row in rows) for c in range(len(rows[0]))]
+    lines = ["  ".join([row[0] + " " * (widths[0] - columns(row[0])),
+                        *(" " * (width - columns(cell)) + cell for cell, width in zip(row[1:], widths[1:]))])
              for row in rows]
-    lines.insert(1, "-" * len(lines[0]))
+    lines.insert(1, "-" * columns(lines[0]))
     return lines
+
+
+def columns(text):
+    """How many columns of a terminal a text takes: two for a letter of East Asia, none for an accent on its own."""
+    return sum(0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF")
+               for letter in text)
 
 
 def warning(result):
@@ -104,15 +112,22 @@ def label_line(result):
     moved = int((result.corrected != result.given).sum())
     if math.isnan(result.recovery):
         doubtful = int((result.suggested != result.given).sum())
-        return (f"labels: {doubtful} of {len(result.given)} are suspicious, {moved} were corrected (the true labels "
-                "are unknown)")
+        return f"labels: {doubtful} of {len(result.given)} suspicious, {moved} corrected (the true labels are unknown)"
     return (f"correct labels: {percent(result.initial)} given -> {percent(result.recovery)} corrected"
             f"   ({moved} of {len(result.given)} changed)")
 
 
-def detection_lines(outcome):
+def noise_line(rate, N):
+    """The estimated noise, with its interval where N labels are too few to know it to a percent."""
+    low, high = interval(rate, N)
+    unsure = f"   ({100 * low:.1f} to {percent(high)} by the number of images alone)" * (high - low > .02)
+    return f"estimated label noise: {percent(rate)}{unsure}"
+
+
+def detection_lines(result):
     """How many labels are wrong by the estimate, and how well they were found where the truth is known."""
-    lines = [f"estimated label noise: {percent(outcome['estimated_rate'])}"]
+    outcome = result.summary
+    lines = [noise_line(outcome["estimated_rate"], len(result.given))]
     if "detection" in outcome:
         found = outcome["detection"]
         lines.append(f"suspicious labels: precision {percent(found['precision'])}, recall {percent(found['recall'])}; "

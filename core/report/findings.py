@@ -14,14 +14,19 @@ UNEVEN = 10                            # times as many images in the largest cla
 
 def lines_about(findings, shown=SHOWN):
     """Lines: every kind of finding with its number and, first come first shown, `shown` examples."""
-    counts, lines = Counter(finding.kind for finding in findings), []
-    for kind in (kind for kind in KINDS if counts[kind]):
-        lines.append(f"{counts[kind]:6d}  {KINDS[kind]}")
-        examples = [finding for finding in findings if finding.kind == kind][:shown]
-        lines += [f"          {printable(finding.path)}" + (f": {printable(finding.detail)}" if finding.detail else "")
-                  for finding in examples]
-        lines += [f"          and {counts[kind] - shown} more"] * (counts[kind] > shown)
+    lines = []
+    for number, what, examples in by_kind(findings, shown):
+        lines += [f"{number:6d}  {what}", *(f"          {example}" for example in examples)]
+        lines += [f"          and {number - shown} more"] * (number > shown)
     return lines
+
+
+def by_kind(findings, shown=SHOWN):
+    """[(number, what it is, [examples])] of each kind of finding, with at most `shown` examples."""
+    counts = Counter(finding.kind for finding in findings)
+    return [(counts[kind], what, [printable(finding.path) + (f": {printable(finding.detail)}" if finding.detail else "")
+                                  for finding in findings if finding.kind == kind][:shown])
+            for kind, what in KINDS.items() if counts[kind]]
 
 
 def class_table(data, prior="uniform"):

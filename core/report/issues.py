@@ -78,6 +78,15 @@ def absolute(paths, source):
     return [Path(root, path).as_posix() for path in paths]
 
 
+def folder_of_files(paths, source):
+    """The folder that the paths are relative to if some of the files are there, else None."""
+    if paths is None or len(paths) == 0:
+        return None
+    root = os.path.abspath(source if os.path.isdir(source) else Path(source).parent)
+    some = paths[::-(-len(paths) // 20)]
+    return root if any(os.path.isfile(os.path.join(root, path)) for path in some) else None
+
+
 def six_digits(numbers):
     """(N,) numbers of six digits: float32 has no more"""
     return np.array([float(f"{number:.6g}") for number in numbers])

@@ -31,8 +31,10 @@ WHAT = {
     "model_step1.safetensors": "the same of the network of step 1, which made the labels",
     "weights.npz": "the same network with the names and layouts of this program",
     "report.html": "the run to look at, and its suspicious labels to decide on: open it in a browser",
-    "curves.png": "accuracies over the epochs", "losses.png": "the terms of the loss over the epochs",
-    "confusion.png": "labels before and after", "corrected.png": "the most confident corrections",
+    "curves.png": "accuracies over the epochs; without a truth, labels that changed as well",
+    "losses.png": "the terms of the loss over the epochs",
+    "confusion.png": "labels before and after, against the truth; given and suggested ones without it",
+    "corrected.png": "the most confident corrections, if a label was corrected",
 }
 DEFINITIONS = {
     "suggested_label": "the class of greatest weight in the soft labels",

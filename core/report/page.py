@@ -1,5 +1,4 @@
-"""report.html: one file to look at a run and to judge its suspicious labels. No server, no network;
-it reads well without scripts.
+"""report.html: one file to look at a run and to judge its labels. No server, no network; it reads well without scripts.
 
 N images of H x W pixels, C classes. A label is suspicious where the suggested one is another. Certainty is the
 probability of the suggested label, the score that of the given one: the lower, the more suspicious.
@@ -12,17 +11,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.data.thumbnails import data_uris
 from core.files import save_text
 from core.measure import of_training
+from core.report import palette
+from core.report.about import About, versions
 from core.report.charts import charts
-from core.report.issues import run_identity
-from core.report.numbers import unbroken
+from core.report.classes import by_quality
+from core.report.findings import by_kind
+from core.report.histogram import histograms
+from core.report.names import shortened
+from core.report.numbers import interval, unbroken
+from core.report.pairs import matrix, pair, samples_of_pairs
+from core.report.review import Budget, listed, most_suspicious, pictured
 
 TEMPLATES = Path(__file__).parent / "templates"
-PAIRS, SAMPLES = 200, 6                # pairs of classes with pictures; pictures at each end of a pair
-CLASSES = 40                           # rows and columns of the matrix at most
-SHADES = 6                             # of its cells: .shade-0 to .shade-5 in page.css
+SCRIPTS = ("page.js", "files.js", "viewer.js", "events.js")            # one script, in this order
+LIMIT = 16_000_000                     # bytes of the page: what mail and phones still take
 
 
 class Page(NamedTuple):
@@ -40,32 +44,53 @@ class Page(NamedTuple):
     begin: int = None                  # epoch of the first label update
     noise_rate: float = None           # estimated part of wrong labels
     facts: tuple = ()                  # further (name, number, text) of the summary
+    root: str = None                   # folder that paths are relative to; None: the files cannot be shown
+    corrected: np.ndarray = None       # (N,)
+    sure: float = 0                    # confidence threshold on probs of the corrected labels; 0: none, or on others
+    joint: np.ndarray = None           # (C, C) of core/quality.py
+    about: About = About()
 
 
-def write(path, page, limit=3000, megabytes=24):
-    """The page as one HTML file with at most `limit` suspicious images, and about `megabytes` of them."""
-    # file names need not be text
-    save_text(path, render(page, limit, megabytes).encode("utf-8", "backslashreplace").decode())
+def write(path, page, jobs=1, limit=LIMIT):
+    """The page as one HTML file of at most `limit` bytes. jobs: threads that make the pictures."""
+    save_text(path, render(page, jobs, limit))
 
 
-def render(page, limit=3000, megabytes=24):
-    """The text of the HTML file."""
-    suspicious = np.flatnonzero(page.suggested != page.given)
-    score = page.probs[suspicious, page.given[suspicious]]
-    ranked = suspicious[np.argsort(score, kind="stable")]
-    samples = pair_samples(page, suspicious)
+def render(page, jobs=1, limit=LIMIT):
+    """The text of the HTML file, of at most `limit` bytes."""
+    budget = Budget()
+    while True:
+        html = filled(page, budget.of(limit), jobs).encode("utf-8", "backslashreplace")      # names need not be text
+        budget = budget.less(len(html) - limit, limit)
+        if budget is None:
+            return html.decode()
+
+
+def filled(page, budget, jobs):
+    """The text of the HTML file, with as many rows and pictures as the Budget allows."""
+    suspicious = most_suspicious(page, page.suggested != page.given)
+    others = most_suspicious(page, page.suggested == page.given)
+    samples, tail = samples_of_pairs(page, suspicious)
     ends = [row for _, _, _, *rows in samples for end in rows for row in end]
-    thumbs = data_uris(page.images, dict.fromkeys([*ends, *ranked[:limit]]), megabytes * 10**6)
-    shown = [int(row) for row in ranked if int(row) in thumbs]
-    in_pairs = {row for row in ends if row in thumbs}
-    css, js = ((TEMPLATES / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    images = pictured(page, suspicious, others, ends, budget, jobs)
+    shown = {row for row in ends if row in images}
+    css, js = palette.css() + text_of("page.css"), "".join(map(text_of, SCRIPTS))
+    data = listed(page, suspicious, others, images, shown, budget)
     from markupsafe import Markup
     return template().render(
         page=page, summary=summary(page, len(suspicious)), charts=charts(page.records, page.begin),
-        matrix=matrix(page, samples),
-        pairs=[pair(page, thumbs, *found) for found in samples], total=len(suspicious),
-        data=listed(page, shown, thumbs, in_pairs),
-        css=Markup(css), js=Markup(js), css_hash=digest(css), js_hash=digest(js))
+        histograms=histograms(page), matrix=matrix(page, samples),
+        qualities=by_quality(page.given, page.suggested, page.probs, len(page.classes), page.joint),
+        pairs=[pair(page, images, *found) for found in samples], tail=tail,
+        findings=by_kind(page.about.findings), data=data,
+        settings=[*page.about.settings, *versions(page.about.environment)],
+        left_out=left_out(page, data, images, len(suspicious), len(others)), unbroken=unbroken,
+        shortened=shortened, css=Markup(css), js=Markup(js), css_hash=digest(css), js_hash=digest(js))
+
+
+def text_of(name):
+    """The text of one of the templates."""
+    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 @cache
@@ -86,12 +111,14 @@ def digest(text):
 def summary(page, suspicious):
     """(name, text, remark) of each number at the top."""
     N, H, W = page.images.shape[:3]
-    found = [("images", f"{N:,}", f"{H} × {W} pixels, {len(page.classes)} classes"),
+    found = [("images", f"{N:,}", f"{W} × {H} pixels as the network saw them, {len(page.classes)} classes"),
              ("suspicious labels", f"{suspicious:,}", f"{unbroken(suspicious / max(1, N))} of all: "
                                                       "another label is suggested")]
     if page.noise_rate is not None:
+        low, high = interval(page.noise_rate, N)
         found.append(("estimated noise", unbroken(page.noise_rate),
-                      "of the given labels are wrong, as far as the network can tell"))
+                      "of the given labels are wrong, as far as the network can tell: classes that it confuses count "
+                      f"as noise. By the number of images alone it is {100 * low:.1f} to {unbroken(high)}"))
     if page.truth is not None and (page.truth >= 0).any():
         known = page.truth >= 0
         before, after = ((labels == page.truth)[known].mean() for labels in (page.given, page.suggested))
@@ -103,71 +130,19 @@ def summary(page, suspicious):
     return [*found, *page.facts]
 
 
-def pair_samples(page, rows):
-    """(given, suggested, number, most certain rows, least certain rows) of the pairs among `rows`,
-    the most frequent first."""
-    C = len(page.classes)
-    pairs, counts = np.unique(page.given[rows] * C + page.suggested[rows], return_counts=True)
-    found = []
-    for i in np.argsort(-counts, kind="stable")[:PAIRS]:
-        given, suggested = (int(c) for c in divmod(pairs[i], C))
-        own = rows[(page.given[rows] == given) & (page.suggested[rows] == suggested)]
-        own = own[np.argsort(-page.probs[own, suggested], kind="stable")].tolist()
-        found.append((given, suggested, len(own), own[:SAMPLES], own[SAMPLES:][-SAMPLES:]))
+def left_out(page, data, images, suspicious, others):
+    """Sentences about what the page does not hold, and where it is."""
+    found, listed_ = [], len(data["index"])
+    with_picture = sum(1 for row in images if page.suggested[row] != page.given[row])
+    if with_picture < suspicious:
+        found.append(f"{with_picture:,} of {suspicious:,} suspicious images have a picture here: the most suspicious "
+                     "ones and the ends of the pairs.")
+    if listed_ < suspicious + others:
+        found.append(f"{min(listed_, suspicious):,} of {suspicious:,} suspicious images and "
+                     f"{max(0, listed_ - suspicious):,} of {others:,} others are listed, the lowest scores first: this "
+                     "page stays small. label_issues.csv lists all.")
+    small = sum(not made.whole for row, made in images.items() if page.suggested[row] != page.given[row])
+    if page.root is not None and small:
+        found.append(f"{small:,} of the suspicious images are shown as the network saw them: their files cannot be "
+                     "read now, or have changed since the run.")
     return found
-
-
-def pair(page, thumbs, given, suggested, number, most, least):
-    """One pair as the template wants it."""
-    return {"given": given, "suggested": suggested, "number": number,
-            "ends": [(name, [sample(page, thumbs, row) for row in rows if row in thumbs])
-                     for name, rows in (("most certain", most), ("least certain", least)) if rows]}
-
-
-def sample(page, thumbs, row):
-    """One image of a pair."""
-    return {"index": int(page.index[row]), "image": thumbs[row], "name": name_of(page, row),
-            "probability": whole(page.probs[row, page.suggested[row]]),
-            "score": whole(page.probs[row, page.given[row]])}
-
-
-def whole(probability):
-    """0.983 -> 98 %, with a space that does not break."""
-    return f"{100 * probability:.0f}\u00a0%"
-
-
-def name_of(page, row):
-    """What a person calls an image."""
-    return f"image {page.index[row]}" if page.paths is None else str(page.paths[row])
-
-
-def listed(page, rows, thumbs, elsewhere):
-    """The columns of the review list; an image that the page has elsewhere is taken from there."""
-    given, suggested = page.given[rows], page.suggested[rows]
-    return {"run": run_identity(page.classes, page.index, page.given, page.suggested), "classes": list(page.classes),
-            "index": page.index[rows].tolist(), "given": given.tolist(), "suggested": suggested.tolist(),
-            "score": page.probs[rows, given].round(4).tolist(),
-            "probability": page.probs[rows, suggested].round(4).tolist(),
-            "truth": None if page.truth is None else page.truth[rows].tolist(),
-            "path": None if page.paths is None else [str(page.paths[row]) for row in rows],
-            "image": ["" if row in elsewhere else thumbs[row] for row in rows]}
-
-
-def matrix(page, samples):
-    """How many labels of each class (rows) are suggested to be of each class (columns),
-    for the CLASSES that move most."""
-    C, moves = len(page.classes), page.given != page.suggested
-    moved = np.bincount(page.given[moves], minlength=C) + np.bincount(page.suggested[moves], minlength=C)
-    classes = np.sort(np.argsort(-moved, kind="stable")[:CLASSES])
-    K, place = len(classes), np.full(C, -1)
-    place[classes] = np.arange(K)
-    pairs = np.stack([place[page.given], place[page.suggested]], axis=1)
-    pairs = pairs[(pairs >= 0).all(axis=1)]
-    counts = np.bincount(pairs @ [K, 1], minlength=K * K).reshape(K, K)
-    off = counts * (1 - np.eye(K, dtype=int))
-    shade = np.where(off > 0, 1 + off * (SHADES - 2) // max(1, off.max()), 0)
-    pictured, totals = {(given, suggested) for given, suggested, *_ in samples}, np.bincount(page.given, minlength=C)
-    return {"classes": classes.tolist(), "rows": [
-        (int(i), int(totals[i]), [(int(j), int(counts[a, b]), int(shade[a, b]), (i, j) in pictured)
-                                  for b, j in enumerate(classes)])
-        for a, i in enumerate(classes)]}

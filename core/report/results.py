@@ -1,6 +1,7 @@
 """The files of a run's outcome: labels as soon as step 1 has found them, everything else at the end."""
 import json
 import math
+from collections import Counter
 from contextlib import contextmanager
 
 from core.batches import mean_image
@@ -10,6 +11,8 @@ from core.features import mean_and_std
 from core.files import save_array, save_arrays, save_text
 from core.measure import of_training, training_name
 from core.report import issues, page, pictures
+from core.report.about import About
+from core.report.config import read_config
 from core.report.manifest import save_manifest
 from core.report.numbers import known
 from nets import head_file, safetensors_file
@@ -35,27 +38,34 @@ def save_labels(folder, data, given, soft, P, verdict, source):
     issues.save_issues(folder, data.classes, data.train, given, verdict.suggested, verdict.probs)
 
 
-def finish(folder, result, config, title, data):
+def finish(folder, result, config, title, data, about=None, jobs=1):
     """Write weights, pictures, the page with that title, manifest and summary of the Result on a DataSet.
 
-    Returns a line for what could not be drawn: no training ends because of that. Raises InputError for an error of the
-    disk.
+    about: what the page says About the run; jobs: threads that read the images again for the page. Returns a line for
+    what could not be drawn: no training ends because of that. Raises InputError for an error of the disk.
     """
-    recipe = config.recipe
+    recipe, verdict = config.recipe, result.verdict
+    about = (about or About())._replace(environment=read_config(folder)[1])
+    root = issues.folder_of_files(result.paths, config.data)
     save_arrays(folder / "weights.npz", result.weights)
     save_network(folder / "model.safetensors", result.weights, recipe.epochs2, result, recipe, data)
     save_network(folder / "model_step1.safetensors", result.first_weights, recipe.epochs, result, recipe, data)
+    # the threshold was compared with the scores that are shown, but for out-of-sample ones without the posterior
+    threshold = config.sure if config.posterior or not config.folds else 0
     notes = []
     with or_a_note("pictures", notes):
-        pictures.draw_all(folder, result, recipe.begin)
+        pictures.draw_all(folder, result, recipe.begin, root)
     with or_a_note("report.html", notes, InputError):
         page.write(folder / "report.html", page.Page(
-            title, result.classes, result.images, result.index, result.given, result.suggested, result.verdict.probs,
-            result.truth, result.paths, result.records, recipe.begin, result.verdict.rate, facts(result, config)))
+            title, result.classes, result.images, result.index, result.given, result.suggested, verdict.probs,
+            result.truth, result.paths, result.records, recipe.begin, verdict.rate, facts(result, config), root,
+            result.corrected, threshold, verdict.joint, about), jobs)
     if result.paths is not None and not archive_of(issues.absolute(result.paths[:1], config.data)[0]):
         issues.save_tasks(folder, result, config.data)
     save_manifest(folder)
-    save_text(folder / "summary.json", json.dumps(result.summary, indent=2) + "\n")
+    findings = Counter(finding.kind for finding in about.findings)
+    outcome = {**result.summary, **({"findings": findings} if findings else {})}
+    save_text(folder / "summary.json", json.dumps(outcome, indent=2) + "\n")
     return notes
 
 

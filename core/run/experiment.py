@@ -1,5 +1,6 @@
 """One experiment from data to result: noise, step 1, step 2, files."""
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from core.labels import SoftLabels, one_hot
 from core.measure import training_name
 from core.model import fresh_model
 from core.parallel.launch import launch
+from core.parallel.processors import available_processors
 from core.posterior import noise_posterior
 from core.quality import Verdict, judge, judge_by_posterior
 from core.recipes import baseline
@@ -19,6 +21,7 @@ from core.report import results
 from core.report.findings import classes_in_brief, lines_about
 from core.run import folder as run_folder
 from core.run import folds, state
+from core.run.about import about
 from core.run.config import check
 from core.run.description import description, quick_run
 from core.run.inputs import given_labels, read_data
@@ -75,7 +78,8 @@ def run(config, watch=lambda records, epochs, step, fold: records, say=lambda te
             say("\n".join([*reading.notes, *lines_about(reading.findings), classes_in_brief(data), *quick]))
         with run_folder.locked(folder) if folder and comm.rank == 0 else nullcontext():
             outcome = trained(config, data, given, xp, comm, folder, watch, say, resume)
-            return finished(config, data, given, folder, say, *outcome) if comm.rank == 0 else None
+            return finished(config, data, given, folder, say, *outcome,
+                            partial(about, config, source, reading, given)) if comm.rank == 0 else None
 
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):      # NotFinite says more than these warnings
         return launch(main, config.ranks if config.gpu is None else 1)
@@ -151,15 +155,16 @@ def weights_of(model):
     return {name: backend.to_host(array) for name, array in {**model.theta.views, **model.running.views}.items()}
 
 
-def finished(config, data, given, folder, say, records, Y, P, verdict, weights, first_weights):
-    """The Result of a training; writes its files and removes the checkpoint."""
+def finished(config, data, given, folder, say, records, Y, P, verdict, weights, first_weights, what=lambda: None):
+    """The Result of a training; writes its files and removes the checkpoint. what(): its About."""
     split = data.train
     result = Result(records, data.classes, split.images, split.index, split.paths, given, split.truth, Y, P, verdict,
                     weights, results.summary(verdict, given, records), first_weights)
     if folder:
         # with "none" nothing is said: the labels may hold noise of their own
         made = "" if config.noise == "none" else f", noise: {config.noise}"
-        for note in results.finish(folder, result, config, data.name + made, data):
+        jobs = config.ranks or available_processors()
+        for note in results.finish(folder, result, config, data.name + made, data, what(), jobs):
             say(note)
         state.remove(folder)
     return result

@@ -122,7 +122,7 @@ def identity(config):
 def changes(folder, config):
     """[a line that names the changes of environment since the run in the folder began], or []. Raises InputError."""
     began, before = read_config(folder)
-    changed = [name for name, value in environment().items() if value != before.get(name)]
+    changed = [name for name, value in environment().items() if name != "date" and value != before.get(name)]
     changed += ["--kernels"] * (began.get("kernels") != config.kernels)
     return [f"note     not as when the run began: {', '.join(changed)}; the last bits may differ"] if changed else []
 

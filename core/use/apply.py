@@ -21,6 +21,7 @@ from core.files import disk_errors, read_up_to, save_text
 from core.report import written
 from core.report.config import read_places
 from core.report.issues import run_identity
+from core.report.numbers import counted
 
 COLUMNS = ["index", "path", "decision", "label"]
 KINDS = ("accept", "reject", "change", "remove")
@@ -59,8 +60,10 @@ def clean(decisions, folder, out=None, undecided="given", force=False):
                              *([names[row], run.classes[labels[row]]] for row in keep)]))
     written.note(Path(folder), out)
     changed = int((labels != run.given)[keep].sum())
-    return out, (f"{len(decided)} decisions: {len(keep)} labels written, {changed} of them not as given, "
-                 f"{len(labels) - len(keep)} images left out, {len(labels) - len(decided)} undecided as {undecided}")
+    made, kept, left_out = (counted(number, name) for number, name in (
+        (len(decided), "decision"), (len(keep), "label"), (len(labels) - len(keep), "image")))
+    return out, (f"{made}: {kept} written, {changed} of them not as given, {left_out} left out, "
+                 f"{len(labels) - len(decided)} undecided as {undecided}")
 
 
 # ---- the run -------------------------------------------------------------------------------------------------------

@@ -24,12 +24,27 @@ def page_of(N=200, classes=NASTY, seed=0, size=8, wrong=0.3, paths=True, truth=T
                 suggested.copy() if truth else None, names if paths else None, **fields)
 
 
-def records(epochs=10):
+def records(epochs=10, truth=True):
     """A log as training leaves it."""
+    nan = float("nan")
     return [SimpleNamespace(step=step, fold=None, epoch=e, loss=1., L_c=2 / e, L_p=.1, L_e=1 / e,
-                            accuracy=e / (epochs + 1),
-                            validation=float("nan"), test=e / (epochs + 2), recovery=.5 + .04 * e)
+                            accuracy=e / (epochs + 1), validation=nan, test=e / (epochs + 2),
+                            recovery=.5 + .04 * e if truth else nan, changed=(7 * e % 11) * (step == "joint"))
             for step in ("joint", "retrain") for e in range(1, epochs + 1)]
+
+
+def finished_run(N=200, classes=NASTY, truth=True, **fields):
+    """What the pictures need of a Result: that of page_of, with every suggestion of more than 0.5 taken."""
+    made = page_of(N, classes, truth=truth, wrong=fields.pop("wrong", .3))
+    certain = made.probs[np.arange(N), made.suggested]
+    true = None
+    if truth:                          # one suggestion of five is wrong
+        true = np.where(np.arange(N) % 5 == 0, (made.suggested + 1) % len(classes), made.suggested)
+    run = SimpleNamespace(records=records(truth=truth), recovery=.9 if truth else float("nan"), truth=true,
+                          classes=made.classes, given=made.given, suggested=made.suggested, images=made.images,
+                          corrected=np.where(certain > .5, made.suggested, made.given), soft=made.probs, paths=None)
+    vars(run).update(fields)
+    return run
 
 
 def save_run(folder, page, with_paths=True):

@@ -1,8 +1,10 @@
 """core/report/charts.py: lines where they belong, and the same in words; and the numbers in these."""
+import math
+
 import pytest
 
 from core.report import charts
-from core.report.numbers import percent, unbroken
+from core.report.numbers import interval, percent, unbroken
 from tests.lib.pages import records
 
 
@@ -15,8 +17,25 @@ def test_charts_say_in_words_what_they_draw():
     assert "test: from 8.3\u00a0% to 83.3\u00a0%." in joint.words and losses.lines[0][1] == "L_c classification"
     x, y = map(float, joint.lines[0][2].split()[-1].split(","))
     assert x == charts.RIGHT and y == pytest.approx(charts.BOTTOM - .9 * (charts.BOTTOM - charts.TOP), abs=.1)
-    assert joint.mark == pytest.approx(charts.LEFT + (charts.RIGHT - charts.LEFT) * 3 / 9, abs=.1)
+    assert joint.mark == pytest.approx(charts.LEFT + (charts.RIGHT - charts.LEFT) * 2.5 / 9, abs=.1), "before epoch 4"
     assert joint.table[0][0] == "epoch" and joint.table[-1][0] == "10"
+
+
+def test_where_no_truth_is_known_the_labels_that_changed_are_drawn():
+    log = records(truth=False)
+    joint, changed, losses, retrain = charts.charts(log, begin=4)
+    assert [name for _, name, _ in joint.lines] == ["test", "training, labels in use"]
+    assert changed.title == "step 1, joint: labels changed by the update"
+    top = float(changed.y_ticks[-1][1])
+    heights = [float(point.split(",")[1]) for point in changed.lines[0][2].split()]
+    expected = [charts.BOTTOM - (charts.BOTTOM - charts.TOP) * r.changed / top for r in log[:10]]
+    assert heights == pytest.approx(expected, abs=.06) and top >= max(r.changed for r in log)
+    assert [row[1] for row in changed.table[1:]] == [str(r.changed) for r in log[:10]]
+
+
+def test_numbers_that_count_have_whole_numbers_beside_them():
+    assert charts.heights([[0, 0]], whole=True)[-1] == 1
+    assert all(y == int(y) for y in charts.heights([[1, 2, 2]], whole=True))
 
 
 def test_one_epoch_is_a_chart_too():
@@ -26,3 +45,13 @@ def test_one_epoch_is_a_chart_too():
 @pytest.mark.parametrize("fraction, text", [(0.9861, "98.6 %"), (1, "100.0 %"), (None, "-"), (float("nan"), "-")])
 def test_a_fraction_reads_the_same_on_the_page_and_in_the_terminal(fraction, text):
     assert percent(fraction) == text == unbroken(fraction).replace("\u00a0", " ") and " " not in unbroken(fraction)
+
+
+@pytest.mark.parametrize("found, n", [(0, 10), (3, 10), (10, 10), (60, 300), (22_800, 100_000)])
+def test_the_ends_of_an_interval_are_as_far_from_the_fraction_as_it_says(found, n):
+    """Both ends solve |f - p| = z sqrt(p (1 - p) / n), by which Wilson's interval is defined."""
+    low, high = interval(found / n, n)
+    assert 0 <= low <= found / n <= high <= 1 and low < high
+    for end in (low, high):
+        assert abs(found / n - end) == pytest.approx(1.96 * math.sqrt(end * (1 - end) / n), abs=1e-12)
+    assert interval(0.5, 0) == (0, 1)

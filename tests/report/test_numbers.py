@@ -25,8 +25,8 @@ RECORDS = [epoch("joint", 1, 0.11), epoch("joint", 2, 0.41), epoch("joint", 3, 0
            epoch("retrain", 2, 0.51), epoch("joint", 1, 0.72, fold=1), epoch("joint", 2, 0.71, fold=1),
            epoch("retrain", 1, 0.81, fold=1), epoch("cross-entropy", 1, 0.21), epoch("cross-entropy", 2, 0.12)]
 GIVEN = np.array([0, 0, 1, 1, 2, 2, 0, 1])
-VERDICT = SimpleNamespace(initial=0.123, recovery=0.456, corrected=np.array([0, 1, 1, 1, 0, 2, 2, 1]), errors=3.25,
-                          rate=0.345, detection=Detection(*np.arange(1, 1 + len(Detection._fields)) / 100))
+VERDICT = SimpleNamespace(temperature=None, initial=0.123, recovery=0.456,
+                          corrected=np.array([0, 1, 1, 1, 0, 2, 2, 1]), errors=3.25, rate=0.345, detection=Detection(*np.arange(1, 1 + len(Detection._fields)) / 100))
 
 
 def test_the_summary_has_the_numbers_of_its_names():
@@ -60,7 +60,7 @@ def outcome(**changes):
 def test_the_terminal_shows_each_number_in_its_column_and_line():
     lines = console.table(outcome()).splitlines()
     assert lines[1] == "correct labels: 12.3 % given -> 45.6 % corrected   (3 of 8 changed)"
-    assert lines[2] == "estimated label noise: 34.5 %"
+    assert lines[2] == "estimated label noise: 34.5 %   (12.0 to 67.1 % by the number of images alone)"
     scores = VERDICT.detection._asdict()
     assert lines[3] == (f"suspicious labels: precision {100 * scores['precision']:.1f} %, recall "
                         f"{100 * scores['recall']:.1f} %; their ranking: AUROC {scores['auroc']:.3f}, "
@@ -75,8 +75,7 @@ def test_the_terminal_shows_each_number_in_its_column_and_line():
 def test_without_a_truth_the_suspicious_and_the_corrected_are_counted():
     unknown = outcome()
     unknown.initial = unknown.recovery = NAN
-    assert console.label_line(unknown) == ("labels: 5 of 8 are suspicious, 3 were corrected (the true labels are "
-                                           "unknown)")
+    assert console.label_line(unknown) == "labels: 5 of 8 suspicious, 3 corrected (the true labels are unknown)"
 
 
 @pytest.mark.parametrize("initial, recovery, warned", [(0.8, 0.7999, True), (0.8, 0.8, False), (0.8, 0.9, False),

@@ -16,6 +16,7 @@ from core.data.table import read_table
 from core.errors import InputError
 from core.recipes import RECIPES
 from core.report import console, issues, manifest, results
+from core.report.about import About
 from core.run import Config, Result, folder
 from nets import preact_resnet
 
@@ -147,6 +148,35 @@ def test_the_arrays_are_what_other_programs_expect(finished):
     assert not np.load(out / "given_is_wrong.npy")[np.load(out / "true_labels.npy") < 0].any()
 
 
+@pytest.mark.parametrize("folds, posterior, sure", [(None, False, .9), (5, False, 0), (5, True, .9)])
+def test_the_page_gets_what_the_run_found(finished, monkeypatch, folds, posterior, sure):
+    """The threshold is compared with probabilities of step 1, or of the posterior; where others are shown, no line."""
+    out, result = finished
+    pages = []
+    monkeypatch.setattr(results.page, "write", lambda path, page, jobs: pages.append((page, jobs)))
+    about = About("the command")
+    config = Config(RECIPES["digits"], sure=.9, folds=folds, posterior=posterior)
+    results.finish(out, result, config, "title", example()[0], about, jobs=3)
+    (page, jobs), = pages
+    assert (page.sure, page.title, jobs, page.about.command) == (sure, "title", 3, "the command")
+    assert page.about.environment == json.loads((out / "config.json").read_text())["environment"]
+    for name in ("given", "suggested", "corrected", "truth", "index", "images"):
+        assert getattr(page, name) is getattr(result, name), name
+    assert page.probs is result.pred_probs and page.joint is result.verdict.joint
+    assert page.noise_rate == result.verdict.rate and page.root is None
+
+
+def test_the_folder_of_files_is_known_where_some_are_there(tmp_path):
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "1.png").touch()
+    (tmp_path / "t.csv").touch()
+    paths = np.array(["cat/0.png", "cat/1.png"])
+    for source in (tmp_path, tmp_path / "t.csv"):
+        assert issues.folder_of_files(paths, source) == str(tmp_path)
+    assert issues.folder_of_files(paths, tmp_path / "cat") is issues.folder_of_files(None, tmp_path) is None
+    assert issues.folder_of_files(np.array([]), tmp_path) is None
+
+
 def test_the_manifest_describes_every_file(finished):
     out, _ = finished
     content = json.loads((out / "manifest.json").read_text())
@@ -205,4 +235,4 @@ def test_without_a_truth_the_table_tells_what_is_doubted_and_what_was_corrected(
     result = SimpleNamespace(given=np.array([0, 0, 1, 1]), suggested=np.array([1, 0, 0, 0]),
                              corrected=np.array([1, 0, 1, 1]),
                              recovery=float("nan"))
-    assert console.label_line(result) == "labels: 3 of 4 are suspicious, 1 were corrected (the true labels are unknown)"
+    assert console.label_line(result) == "labels: 3 of 4 suspicious, 1 corrected (the true labels are unknown)"

@@ -2,46 +2,16 @@
 that nothing is loaded from anywhere."""
 import base64
 import hashlib
-import json
 import re
-from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 
-from core.report import page
+from core.data.listing import Finding
+from core.report import page, palette
+from core.report.about import About
+from tests.lib.document import Document
 from tests.lib.pages import NASTY, page_of, records
-
-
-class Document(HTMLParser):
-    """Tags with their attributes, the texts between them, and the contents of scripts and styles."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.words, self.raw, self.open = [], [], [], None
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag in ("script", "style"):
-            self.open = tag
-
-    def handle_endtag(self, tag):
-        self.open = None if tag == self.open else self.open
-
-    def handle_data(self, data):
-        (self.raw if self.open else self.words).append(data)
-
-    def all(self, tag):
-        return [attrs for name, attrs in self.tags if name == tag]
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.words).split())
-
-    @property
-    def data(self):
-        return json.loads(next(text for text in self.raw if text.startswith('{"')))
+from tests.report.test_palette import contrast
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +60,7 @@ def test_nothing_is_loaded_and_nothing_but_its_own_script_and_style_is_allowed(d
 def test_links_within_the_page_lead_somewhere_and_ids_are_unique(document):
     ids = [attrs["id"] for _, attrs in document.tags if "id" in attrs]
     assert len(ids) == len(set(ids))
-    used = [attrs["href"][1:] for attrs in document.all("a")]
+    used = [attrs["href"][1:] for attrs in document.all("a") if "href" in attrs]
     used += [i for _, attrs in document.tags for name in ("aria-labelledby", "aria-describedby")
              for i in attrs.get(name, "").split()]
     assert set(used) <= set(ids)
@@ -112,8 +82,45 @@ def test_the_summary_says_what_is_known_and_nothing_else(made, document):
     for text in (f"images {N}", f"suspicious labels {moved}", f"{before:.1f} → 100.0 %", "estimated noise 25.0 %",
                  "test accuracy 83.3 %"):
         assert text in document.text
+    low, high = page.interval(.25, N)
+    text = document.text.replace("\u00a0", " ")
+    assert f"By the number of images alone it is {100 * low:.1f} to {100 * high:.1f} %" in text
     bare = Document(page.render(page_of(truth=False))).text
     assert not [word for word in ("correct labels", "estimated noise", "test accuracy", "Curves") if word in bare]
+
+
+def test_the_run_says_how_to_repeat_it_and_what_its_data_were(tmp_path):
+    findings = [Finding("unreadable", f"cat/{i}.png", "cut <off>") for i in range(7)] + [Finding("hidden", ".DS_Store")]
+    about = About("python demo.py --data 'my photos'", (("seed", "3"), ("step 1", "9 epochs")), ("a <note>",), findings,
+                  {"date": "2026-11-28 10:00+00:00", "python": "3.11.2", "machine": "mine", "commit": None})
+    document = Document(page.render(page_of(20, about=about)))
+    assert "python demo.py --data 'my photos'" in document.words
+    for text in ("seed 3", "step 1 9 epochs", "begun 2026-11-28 10:00+00:00", "python 3.11.2", "a <note>",
+                 "7 × images that cannot be read, left out cat/0.png: cut <off>", "cat/4.png: cut <off> and 2 more",
+                 "1 × hidden files and folders, and those of the system, ignored .DS_Store"):
+        assert text in document.text, text
+    assert not [word for word in ("cat/5.png", "commit", "mine", "no findings") if word in document.text]
+
+
+def test_a_run_without_findings_says_so_only_of_own_images():
+    assert "Reading the data gave no findings." in Document(page.render(page_of(20))).text
+    assert "findings" not in Document(page.render(page_of(20, paths=False))).text
+
+
+def test_the_classes_stand_by_label_quality_with_their_numbers_and_the_tail_is_folded():
+    made = page_of(600, [f"class {c}" for c in range(20)], wrong=.3)
+    html = page.render(made)
+    document = Document(html)
+    cells = {int(a["data-given"]): a["aria-label"] for a in document.all("a") if a.get("data-suggested") == ""}
+    for c in range(20):
+        number = int(((made.given == c) & (made.suggested != c)).sum())
+        assert cells.get(c) == (f"suspicious images given class {c}: {number}" if number else None)
+    joined = {int(a["data-suggested"]): a["aria-label"] for a in document.all("a") if a.get("data-given") == ""}
+    assert {c: int(text.rsplit(" ", 1)[1]) for c, text in joined.items()} == {
+        c: int(((made.given != c) & (made.suggested == c)).sum()) for c in joined}
+    table = re.findall(r'<tr><th scope="row">(class \d+)</th><td>\d+</td><td>([\d,]+)</td>', html)
+    assert sorted(table) == sorted((f"class {c}", str((made.given == c).sum())) for c in range(20))
+    assert "8 more classes" in document.text
 
 
 def test_where_the_truth_is_known_of_some_images_they_count_alone():
@@ -133,71 +140,10 @@ def test_a_file_whose_name_is_no_text_does_not_stop_the_page(tmp_path):
     assert "a\\udc80.png" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_the_list_has_the_suspicious_images_the_most_suspicious_first(made, document):
-    data, score = document.data, made.probs[np.arange(len(made.given)), made.given]
-    rows = np.flatnonzero(made.given != made.suggested)
-    rows = rows[np.argsort(score[rows], kind="stable")]
-    assert data["index"] == made.index[rows].tolist()
-    assert data["given"] == made.given[rows].tolist() and data["suggested"] == made.suggested[rows].tolist()
-    assert data["score"] == pytest.approx(score[rows], abs=1e-4) and data["path"] == made.paths[rows].tolist()
-    in_pairs = {int(attrs["data-index"]) for attrs in document.all("li") if "data-index" in attrs}
-    assert [not image for image in data["image"]] == [i in in_pairs
-                                                      for i in data["index"]], "every image is in the page once"
-
-
-@pytest.mark.parametrize("limit, megabytes", [(30, 24), (3000, .02), (0, 24), (3000, 0)])
-def test_the_page_is_limited_and_says_so(limit, megabytes):
-    made = page_of(600, list("abc"), truth=False)
-    document, total = Document(page.render(made, limit, megabytes)), (made.given != made.suggested).sum()
-    shown = len(document.data["index"])
-    assert shown < total and f"{shown} of {total} suspicious images: the most suspicious" in document.text
-    uris = [attrs["src"] for attrs in document.all("img") if "src" in attrs] + document.data["image"]
-    assert sum(map(len, uris)) <= megabytes * 1e6
-
-
-def test_the_matrix_counts_and_leads_to_the_pairs(made, document):
-    cells = {(int(a["data-given"]), int(a["data-suggested"])): a for a in document.all("a") if "aria-label" in a}
-    for (i, j), attrs in cells.items():
-        number = ((made.given == i) & (made.suggested == j)).sum()
-        assert attrs["aria-label"].endswith(f": {number}") and attrs["href"] == f"#pair-{i}-{j}"
-    assert set(cells) == set(zip(*(c[made.given != made.suggested].tolist() for c in (made.given, made.suggested))))
-
-
-def test_of_many_classes_the_matrix_shows_those_that_move_most():
-    made = page_of(3000, [f"class {c}" for c in range(100)], wrong=0)
-    made.suggested[made.given == 77] = 5
-    found = page.matrix(made, [])
-    assert len(found["classes"]) == page.CLASSES and {5, 77} <= set(found["classes"])
-    row = next(cells for i, _, cells in found["rows"] if i == 77)
-    assert next((count, shade) for j, count, shade, _ in row if j == 5) == ((made.given == 77).sum(), page.SHADES - 1)
-    assert f"Shown are the {page.CLASSES} of 100 classes" in Document(page.render(made)).text
-
-
-def test_pairs_show_their_most_and_least_certain_images():
-    made = page_of(800, list("ab"), wrong=.5)
-    rows = np.flatnonzero(made.given != made.suggested)
-    given, suggested, number, most, least = page.pair_samples(made, rows)[0]
-    own = rows[(made.given[rows] == given) & (made.suggested[rows] == suggested)]
-    certainty = np.sort(made.probs[own, suggested])[::-1]
-    assert number == len(own) == max(np.bincount(made.given[rows]))
-    assert made.probs[most, suggested].tolist() == certainty[:page.SAMPLES].tolist()
-    assert made.probs[least, suggested].tolist() == certainty[-page.SAMPLES:].tolist()
-
-
-def test_a_small_pair_shows_no_image_twice():
-    made = page_of(12, list("ab"), wrong=.9)
-    for *_, number, most, least in page.pair_samples(made, np.flatnonzero(made.given != made.suggested)):
-        assert len(set(most) | set(least)) == len(most) + len(least) == min(number, 2 * page.SAMPLES)
-
-
 def test_without_a_suspicious_label_there_is_a_page_all_the_same():
     document = Document(page.render(page_of(wrong=0)))
-    assert "No label is suspicious" in document.text and document.data["index"] == []
-
-
-def luminance(color):
-    parts = [int(color[i:i + 2], 16) / 255 for i in (1, 3, 5)]
-    return np.dot([.2126, .7152, .0722], [c / 12.92 if c <= .04045 else ((c + .055) / 1.055) ** 2.4 for c in parts])
+    assert "No label is suspicious" in document.text
+    assert document.data["suggested"] == [] and len(document.data["index"]) == 200, "any image may be reviewed"
 
 
 TEXT = [("ink", "paper"), ("ink", "card"), ("soft", "paper"), ("soft", "card"), ("link", "paper"), ("on-link", "link"),
@@ -208,12 +154,12 @@ DRAWN = [("control", "paper"), ("control", "card"), *((f"line-{i}", "paper") for
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_colours_have_the_contrast_that_reading_needs(mode):
-    css = (page.TEMPLATES / "page.css").read_text(encoding="utf-8")
-    light, dark = (dict(re.findall(r"--([\w-]+): (#\w{6})", part))
-                   for part in css.split("@media (prefers-color-scheme: dark)"))
+    light, dark = {}, {}
+    for css in (palette.css(), page.text_of("page.css")):
+        for colors, part in zip((light, dark), css.split("@media (prefers-color-scheme: dark)")):
+            colors |= dict(re.findall(r"--([\w-]+): (#\w{6})", part))
     colors = {"light": light, "dark": dark}[mode]
     assert set(light) == set(dark)
-    for pairs, enough in ((TEXT, 4.5), (DRAWN, 3)):
-        for front, back in pairs:
-            a, b = sorted((luminance(colors[front]), luminance(colors[back])))
-            assert (b + .05) / (a + .05) >= enough, f"{front} on {back}"
+    for colors_of, enough in ((TEXT, 4.5), (DRAWN, 3)):
+        for front, back in colors_of:
+            assert contrast(colors[front], colors[back]) >= enough, f"{front} on {back}"

@@ -1,8 +1,12 @@
 """report.html in a browser: drawn, filtered, decided by click and by key, kept, exported and imported."""
+import re
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from core.report import page
+from core.report.issues import run_identity
 from core.use.apply import read_decisions, read_run
 from tests.lib.browser import chromium, tab
 from tests.lib.pages import NASTY, page_of, records, save_run
@@ -121,9 +125,9 @@ def test_decisions_by_click_and_by_the_chooser(browser, html, made, tmp_path):
         card.get_by_text("class…", exact=True).click()
         other = next(c for c in range(len(NASTY))
                      if c not in (made.given[ranked(made)[0]], made.suggested[ranked(made)[0]]))
-        view.fill("dialog input", NASTY[other][:4].upper())
+        view.fill("#chooser input", NASTY[other][:4].upper())
         view.keyboard.press("Enter")
-        assert not view.locator("dialog").is_visible() and f"changed to {NASTY[other]}" in card.inner_text()
+        assert not view.locator("#chooser").is_visible() and f"changed to {NASTY[other]}" in card.inner_text()
         view.keyboard.press("c")
         view.keyboard.press("Escape")
         assert card.get_attribute("data-decision") == "change"
@@ -146,6 +150,188 @@ def test_all_that_match_at_once_and_undone_at_once(browser, html, made):
         assert view.inner_text("#progress").startswith(f"{number} of")
         view.click("#undo")
         assert view.inner_text("#progress").startswith("0 of")
+
+
+def test_all_at_once_leaves_what_is_decided_already(browser, html, made, tmp_path):
+    rows = ranked(made)
+    with tab(browser, html) as view:
+        view.focus(".card")
+        press(view, "r x")
+        view.click("[data-bulk=accept]")
+        path = exported(view, tmp_path)
+    found = read_decisions(path, read_run(save_run(tmp_path / "run", made)))
+    assert found == {rows[0]: made.given[rows[0]], rows[1]: REMOVED, **{row: made.suggested[row] for row in rows[2:]}}
+
+
+def test_an_export_names_its_run_in_every_line_and_quotes_every_text(browser, html, made, tmp_path):
+    with tab(browser, html) as view:
+        view.focus(".card")
+        press(view, "a r x 3")
+        text = exported(view, tmp_path).read_bytes().decode("utf-8")
+    run = run_identity(made.classes, made.index, made.given, made.suggested)
+    head, *lines = text.split("\r\n")[:-1]
+    assert head == "index,path,decision,label,run" and len(lines) == 4
+    assert all(re.fullmatch(r'\d+(,"([^"]|"")*"){4}', line) and line.endswith(f',"{run}"') for line in lines)
+
+
+def test_a_class_with_a_semicolon_and_a_formula_is_one_cell_that_is_no_formula(browser, tmp_path):
+    made = page_of(40, ["x;=1+1", "=2+2", 'a"b', "c,d"], wrong=.9)
+    page.write(tmp_path / "report.html", made)
+    with tab(browser, tmp_path / "report.html") as view:
+        view.click("[data-bulk=accept]")
+        path = exported(view, tmp_path)
+        text = path.read_text(encoding="utf-8")            # divided at commas, semicolons and tabs
+        divided = re.findall(r'(?:^|[,;\t])("(?:[^"]|"")*"|[^,;\t\r\n]*)', text, re.MULTILINE)
+        assert '"x;=1+1"' in divided and not [cell for cell in divided if cell.strip('"')[:1] in set("=+-@")]
+        view.click("#clear")
+        view.set_input_files("#import", path)
+        until(view, f"document.querySelector('#progress').innerText.startsWith('{len(ranked(made))} of')")
+    found = read_decisions(path, read_run(save_run(tmp_path / "run", made)))
+    assert found == {row: made.suggested[row] for row in ranked(made)}
+
+
+def test_any_image_is_found_by_name_and_may_be_decided_on(browser, html, made, tmp_path):
+    row = int(np.flatnonzero(made.given == made.suggested)[7])
+    with tab(browser, html) as view:
+        name = f", {made.index[row]}.png"
+        view.fill("[name=find]", name.upper())
+        assert view.inner_text("#status") == "0 images match."
+        view.select_option("[name=kind]", "all")
+        assert view.inner_text("#status") == "1 image matches." and made.paths[row] in cards(view)[0]
+        assert view.locator(".card img").is_visible() and not view.locator(".card [data-do=reject]").is_visible()
+        view.focus(".card")
+        press(view, "4")
+        assert view.inner_text("#progress").endswith("decided, and 1 other")
+        path = exported(view, tmp_path)
+    expected = {row: 4} if made.given[row] != 4 else {row: made.given[row]}
+    assert read_decisions(path, read_run(save_run(tmp_path / "run", made))) == expected
+
+
+def test_the_others_are_those_without_doubt_by_rising_score(browser, html, made):
+    score = made.probs[np.arange(600), made.given]
+    with tab(browser, html) as view:
+        doubted = made.given != made.suggested
+        for kind, chosen in (("others", ~doubted), ("all", made.given >= 0), ("", doubted)):
+            view.select_option("[name=kind]", kind)
+            assert view.inner_text("#status") == f"{chosen.sum()} images match."
+            order = [row for row in [*ranked(made), *np.flatnonzero(made.given == made.suggested)] if chosen[row]]
+            first = min(order, key=lambda row: score[row].round(4))
+            assert made.paths[first] in cards(view)[0]
+
+
+def test_without_doubt_there_are_no_filters_until_one_asks_for_all_images(browser, tmp_path):
+    made = page_of(30, wrong=0)
+    page.write(tmp_path / "report.html", made)
+    with tab(browser, tmp_path / "report.html") as view:
+        assert not [name for name in ("#filters", "#bar", ".bulk", ".card") if view.locator(name).first.is_visible()]
+        view.click("#anyway")
+        assert view.locator("#filters").is_visible() and view.locator(".card").count() == 30
+        view.focus(".card")
+        press(view, "a r")
+        assert view.inner_text("#progress") == "2 others"
+        decisions = view.eval_on_selector_all(".card[data-decision]", "cards => cards.map(c => c.dataset.decision)")
+        assert decisions == ["accept", "accept"], "there is nothing to reject"
+
+
+def test_an_image_without_a_picture_is_named(browser, tmp_path):
+    made = page_of(600, size=32, wrong=.9)
+    page.write(tmp_path / "report.html", made, limit=400_000)
+    with tab(browser, tmp_path / "report.html") as view:
+        view.select_option("[name=order]", "-score")
+        card = view.locator(".card:has(.missing:not([hidden]))").first
+        card.scroll_into_view_if_needed()
+        card.locator(".missing").wait_for(state="visible")
+        assert card.locator(".missing").text_content() == "no picture in this page"
+        assert card.locator("img").evaluate("image => image.hidden && !image.getAttribute('src')")
+        assert card.locator(".name").text_content() in made.paths
+
+
+# ---- an image in large ---------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A page of 12 photos of 800 x 600; that of row 0, the last of the list, is no longer there."""
+    root = tmp_path_factory.mktemp("photos ä")
+    made = page_of(12, ["cat", "dog"], size=32, wrong=0)
+    rng, images = np.random.default_rng(0), made.images.copy()
+    for i in range(12):
+        photo = Image.fromarray(rng.integers(0, 256, (3, 4, 3), np.uint8)).resize((800, 600), 3)
+        images[i] = np.asarray(photo.crop((100, 0, 700, 600)).resize((32, 32), 1))
+        if i:
+            photo.save(root / f"#{i} 100%.jpg")
+    made.suggested[:] = 1 - made.given
+    made.probs[0] = np.eye(2)[made.given[0]]
+    made = made._replace(images=images, paths=np.array([f"#{i} 100%.jpg" for i in range(12)]), root=str(root))
+    page.write(root / "report.html", made)
+    return root / "report.html", made
+
+
+def large(view):
+    """(source, width, name, whether the square is marked) of the image in large."""
+    return view.evaluate("""() => { const image = document.querySelector("#viewer img");
+        return [image.src.slice(0, 5), image.naturalWidth, document.querySelector("#viewer-name").textContent,
+                document.querySelector("#viewer svg").checkVisibility()]; }""")
+
+
+def test_a_click_shows_the_photo_itself_and_keys_decide_there(browser, photos):
+    html, made = photos
+    rows = [row for row in ranked(made) if row != 0]
+    with tab(browser, html) as view:
+        view.fill("[name=find]", "#")
+        card = view.locator(".card").nth(ranked(made).index(rows[0]))
+        box = card.locator("svg.seen rect").bounding_box()
+        whole = card.locator("svg.seen").bounding_box()
+        assert box["width"] == pytest.approx(box["height"], abs=1) == pytest.approx(.75 * whole["width"], abs=2)
+        assert card.locator("img").evaluate("image => [image.naturalWidth, image.naturalHeight]") == [192, 144]
+        assert card.locator(".name a").get_attribute("href").endswith(f"%23{rows[0]}%20100%25.jpg")
+        card.locator("[data-zoom]").click()
+        until(view, "document.querySelector('#viewer img').naturalWidth === 800")
+        assert large(view) == ["file:", 800, made.paths[rows[0]], True]
+        mark = view.eval_on_selector("#viewer rect", "r => ['x', 'y', 'width', 'height'].map(a => +r.getAttribute(a))")
+        assert mark == [100, 0, 600, 600], "what the network saw"
+        assert view.get_attribute("#viewer-link", "href").endswith(f"%23{rows[0]}%20100%25.jpg")
+        press(view, "a")
+        assert view.inner_text("#progress") == "1 of 12 decided" and large(view)[2] != made.paths[rows[0]]
+        press(view, "ArrowLeft")
+        assert "accepted: " in view.inner_text("#viewer-labels") and large(view)[2] == made.paths[rows[0]]
+        press(view, "c Enter")
+        assert view.locator("#viewer").is_visible() and not view.locator("#chooser").is_visible()
+        view.click("#viewer [data-key=x]")
+        press(view, "Escape")
+        assert not view.locator("#viewer").is_visible() and card.get_attribute("data-decision") == "remove"
+
+
+def test_a_photo_that_is_gone_is_shown_as_the_network_saw_it(browser, photos):
+    html, made = photos
+    context = browser.new_context()
+    view = context.new_page()                                  # the browser reports that the file is missing
+    view.goto(html.as_uri())
+    view.locator(".card").nth(ranked(made).index(0)).locator("[data-zoom]").click()
+    until(view, "document.querySelector('#viewer img').naturalWidth === 32")
+    view.wait_for_timeout(300)
+    assert large(view) == ["data:", 32, "#0 100%.jpg", False]
+    context.close()
+
+
+def test_a_click_on_a_picture_of_a_pair_shows_it_and_a_key_in_the_list_does(browser, photos):
+    html, made = photos
+    with tab(browser, html) as view:
+        picture = view.locator("#pairs a.photo:has(svg)").first
+        picture.click()
+        until(view, "document.querySelector('#viewer img').naturalWidth === 800")
+        assert not view.locator("#viewer [data-key=a]").is_visible()
+        press(view, "Escape")
+        view.focus(".card:has(svg)")
+        press(view, "z")
+        until(view, "document.querySelector('#viewer img').naturalWidth === 800")
+        assert view.locator("#viewer [data-key=a]").is_visible()
+
+
+def test_without_scripts_a_picture_of_a_pair_leads_to_its_file(browser, photos):
+    html, made = photos
+    with tab(browser, html, java_script_enabled=False) as view:
+        view.locator("#pairs a.photo:has(svg)").first.click()
+        view.wait_for_url("**/*.jpg")
 
 
 def test_a_file_goes_on_where_it_was_exported_and_another_runs_is_refused(browser, html, made, tmp_path):
@@ -214,5 +400,9 @@ def test_on_a_phone_nothing_sticks_out_and_fingers_find_the_buttons(browser, htm
         sizes = view.eval_on_selector_all("#desk button, #desk select, .button",
                                           "all => all.filter(e => e.offsetParent).map(e => e.offsetHeight)")
         assert min(sizes) >= 44
+        assert not view.locator("#filters").is_visible(), "the list begins on the first screen"
+        view.click("#filterbox summary")
+        assert view.locator("#filters").is_visible()
+        assert view.evaluate("document.documentElement.scrollWidth") <= 360
         dark = view.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 27)"
         assert dark == (scheme == "dark")

@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import re
+import shlex
+import shutil
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -11,11 +13,15 @@ import numpy as np
 import pytest
 
 import demo
+from core.data.source import open_source
 from core.report import console, manifest, results
 from core.run import experiment
+from core.run.command_line import flat
 from core.run.commands import parse
 from core.run.options import configuration
+from core.run.resume import stored
 from nets import families
+from tests.lib.document import Document
 from tests.lib.own_data import write_image
 
 CLASSES = ("ant", "bee", "cat")
@@ -78,13 +84,45 @@ def test_the_last_table_has_no_column_of_dashes(photos, tmp_path, monkeypatch, c
 
 def test_the_run_folder_holds_what_it_promises_and_the_photos_are_as_before(run, photos):
     of_a_truth = {"true_labels.npy", "given_is_wrong.npy"}
-    assert set(os.listdir(run)) >= {*manifest.WHAT, "manifest.json", "summary.json", ".lock"} - of_a_truth
+    always = {*manifest.WHAT, "manifest.json", "summary.json", ".lock"} - of_a_truth - {"corrected.png"}
+    assert set(os.listdir(run)) >= always
+    corrected = (np.load(run / "corrected_labels.npy") != np.load(run / "given_labels.npy")).any()
+    assert (run / "corrected.png").exists() == corrected
     assert not of_a_truth & set(os.listdir(run))
     summary = json.loads((run / "summary.json").read_text())
     assert summary["initial"] is summary["recovery"] is summary["retrain"]["test"] is None
     assert "detection" not in summary
     assert "noise: none" not in (run / "report.html").read_text(encoding="utf-8"), "nobody knows that"
     assert sorted(os.listdir(photos)) == list(CLASSES) and sum(len(files) for *_, files in os.walk(photos)) == N
+
+
+def test_the_page_shows_the_photos_themselves_and_how_to_repeat_the_run(run, photos):
+    document = Document((run / "report.html").read_text(encoding="utf-8"))
+    data, classes = document.data, (run / "classes.txt").read_text().split()
+    assert {tuple(size) for size in data["sizes"].values()} == {(10, 12)}, "uncut, as in the files"
+    assert data["root"] == photos.as_uri() and len(data["index"]) == N
+    names = [data["folders"][folder] + name for folder, name in data["names"]]
+    assert sorted(names) == sorted(row["path"] for row in rows_of(run / "label_issues.csv"))
+    assert [classes[c] for c in data["given"]] == [name.split("/")[0] for name in names]
+    command = next(text for text in document.words if text.startswith("python demo.py"))
+    source = open_source(str(photos))
+    config = configuration(parse([*shlex.split(command)[2:], "--out", str(run)]), source)
+    assert flat(config) == flat(stored(run)) and "seed 0" in document.text
+    environment = json.loads((run / "config.json").read_text())["environment"]
+    assert f"begun {environment['date']}" in document.text and f"numpy {environment['numpy']}" in document.text
+    assert "Reading the data gave no findings." in document.text
+    assert "findings" not in json.loads((run / "summary.json").read_text())
+
+
+def test_findings_are_on_the_page_and_in_the_summary(photos, tmp_path):
+    shutil.copytree(photos, tmp_path / "photos")
+    (tmp_path / "photos" / CLASSES[0] / "cut <off>.png").write_bytes(b"\x89PNG")
+    (tmp_path / "photos" / "notes.txt").touch()
+    assert demo.main(["--data", str(tmp_path / "photos"), "--out", str(tmp_path / "run"), *SMALL]) == 0
+    text = Document((tmp_path / "run" / "report.html").read_text(encoding="utf-8")).text
+    assert f"1 × images that cannot be read, left out {CLASSES[0]}/cut <off>.png: " in text
+    assert "1 × files that are no images, ignored notes.txt" in text
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["findings"] == {"unreadable": 1, "other": 1}
 
 
 def test_the_list_of_suspicious_labels_is_about_the_photos(run, photos):

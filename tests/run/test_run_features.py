@@ -60,12 +60,15 @@ def config(photos, out, net="head", **changes):
 @pytest.fixture(autouse=True)
 def without_pictures(monkeypatch):
     monkeypatch.setattr(results.pictures, "draw_all", lambda *args: None)
+    monkeypatch.setattr("core.run.folder.environment", dict)              # the date is another one
+    monkeypatch.setattr("core.run.state.environment", dict)
 
 
 @pytest.fixture(scope="module")
 def finished(photos, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results.pictures, "draw_all", lambda *args: None)
+        patch.setattr("core.run.folder.environment", dict)
         folder = tmp_path_factory.mktemp("run") / "r"
         return run(config(photos, folder)), folder
 
@@ -252,7 +255,7 @@ def test_own_images_are_seen_through_the_backbone_where_its_weights_are_installe
                 "efficientnet-lite0", "linear", 5, True)
         else:
             assert (found.backbone, found.net, found.folds, found.posterior) == (None, "medium", None, False)
-        for words in (["--backbone", "none"], ["--net", "small"], ["--recipe", "unknown"]):
+        for words in (["--backbone", "none"], ["--net", "small"], ["--recipe", "unknown"], ["--augment", "crop"]):
             assert asked("--data", folder, *words).backbone is None
         assert asked().backbone is None and asked().folds is None                             # the digits
 

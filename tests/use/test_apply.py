@@ -52,7 +52,7 @@ def test_every_kind_of_decision_does_what_it_says(tmp_path, made, run):
     del expected[made.paths[rows[3]]]
     assert out == run / "cleaned_labels.csv" and table(out) == expected
     changed = 2 + (CLASSES[made.given[rows[2]]] != "=formula")
-    assert said == (f"5 decisions: 39 labels written, {changed} of them not as given, 1 images left out, "
+    assert said == (f"5 decisions: 39 labels written, {changed} of them not as given, 1 image left out, "
                     "35 undecided as given")
 
 

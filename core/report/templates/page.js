@@ -1,5 +1,6 @@
 "use strict";
-// The review: a list of suspicious images that is drawn a part at a time, and decisions that this browser keeps for this run.
+// The review: a list of images that is drawn a part at a time, and decisions that this browser keeps for this run.
+// The first `doubted` rows of the data's columns are suspicious images, the others have the given label suggested.
 const data = JSON.parse(document.getElementById("data").textContent);
 const PART = 60;                                   // cards drawn at a time
 const KEY = "label decisions of run " + data.run;
@@ -8,7 +9,10 @@ const DONE = {accept: "accepted: ", reject: "rejected, stays ", change: "changed
 const FORMULA = /^'*[=+\-@\uff0b\uff0d\uff1d\uff20\t\r\n]/;  // what a spreadsheet would run
 
 const $ = id => document.getElementById(id);
-const [list, filters, chooser] = [$("list"), $("filters"), $("chooser")];
+const [list, filters, chooser, viewer] = [$("list"), $("filters"), $("chooser"), $("viewer")];
+const doubted = data.suggested.length;
+data.suggested = data.suggested.concat(data.given.slice(doubted));
+data.probability = data.probability.concat(data.score.slice(doubted));
 const position = new Map(data.index.map((index, i) => [index, i]));      // image -> its place in data's columns
 const pictures = new Map([...document.querySelectorAll("[data-index]")].map(    // those that the page has with the pairs
   item => [Number(item.dataset.index), item.querySelector("img").src]));
@@ -63,13 +67,14 @@ function undo() {
 
 function verdict(row, kind, label) {               // what is kept of a decision
   const name = {accept: data.classes[data.suggested[row]], reject: data.classes[data.given[row]], change: label, remove: ""}[kind];
-  return [data.index[row], [kind, name, data.path ? data.path[row] : ""]];
+  return [data.index[row], [kind, name, pathOf(row)]];
 }
 
 function decide(card, kind, label) {
   if (kind === "change" && label === undefined) return choose(card);
   if (kind === "change" && label === data.classes[data.suggested[card.row]]) kind = "accept";
   if (kind === "change" && label === data.classes[data.given[card.row]]) kind = "reject";
+  if (kind === "reject" && card.row >= doubted) kind = "accept";         // both keep the given label
   const entry = verdict(card.row, kind, label);
   record([entry], `${nameOf(card.row)}: ${DONE[kind]}${entry[1][1]}`);
 }
@@ -77,13 +82,16 @@ function decide(card, kind, label) {
 // ---- the list -----------------------------------------------------------------------------------------------------------------
 
 function select() {                                // the rows that pass the filters, in their order
-  const {given, suggested, state, low, high, order} = Object.fromEntries(new FormData(filters));
+  const {kind, find, given, suggested, state, low, high, order} = Object.fromEntries(new FormData(filters));
   const [column, sign] = [data[order.replace("-", "")], order[0] === "-" ? -1 : 1];
+  const text = find.toLowerCase();
   const fits = row => {
     const made = decisions[data.index[row]];
-    return (given === "" || data.given[row] === Number(given)) && (suggested === "" || data.suggested[row] === Number(suggested)) &&
+    return (kind === "all" || (row < doubted) === (kind === "")) &&
+      (given === "" || data.given[row] === Number(given)) && (suggested === "" || data.suggested[row] === Number(suggested)) &&
       (state === "" || (state === "open" ? !made : state === "decided" ? made : made && made[0] === state)) &&
-      data.score[row] >= Number(low || 0) && data.score[row] <= (high === "" ? 1 : Number(high));
+      data.score[row] >= Number(low || 0) && data.score[row] <= (high === "" ? 1 : Number(high)) &&
+      (text === "" || nameOf(row).toLowerCase().includes(text));
   };
   shown = [...data.index.keys()].filter(fits).sort((a, b) => sign * (column[a] - column[b]) || a - b);
   list.replaceChildren();
@@ -102,25 +110,48 @@ function draw() {
   $("more").hidden = drawn >= shown.length;
 }
 
+function pathOf(row) {
+  return data.names ? data.folders[data.names[row][0]] + data.names[row][1] : "";
+}
+
 function nameOf(row) {
-  return data.path ? data.path[row] : "image " + data.index[row];
+  return pathOf(row) || "image " + data.index[row];
+}
+
+function linkOf(row) {                             // the address of the file, or null
+  if (data.root === null) return null;
+  const path = pathOf(row);
+  const parts = path.split("/").map(encodeURIComponent).join("/").replace(/^([A-Za-z])%3A/, "/$1:");
+  return /^(\/|[A-Za-z]:)/.test(path) ? "file://" + parts : data.root + "/" + parts;
+}
+
+function imageOf(row) {                            // as text, undefined where the page has none
+  return data.images[row] || pictures.get(data.index[row]);
 }
 
 function cardOf(row) {
   const card = $("card").content.firstElementChild.cloneNode(true);
   const texts = {
-    name: nameOf(row), given: data.classes[data.given[row]], suggested: data.classes[data.suggested[row]],
-    score: percent(data.score[row]), probability: percent(data.probability[row]),
-    true: data.truth && data.truth[row] >= 0 ? "true label: " + data.classes[data.truth[row]] : "",
+    "name a": nameOf(row), given: data.classes[data.given[row]], suggested: data.classes[data.suggested[row]],
+    score: percent(data.score[row]), probability: percent(data.probability[row]), true: truth(row),
   };
   for (const [name, text] of Object.entries(texts)) card.querySelector("." + name).textContent = text;
-  const image = card.querySelector("img");
-  image.src = data.image[row] || pictures.get(data.index[row]);
-  image.alt = `${texts.name}, given ${texts.given}, suggested ${texts.suggested}, probability ${texts.probability}`;
+  const [image, source, link] = [card.querySelector("img"), imageOf(row), linkOf(row)];
+  if (source) image.src = source;
+  image.hidden = !source;
+  card.querySelector(".missing").hidden = Boolean(source);
+  image.alt = `${nameOf(row)}, given ${texts.given}` + (row < doubted ? `, suggested ${texts.suggested}, probability ${texts.probability}` : "");
+  if (link) card.querySelector(".name a").href = link;
+  if (data.sizes[row]) card.querySelector(".photo").append(square(...data.sizes[row]));
+  card.querySelector(".suggestion").hidden = card.querySelector("[data-do=reject]").hidden = row >= doubted;
   card.row = row;
   cards.set(data.index[row], card);
   paint(card);
   return card;
+}
+
+function truth(row) {
+  return data.truth && data.truth[row] >= 0 ? "true label: " + data.classes[data.truth[row]] : "";
 }
 
 function paint(card) {                             // its decision
@@ -134,13 +165,13 @@ function paint(card) {                             // its decision
   card.setAttribute("aria-label", `${card.querySelector("img").alt}, ${words || "undecided"}`);
   for (const button of card.querySelectorAll("[data-do]")) {
     button.setAttribute("aria-pressed", String(Boolean(made) && made[0] === button.dataset.do));
-    if (card !== active) button.tabIndex = -1;
   }
+  if (card !== active) for (const element of card.querySelectorAll("button, a")) element.tabIndex = -1;
 }
 
 function activate(card) {                          // the one card that the Tab key reaches, with its buttons
   for (const item of [active, card]) {
-    if (item) for (const element of [item, ...item.querySelectorAll("button")]) element.tabIndex = item === card ? 0 : -1;
+    if (item) for (const element of [item, ...item.querySelectorAll("button, a")]) element.tabIndex = item === card ? 0 : -1;
   }
   active = card;
 }
@@ -168,162 +199,24 @@ function percent(value) {
   return `${Math.round(100 * value)}\u00a0%`;
 }
 
+function counted(number, one, many) {
+  return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
+}
+
 function report(words) {
-  const made = Object.keys(decisions).length;
-  $("status").textContent = (words ? words + ". " : "") + `${shown.length.toLocaleString("en")} images match.` +
+  const indices = Object.keys(decisions).map(Number);
+  const made = indices.length, others = indices.filter(index => position.get(index) >= doubted).length;
+  $("status").textContent = (words ? words + ". " : "") + `${counted(shown.length, "image matches", "images match")}.` +
     (kept ? "" : " This browser keeps no decisions: export them before you leave.");
-  $("progress").textContent = `${made.toLocaleString("en")} of ${data.index.length.toLocaleString("en")} decided`;
+  $("progress").textContent = [`${(made - others).toLocaleString("en")} of ${doubted.toLocaleString("en")} decided`,
+    others ? counted(others, "other", "others") : ""].slice(doubted ? 0 : 1).filter(Boolean).join(", and ");
   $("undo").disabled = !undone.length;
   $("export").disabled = $("clear").disabled = !made;
   const open = shown.filter(row => !decisions[data.index[row]]).length;
   for (const button of document.querySelectorAll("[data-bulk]")) {
     const verb = {accept: "Accept", reject: "Reject"}[button.dataset.bulk];
-    button.textContent = `${verb} all ${open.toLocaleString("en")} undecided`;
+    button.textContent = open === 1 ? `${verb} the one undecided` : `${verb} all ${open.toLocaleString("en")} undecided`;
     button.disabled = !open;
   }
 }
 
-// ---- files --------------------------------------------------------------------------------------------------------------------
-
-function cell(value) {
-  const text = FORMULA.test(value) ? "'" + value : String(value);
-  return /[",\r\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
-}
-
-function table() {
-  const rows = Object.keys(decisions).map(Number).sort((a, b) => a - b).map(index => {
-    const [kind, label, path] = decisions[index];
-    return [index, path, kind, label, data.run];
-  });
-  return [COLUMNS, ...rows].map(row => row.map(cell).join(",") + "\r\n").join("");
-}
-
-function cells(text) {                             // rows of a CSV file
-  const rows = [[]];
-  const pattern = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r?\n|$)/g;
-  for (const [, quoted, bare, end] of text.replace(/^\ufeff/, "").matchAll(pattern)) {
-    rows.at(-1).push(quoted === undefined ? bare : quoted.replaceAll('""', '"'));
-    if (end !== ",") rows.push([]);
-  }
-  return rows.filter(row => row.some(Boolean)).map(row => row.map(value => FORMULA.test(value) ? value.replace(/^'/, "") : value));
-}
-
-function imported(text) {                          // entries of a file of decisions; an Error says what is wrong with it
-  const [head, ...rows] = cells(text);
-  const needed = COLUMNS.slice(0, 4);
-  if (!head || needed.some((name, i) => head[i] !== name)) throw Error("its first line is not " + needed.join());
-  return rows.map(([index, path, kind, label, run], i) => {
-    const row = position.get(Number(index));
-    if (run && run !== data.run) throw Error(`row ${i + 1} belongs to another run`);
-    if (!/^\d+$/.test(index) || !Object.hasOwn(DONE, kind)) throw Error(`row ${i + 1} has no known decision`);
-    if (kind !== "remove" && !data.classes.includes(label)) throw Error(`row ${i + 1}: ${label} is no class of this run`);
-    if (row === undefined) return [Number(index), [kind, label, path]];
-    if (data.path && path && path !== data.path[row]) throw Error(`row ${i + 1}: ${path} is not image ${index} of this run`);
-    return verdict(row, kind, label);
-  });
-}
-
-// ---- events -------------------------------------------------------------------------------------------------------------------
-
-function choose(card) {
-  chooser.card = card;
-  chooser.querySelector("input").value = "";
-  find("");
-  chooser.showModal();
-}
-
-function find(text) {
-  for (const button of chooser.querySelectorAll("[data-class]")) {
-    button.hidden = !button.textContent.toLowerCase().includes(text.toLowerCase());
-  }
-}
-
-chooser.querySelector("input").addEventListener("input", event => find(event.target.value));
-chooser.addEventListener("keydown", event => {
-  const first = chooser.querySelector("[data-class]:not([hidden])");
-  if (event.key === "Enter" && event.target.matches("input") && first) first.click();
-});
-chooser.addEventListener("click", event => {
-  const button = event.target.closest("button");
-  if (!button) return;
-  chooser.close();
-  if (button.dataset.class) decide(chooser.card, "change", data.classes[button.dataset.class]);
-  move(chooser.card);
-});
-
-list.addEventListener("focusin", event => activate(event.target.closest(".card")));
-list.addEventListener("click", event => {
-  const [card, button] = [event.target.closest(".card"), event.target.closest("[data-do]")];
-  if (button) decide(card, button.dataset.do);
-  else if (card) move(card);
-});
-list.addEventListener("keydown", event => {
-  const card = event.target.closest(".card");
-  if (!card || event.ctrlKey || event.metaKey || event.altKey) return;
-  const steps = {ArrowRight: () => 1, ArrowLeft: () => -1, ArrowDown: columns, ArrowUp: () => -columns(), Home: () => -drawn,
-    End: () => drawn}[event.key];
-  const kind = {a: "accept", r: "reject", c: "change", x: "remove", Delete: "remove"}[event.key];
-  const label = data.classes.length <= 10 && /^\d$/.test(event.key) ? data.classes[event.key] : undefined;
-  if (steps) move(neighbour(card, steps()));
-  else if (event.key === "u") undo();
-  else if (kind === "change") choose(card);
-  else if (kind || label !== undefined) {
-    decide(card, kind || "change", label);
-    move(neighbour(card, 1));
-  } else return;
-  event.preventDefault();
-});
-
-document.addEventListener("click", event => {      // the matrix and the pairs lead to their images
-  const link = event.target.closest("a[data-given]");
-  if (!link) return;
-  event.preventDefault();
-  filters.reset();
-  filters.elements.given.value = link.dataset.given;
-  filters.elements.suggested.value = link.dataset.suggested;
-  select();
-  $("review").scrollIntoView();
-  if (active) active.focus({preventScroll: true});
-});
-
-for (const button of document.querySelectorAll("[data-bulk]")) {
-  button.addEventListener("click", () => {
-    const rows = shown.filter(row => !decisions[data.index[row]]);
-    record(rows.map(row => verdict(row, button.dataset.bulk)), `${rows.length} images ${button.dataset.bulk}ed`);
-  });
-}
-filters.addEventListener("input", select);
-$("all").addEventListener("click", () => { filters.reset(); select(); });
-filters.addEventListener("submit", event => event.preventDefault());
-$("more").addEventListener("click", () => { const next = drawn; draw(); move(list.children[next]); });
-new IntersectionObserver(seen => { if (seen[0].isIntersecting && drawn) draw(); }, {rootMargin: "600px"}).observe($("more"));
-$("undo").addEventListener("click", undo);
-$("clear").addEventListener("click", () => {
-  const indices = Object.keys(decisions).map(Number);
-  record(indices.map(index => [index, undefined]), `${indices.length} decisions cleared, undo brings them back`);
-});
-$("export").addEventListener("click", () => {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([table()], {type: "text/csv"}));
-  link.download = "decisions.csv";
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-});
-$("import").addEventListener("change", async event => {
-  const file = event.target.files[0];
-  if (!file) return;
-  try {
-    const entries = imported(await file.text());
-    record(entries, `${entries.length} decisions imported from ${file.name}`);
-  } catch (error) {
-    report(`Nothing imported from ${file.name}: ${error.message}`);
-  }
-  event.target.value = "";
-});
-addEventListener("storage", event => {             // another window with this run
-  if (event.key === KEY) { load(); cards.forEach(paint); report(); }
-});
-
-load();
-$("desk").hidden = false;
-select();

@@ -1,0 +1,40 @@
+// ---- files --------------------------------------------------------------------------------------------------------------------
+
+function cell(value) {                             // a text is always quoted: spreadsheets may divide at semicolons
+  if (typeof value === "number") return String(value);
+  return '"' + (FORMULA.test(value) ? "'" : "") + value.replaceAll('"', '""') + '"';
+}
+
+function table() {
+  const rows = Object.keys(decisions).map(Number).sort((a, b) => a - b).map(index => {
+    const [kind, label, path] = decisions[index];
+    return [index, path, kind, label, data.run].map(cell);
+  });
+  return [COLUMNS, ...rows].map(row => row.join(",") + "\r\n").join("");
+}
+
+function cells(text) {                             // rows of a CSV file
+  const rows = [[]];
+  const pattern = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r?\n|$)/g;
+  for (const [, quoted, bare, end] of text.replace(/^\ufeff/, "").matchAll(pattern)) {
+    rows.at(-1).push(quoted === undefined ? bare : quoted.replaceAll('""', '"'));
+    if (end !== ",") rows.push([]);
+  }
+  return rows.filter(row => row.some(Boolean)).map(row => row.map(value => FORMULA.test(value) ? value.replace(/^'/, "") : value));
+}
+
+function imported(text) {                          // entries of a file of decisions; an Error says what is wrong with it
+  const [head, ...rows] = cells(text);
+  const needed = COLUMNS.slice(0, 4);
+  if (!head || needed.some((name, i) => head[i] !== name)) throw Error("its first line is not " + needed.join());
+  return rows.map(([index, path, kind, label, run], i) => {
+    const row = position.get(Number(index));
+    if (run && run !== data.run) throw Error(`row ${i + 1} belongs to another run`);
+    if (!/^\d+$/.test(index) || !Object.hasOwn(DONE, kind)) throw Error(`row ${i + 1} has no known decision`);
+    if (kind !== "remove" && !data.classes.includes(label)) throw Error(`row ${i + 1}: ${label} is no class of this run`);
+    if (row === undefined) return [Number(index), [kind, label, path]];
+    if (data.names && path && path !== pathOf(row)) throw Error(`row ${i + 1}: ${path} is not image ${index} of this run`);
+    return verdict(row, kind, label);
+  });
+}
+

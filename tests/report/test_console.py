@@ -1,0 +1,31 @@
+"""core/report/console.py: lines that stand under one another in any script, and numbers with what they are worth."""
+from types import SimpleNamespace
+
+import pytest
+
+from core.report import console
+from core.report.numbers import interval, percent
+
+
+@pytest.mark.parametrize("text, columns", [("cat", 3), ("猫", 2), ("ｃａｔ", 6), ("e\u0301", 1), ("собака", 6)])
+def test_a_letter_of_east_asia_takes_two_columns_and_an_accent_none(text, columns):
+    assert console.columns(text) == columns
+
+
+def test_columns_stand_under_one_another_in_any_script():
+    lines = console.aligned([("class", "number"), ("猫", "1"), ("cafe\u0301", "20"), ("a", "３")])
+    assert len({console.columns(line) for line in lines}) == 1
+    assert [line.split()[-1] for line in lines[2:]] == ["1", "20", "３"] and set(lines[1]) == {"-"}
+
+
+@pytest.mark.parametrize("N, said", [(300, True), (10_000, False)])
+def test_the_estimated_noise_of_few_images_has_its_interval(N, said):
+    line, (low, high) = console.noise_line(.228, N), interval(.228, N)
+    assert line.startswith("estimated label noise: 22.8 %")
+    assert line.endswith(f"({100 * low:.1f} to {percent(high)} by the number of images alone)") == said
+    assert said or line == "estimated label noise: 22.8 %"
+
+
+def test_the_interval_is_that_of_the_images_of_the_run():
+    result = SimpleNamespace(given=[0] * 50, summary={"estimated_rate": .1})
+    assert console.detection_lines(result) == [console.noise_line(.1, 50)]
