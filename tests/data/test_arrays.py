@@ -304,6 +304,19 @@ def test_what_a_header_claims_takes_neither_time_nor_memory(tmp_path, shape):
         tracemalloc.stop()
 
 
+def test_what_a_directory_claims_is_compared_with_what_is_packed(tmp_path):
+    """An entry of a few bytes that says that it unpacks to three gigabytes."""
+    shape = (1 << 20, 32, 32, 3)
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("images.npy", claim(shape))
+        file.writestr("labels.npy", claim((12,)))
+    raw = bytearray((tmp_path / "x.npz").read_bytes())
+    at = raw.index(b"PK\1\2") + 24                          # of the uncompressed size
+    raw[at:at + 4] = (np.prod(shape) + 128).astype("<u4").tobytes()
+    (tmp_path / "x.npz").write_bytes(raw)
+    assert complaint(tmp_path / "x.npz") == f"{tmp_path / 'x.npz'} {arrays.DAMAGED}"
+
+
 def test_an_array_is_read_in_blocks(tmp_path):
     """Memory is that of the small images and of some blocks, not of the array."""
     np.savez_compressed(tmp_path / "x.npz", images=np.zeros((600, 256, 256, 3), np.uint8), labels=np.arange(600) % 2)
