@@ -80,6 +80,14 @@ def test_bits_and_twelve_bits_are_stretched_over_the_whole_set(tmp_path):
     assert "the values of 'images' from 0 to 4095 are shown as 0 to 255" in reading.notes[-1]
 
 
+@pytest.mark.parametrize("low, high, kind, expected", [
+    (3, 200, "i", (0, 255)), (3, 200, "f", (0, 255)), (0.25, 0.75, "f", (0, 1)), (0, 1, "i", (0, 255)),
+    (-0.5, 0.5, "f", (-1, 1)), (-0.5, 3, "f", (-0.5, 3)), (100, 4000, "u", (0, 4000)), (100, 4000, "f", (100, 4000)),
+    (-1000, 3000, "i", (-1000, 3000)), (-1, 1, "i", (-1, 1)), (7e3, 7e3, "f", (0, 1)), (np.inf, -np.inf, "f", (0, 1))])
+def test_what_is_black_and_what_is_white(low, high, kind, expected):
+    assert array_images.level(low, high, kind) == expected
+
+
 def test_transparent_is_white_and_other_sizes_are_resized_as_files_are(tmp_path):
     clear = np.concatenate([COLOUR, np.zeros((N, 16, 16, 1), np.uint8)], axis=3)
     assert (images_of(npz(tmp_path / "x.npz", images=clear, labels=LABELS))[0] == 255).all()
