@@ -57,6 +57,19 @@ def test_an_image_that_cannot_be_read_leaves_the_rows_of_the_others_alone(root):
                                                                                   for finding in findings)
 
 
+def test_agreement_stays_with_its_image(root):
+    """Also where an image before it cannot be read, and in the part that is held out."""
+    (root / "cat" / "1.png").write_bytes(b"")
+    votes = {f"cat/{k}.png": "a" * (k + 1) + "b" for k in range(4)}
+    votes |= {f"dog/{k}.png": "b" * (k + 1) + "a" for k in range(4)}
+    table = write_table(root / "t.csv", [f"{path},{label}" for path, labels in votes.items() for label in labels])
+    data = load(table, size=8, held_out=0.3).data
+    assert len(data.train.paths) == 5 and len(data.validation.paths) == 2
+    for part in (data.train, data.validation):
+        assert part.agreement.tolist() == [(k + 1) / (k + 2) for k in (int(path[4]) for path in part.paths)]
+    assert load(root, size=8).data.train.agreement is None
+
+
 def test_a_part_is_held_out_of_every_class(root):
     data = load(root, held_out=0.5, seed=3).data
     assert np.bincount(data.train.labels).tolist() == np.bincount(data.validation.labels).tolist() == [2, 2, 2]
