@@ -41,7 +41,7 @@ def archive_of(path):
     """(path of the archive, folder in it) that `path` names, or None: x.zip, or x.zip/a/b where x.zip is a file."""
     path, inner = Path(path), []
     while path.name:
-        if path.name.lower().endswith(ENDINGS) and path.is_file():
+        if path.name.lower().endswith(ENDINGS) and os.path.isfile(path):
             return path, "/".join(inner[::-1])
         inner.append(path.name)
         path = path.parent

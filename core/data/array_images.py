@@ -22,8 +22,11 @@ def holds_arrays(path):
     path = Path(path)
     if not path.is_dir():
         return path.suffix.lower() in ENDINGS
-    with os.scandir(path) as entries:
-        found = [(entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith(".")]
+    try:
+        with os.scandir(path) as entries:
+            found = [(entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith(".")]
+    except OSError:                    # who reads the folder says so
+        return False
     roles = {arrays.role(Path(name).stem) for name,
              folder in found if not folder and name.lower().endswith(".npy")} - {None}
     return not any(folder for _, folder in found) and "images" in {kind for _, kind in roles}

@@ -111,6 +111,7 @@ def listed(path, how=UNSAID, strict=True):
     except (OSError, ValueError) as error:
         raise InputError(f"{str(path)!r:.200} cannot be looked at ({error}): check the path") from None
     if archive:
+        check_use(path, how._asdict(), strict)
         return read_archive(*archive)
     need(there, f"{path} does not exist: check the path")
     bad = next(filter(None, map(bad_name, path.absolute().parts)), None)
@@ -118,11 +119,20 @@ def listed(path, how=UNSAID, strict=True):
     if clothing1m.is_clothing1m(path):
         return clothing1m.scan(path)
     if holds_arrays(path):
+        check_use(path, {"images": how.images}, strict)
         return read_arrays(path, how, test=not strict)
+    check_use(path, {"labels": how.labels}, strict)
     need(is_folder or path.suffix.lower() in TABLES and path.is_file(),
          f"{path} is neither a folder of images, a table (.csv, .tsv, .jsonl), an archive (.zip, .tar.gz) nor an "
          "array (.npz, .npy): convert it to one of these")
     return folder_or_metadata(path, how, strict) if is_folder else read_table(path, how, strict)
+
+
+def check_use(path, unused, strict):
+    """Raises InputError for an option that these data have no use for; those of the test images are not asked."""
+    for name, value in unused.items():
+        need(value is None or not strict, f"{path} has no use for --{name.replace('_', '-')}: --images is for tables, "
+             "--labels for arrays, --path-column and --label-column for both")
 
 
 def folder_or_metadata(path, how, strict):
@@ -132,6 +142,7 @@ def folder_or_metadata(path, how, strict):
     """
     table = next((path / name for name in METADATA if (path / name).is_file()), None)
     if table is None:
+        check_use(path, {**how._asdict(), "follow_links": None}, strict)
         return scan(path, how.follow_links)
     try:
         listing = read_table(table, how, strict)

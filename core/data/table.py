@@ -34,6 +34,8 @@ def read_table(path, how=UNSAID, strict=True):
     packed, places, notes = *(named_in_archive(path.parent, texts) or (None, None)), []
     if packed is None:
         places, notes = find(path, texts, how.images)
+        if not strict and how.images and not any(places):    # --images may be that of the training images alone
+            places, notes = find(path, texts)
     for row, ((line, file, label), good, where) in enumerate(zip(lines, usable, places)):
         if where:
             entries.setdefault(where, []).append((line, same.get(label, label)))

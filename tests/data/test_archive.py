@@ -292,6 +292,16 @@ def test_archives_that_unpack_to_far_more(tmp_path, name, monkeypatch):
     assert peak < 30e6 and time.process_time() - start < 5
 
 
+@pytest.mark.parametrize("kind", [b"L", b"K", b"x", b"g"])
+def test_a_name_of_megabytes_is_not_read(tmp_path, kind):
+    """In a .tar that is not packed, so that no other limit holds."""
+    header = tarfile.TarInfo("x")
+    header.size, header.type = 1 << 20, kind
+    rest = packed(tmp_path / "x.tar", PETS).read_bytes()
+    (tmp_path / "x.tar").write_bytes(header.tobuf(tarfile.GNU_FORMAT) + b"a" * (1 << 20) + rest)
+    assert complaint(tmp_path / "x.tar") == f"{tmp_path / 'x.tar'} is damaged or no archive: copy or download it again"
+
+
 def test_a_dictionary_of_gigabytes_is_not_set_aside(tmp_path):
     raw = packed(tmp_path / "x.tar", PETS).read_bytes()
     filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 30}]

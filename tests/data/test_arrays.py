@@ -80,6 +80,14 @@ def test_bits_and_twelve_bits_are_stretched_over_the_whole_set(tmp_path):
     assert "the values of 'images' from 0 to 4095 are shown as 0 to 255" in reading.notes[-1]
 
 
+@pytest.mark.parametrize("low, high, kind, expected", [
+    (3, 200, "i", (0, 255)), (3, 200, "f", (0, 255)), (0.25, 0.75, "f", (0, 1)), (0, 1, "i", (0, 255)),
+    (-0.5, 0.5, "f", (-1, 1)), (-0.5, 3, "f", (-0.5, 3)), (100, 4000, "u", (0, 4000)), (100, 4000, "f", (100, 4000)),
+    (-1000, 3000, "i", (-1000, 3000)), (-1, 1, "i", (-1, 1)), (7e3, 7e3, "f", (0, 1)), (np.inf, -np.inf, "f", (0, 1))])
+def test_what_is_black_and_what_is_white(low, high, kind, expected):
+    assert array_images.level(low, high, kind) == expected
+
+
 def test_transparent_is_white_and_other_sizes_are_resized_as_files_are(tmp_path):
     clear = np.concatenate([COLOUR, np.zeros((N, 16, 16, 1), np.uint8)], axis=3)
     assert (images_of(npz(tmp_path / "x.npz", images=clear, labels=LABELS))[0] == 255).all()
@@ -302,6 +310,19 @@ def test_what_a_header_claims_takes_neither_time_nor_memory(tmp_path, shape):
         assert complaint(path) == f"{path} {arrays.DAMAGED}"
         assert tracemalloc.get_traced_memory()[1] < 1 << 23 and time.process_time() - start < 5
         tracemalloc.stop()
+
+
+def test_what_a_directory_claims_is_compared_with_what_is_packed(tmp_path):
+    """An entry of a few bytes that says that it unpacks to three gigabytes."""
+    shape = (1 << 20, 32, 32, 3)
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("images.npy", claim(shape))
+        file.writestr("labels.npy", claim((12,)))
+    raw = bytearray((tmp_path / "x.npz").read_bytes())
+    at = raw.index(b"PK\1\2") + 24                          # of the uncompressed size
+    raw[at:at + 4] = (np.prod(shape) + 128).astype("<u4").tobytes()
+    (tmp_path / "x.npz").write_bytes(raw)
+    assert complaint(tmp_path / "x.npz") == f"{tmp_path / 'x.npz'} {arrays.DAMAGED}"
 
 
 def test_an_array_is_read_in_blocks(tmp_path):

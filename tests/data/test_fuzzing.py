@@ -1,6 +1,10 @@
 """Every reader against anything: damaged files, odd tables, odd trees.
 `python -m tests.lib.fuzzing` does more of the first."""
+import io
+import json
+import tarfile
 import warnings
+import zipfile
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -67,6 +71,59 @@ def test_any_table(folder, rows, delimiter, headed):
                                   errors="replace")
     data = outcome(folder / "t.csv")
     assert data is None or isinstance(data, DataSet) and len(data.classes) >= 2
+
+
+HEADERS = some.sampled_from(["path", "Image ID", "label", "class", "target_1", "cat", "dog", "x", "sep=;", "",
+                             "file_name"])
+VALUES = some.sampled_from(["cat/0.png", "cat/0", "C:\\x\\dog\\0.png", "https://a.b/cat/0.png?x", "nan", "1", "1.0",
+                            "0", "a|b", "b|a", "", "None", "cat", "Cat", "../x.zip/cat/0.png"]) | some.text(max_size=8)
+
+
+@given(some.lists(HEADERS, min_size=1, max_size=4), some.lists(some.lists(VALUES, max_size=4), max_size=6),
+       some.sampled_from(",;\t|"), some.sampled_from(["utf-8", "utf-16", "utf-8-sig", "utf-16-le"]))
+def test_any_columns(folder, header, rows, delimiter, encoding):
+    for number, name in enumerate(("cat", "dog")):
+        if not (folder / "columns" / name / "0.png").exists():
+            write_image(folder / "columns" / name / "0.png", picture(number))
+    lines = [delimiter.join(row) for row in (header, *((row + [""] * 4)[:len(header)] for row in rows))]
+    (folder / "columns" / "t.csv").write_bytes("\n".join(lines).encode(encoding, "replace"))
+    data = outcome(folder / "columns" / "t.csv")
+    assert data is None or len(data.classes) >= 2 and all((folder / "columns" / path).is_file()
+                                                          for path in data.train.paths)
+
+
+JSON = some.recursive(some.none() | some.booleans() | some.floats() | some.integers() | VALUES,
+                      lambda inner: some.lists(inner, max_size=3) | some.dictionaries(HEADERS, inner, max_size=3),
+                      max_leaves=6)
+
+
+@given(some.lists(some.dictionaries(HEADERS, JSON, max_size=4) | JSON, max_size=5))
+def test_any_objects_in_lines(folder, items):
+    write_image(folder / "objects" / "cat" / "0.png", picture(0))
+    (folder / "objects" / "t.jsonl").write_text("\n".join(map(json.dumps, items)), encoding="utf-8", errors="replace")
+    data = outcome(folder / "objects" / "t.jsonl")
+    assert data is None or len(data.classes) >= 2
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@given(some.lists(some.lists(NAMES | some.sampled_from(["..", ".", "cat", "__MACOSX", "a\\b", "C:"]), min_size=1,
+                             max_size=4), max_size=6), some.booleans())
+def test_any_names_in_an_archive(folder, names, packed):
+    path = folder / ("x.zip" if packed else "x.tar")
+    raw = write_image(folder / "one.png", picture(0)).read_bytes()
+    files = [f"{'/'.join(parts)}.png" for parts in names]
+    if packed:
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in files:
+                archive.writestr(name, raw)
+    else:
+        with tarfile.open(path, "w") as archive:
+            for name in files:
+                member = tarfile.TarInfo(name)
+                member.size = len(raw)
+                archive.addfile(member, io.BytesIO(raw))
+    data = outcome(path)
+    assert data is None or len(data.classes) >= 2 and list(data.classes) == sorted(data.classes)
 
 
 @given(some.dictionaries(NAMES, some.lists(NAMES, max_size=3), max_size=4))

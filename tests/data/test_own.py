@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from core.data import own
+from core.data.how import How
 from core.data.images import decode_one
 from core.data.own import load
 from core.data.source import cifar_layout, open_source
@@ -54,6 +55,19 @@ def test_an_image_that_cannot_be_read_leaves_the_rows_of_the_others_alone(root):
     assert (data.train.labels == whole.labels[data.train.index]).all()
     assert kinds(findings) == {"unreadable": ["cat/1.png", "émeu/0.png"]} and all(finding.detail
                                                                                   for finding in findings)
+
+
+def test_agreement_stays_with_its_image(root):
+    """Also where an image before it cannot be read, and in the part that is held out."""
+    (root / "cat" / "1.png").write_bytes(b"")
+    votes = {f"cat/{k}.png": "a" * (k + 1) + "b" for k in range(4)}
+    votes |= {f"dog/{k}.png": "b" * (k + 1) + "a" for k in range(4)}
+    table = write_table(root / "t.csv", [f"{path},{label}" for path, labels in votes.items() for label in labels])
+    data = load(table, size=8, held_out=0.3).data
+    assert len(data.train.paths) == 5 and len(data.validation.paths) == 2
+    for part in (data.train, data.validation):
+        assert part.agreement.tolist() == [(k + 1) / (k + 2) for k in (int(path[4]) for path in part.paths)]
+    assert load(root, size=8).data.train.agreement is None
 
 
 def test_a_part_is_held_out_of_every_class(root):
@@ -137,6 +151,25 @@ def test_data_that_cannot_be_used(root, tmp_path):
         (tmp_path / "bad" / name[0] / name).write_bytes(b"")
     assert complaint(tmp_path / "bad").endswith("bad: none of its 2 images can be read, for example 1/1.png: "
                                                 "an empty file")
+
+
+@pytest.mark.parametrize("option", ["path_column", "label_column", "images", "labels"])
+def test_options_of_other_data_are_not_ignored(root, tmp_path, option):
+    words = " has no use for --" + option.replace("_", "-") + ": --images is for tables, --labels for arrays"
+    assert words in complaint(root, how=How(**{option: "x"}))
+    table = write_table(tmp_path / "t.csv", ["pets/cat/0.png,a", "pets/dog/0.png,b"])
+    np.savez(tmp_path / "x.npz", images=np.zeros((4, 8, 8), np.uint8), labels=np.arange(4) % 2)
+    assert (words in complaint(table, how=How(**{option: "x"}))) == (option == "labels")
+    assert (words in complaint(tmp_path / "x.npz", how=How(**{option: "x"}))) == (option == "images")
+
+
+def test_the_images_of_a_test_table_may_be_elsewhere(root, tmp_path):
+    table = write_table(tmp_path / "t.csv", ["cat/0.png,a", "dog/0.png,b"], "image_id,target")
+    write_folder(tmp_path / "other", ("x", "y"))
+    test = write_table(tmp_path / "other" / "t.csv", ["x/0.png,a", "y/0.png,b"])
+    data = load(table, size=8, test=test, how=How("image_id", "target", str(root))).data
+    assert data.test.paths.tolist() == ["x/0.png", "y/0.png"] and data.train.paths.tolist() == [
+        "pets/cat/0.png", "pets/dog/0.png"]
 
 
 def test_a_test_set_with_other_classes(root, tmp_path):

@@ -166,6 +166,10 @@ def test_parts(text, expected):
     assert parts(text) == expected
 
 
+def test_only_the_last_parts_are_compared():
+    assert parts("/".join(map(str, range(100)))) == [str(k) for k in range(76, 100)]
+
+
 def test_a_table_without_paths(tmp_path):
     assert find(tmp_path / "t.csv", ["", ""]) == ([None, None], []) and find(tmp_path / "t.csv", []) == ([], [])
 

@@ -68,7 +68,7 @@ def test_a_file_named_twice_counts_once(folder):
 
 
 def test_votes_are_counted_and_their_agreement_kept(folder):
-    lines = [f"{file},{label}" for file, labels in (("1.png", "aab"), ("sub/2.png", "bbb"), ('"a,b;c.png"', "bab"))
+    lines = [f"{file},{label}" for file, labels in (("1.png", "aab"), ("sub/2.png", "bbb"), ('"a,b;c.png"', "abb"))
              for label in labels]
     found = read_table(write_table(folder / "t.csv", lines))
     assert found.labels == ["a", "b", "b"] and found.index == [0, 3, 6] and found.rows == 9

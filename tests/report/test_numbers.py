@@ -26,7 +26,8 @@ RECORDS = [epoch("joint", 1, 0.11), epoch("joint", 2, 0.41), epoch("joint", 3, 0
            epoch("retrain", 1, 0.81, fold=1), epoch("cross-entropy", 1, 0.21), epoch("cross-entropy", 2, 0.12)]
 GIVEN = np.array([0, 0, 1, 1, 2, 2, 0, 1])
 VERDICT = SimpleNamespace(temperature=None, initial=0.123, recovery=0.456,
-                          corrected=np.array([0, 1, 1, 1, 0, 2, 2, 1]), errors=3.25, rate=0.345, detection=Detection(*np.arange(1, 1 + len(Detection._fields)) / 100))
+                          corrected=np.array([0, 1, 1, 1, 0, 2, 2, 1]), errors=3.25, rate=0.345,
+                          detection=Detection(*np.arange(1, 1 + len(Detection._fields)) / 100))
 
 
 def test_the_summary_has_the_numbers_of_its_names():
