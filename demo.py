@@ -168,17 +168,15 @@ LONG = ("run", "resume", "sweep")      # they go on, and end well, when nobody c
 
 
 class Interruption:
-    """Handler of Ctrl-C and SIGTERM: the first interrupts the program, which then takes seconds at most to put away
-    what it has; the next two are ignored, and the fourth ends it at once."""
-    times = 0
+    """Handler of Ctrl-C and SIGTERM. The first interrupts the program, which then puts away what it has; those of the
+    next seconds, of an impatient person, would interrupt that, and are ignored."""
+    seconds, deaf_until = 5, 0
 
     def __call__(self, number, frame):
-        """Raises KeyboardInterrupt the first time."""
-        self.times += 1
-        if self.times == 1:
+        """Raises KeyboardInterrupt, unless it has just done so."""
+        if time.monotonic() >= self.deaf_until:
+            self.deaf_until = time.monotonic() + self.seconds
             raise KeyboardInterrupt
-        if self.times > 3:
-            os._exit(130)
 
 
 if __name__ == "__main__":

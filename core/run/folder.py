@@ -48,18 +48,22 @@ def check_free(folder, config):
         needed = used and source.name in FILES and source.exists() and source.parent.samefile(folder)
         need(not needed, f"{source} is what the run needs and is never replaced: choose another folder with --out")
     if used:
-        check_own(folder)
-        ours = written.of_run(folder, FILES) or {DECIDED, written.LEDGER} & {*os.listdir(folder)}
+        ours = check_own(folder) or {DECIDED, written.LEDGER} & {*os.listdir(folder)}
         need(ours, f"{folder} holds files and no run that --force could replace: choose another folder with --out")
 
 
 def check_own(folder):
-    """Raises InputError if a file has the name of a run's, but was not written by one: it would be replaced."""
+    """The names of the files that a run wrote.
+
+    Raises InputError if another file has the name of a run's: it would be replaced.
+    """
     with disk_errors(folder):
-        others = {name for name in FILES if os.path.lexists(folder / name)} - written.of_run(folder, FILES)
+        ours = written.of_run(folder, FILES)
+        others = {name for name in FILES if os.path.lexists(folder / name)} - ours
     for name in sorted(others):
         raise InputError(f"{folder / name} was not written by a run, or was changed since, and is never replaced: "
                          "choose another folder with --out, or move it")
+    return ours
 
 
 def left_over(folder):

@@ -116,7 +116,7 @@ def record(at, value):
 
 CHANGES = {
     "negative labels": array("retrain.Y", lambda Y: -Y),
-    "labels that are no distribution": array("joint.Y", lambda Y: Y * 2),
+    "labels that are no distribution": array("joint.Y", lambda Y: Y / 2),
     "labels that are no numbers": array("retrain.Y", lambda Y: Y * np.nan),
     "weights that are no numbers": array("joint.theta", lambda x: x + np.inf),
     "variances that are no numbers": array("retrain.running", lambda x: x * np.nan),

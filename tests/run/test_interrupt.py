@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+import demo
 from tests.lib.tiny_demo import started
 from tests.lib.tiny_run import contents
 
@@ -49,6 +50,17 @@ def test_a_run_ended_by_a_signal_says_how_to_go_on_and_does(whole, tmp_path, ran
     said, errors = again.communicate(timeout=120)
     assert again.returncode == 0 and errors == "" and "resumed  after epoch" in said, said + errors
     assert contents(out) == whole
+
+
+def test_a_signal_interrupts_and_those_right_after_it_do_not(monkeypatch):
+    clock, handler, raised = [100.0], demo.Interruption(), []
+    monkeypatch.setattr(demo.time, "monotonic", lambda: clock[0])
+    for clock[0] in (100, 100.1, 104.9, 105, 105.1, 300):
+        try:
+            handler(signal.SIGINT, None)
+        except KeyboardInterrupt:
+            raised.append(clock[0])
+    assert raised == [100, 105, 300]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

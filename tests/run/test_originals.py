@@ -40,12 +40,18 @@ def change(path):
     path.write_bytes(path.read_bytes() + b"\n")
 
 
+def change_a_letter(path):
+    raw = bytearray(path.read_bytes())
+    raw[-2] ^= 1
+    path.write_bytes(raw)
+
+
 def replace_by_link(path):
     path.rename(path.parent.parent / "original")
     path.symlink_to(path.parent.parent / "original")
 
 
-@pytest.mark.parametrize("spoil", [change, replace_by_link])
+@pytest.mark.parametrize("spoil", [change, change_a_letter, replace_by_link])
 @pytest.mark.parametrize("name", ["corrected_labels.csv", "weights.npz", "log.jsonl"])
 def test_a_file_of_the_old_run_that_a_person_has_edited_is_theirs(tmp_path, name, spoil):
     run(tiny(tmp_path / "run"))
@@ -54,6 +60,15 @@ def test_a_file_of_the_old_run_that_a_person_has_edited_is_theirs(tmp_path, name
     with pytest.raises(InputError, match=f"{name} {REFUSED}"):
         run(tiny(tmp_path / "run", force=True, seed=1))
     assert left_in(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize("name", ["checkpoint.npz", "checkpoint-previous.npz", "summary.json", "manifest.json"])
+def test_a_file_of_a_person_in_the_folder_of_a_complete_run_is_theirs(tmp_path, name):
+    run(tiny(tmp_path / "run"))
+    (tmp_path / "run" / name).write_text('{"mine": 1}')
+    with pytest.raises(InputError, match=f"{name} {REFUSED}"):
+        run(tiny(tmp_path / "run", force=True))
+    assert (tmp_path / "run" / name).read_text() == '{"mine": 1}'
 
 
 def test_another_programs_json_beside_an_interrupted_run_is_not_removed(tmp_path):
