@@ -657,7 +657,6 @@ PLANTED = {
         ("d of the last block of images only", "        d += np.ones(M", "        d = np.ones(M"),
         ("dw of the last block of images only", "G[0, 0] += seen", "G[0, 0] = seen"),
         ("dx by weights that are not folded", "np.matmul(dy, folded.w[0, 0].T", "np.matmul(dy, folded.raw[0, 0].T"),
-        ("dx of a stride with the pixels of the step before", "                dx[i][...] = 0\n", ""),
         ("dx of a stride on the odd pixels", "dx[i][::conv.stride, ::conv.stride] = dseen",
          "dx[i][:dseen.shape[0], :dseen.shape[1]] = dseen"),
         ("filters of the forward pass for the backward one", "        filters.backward(folded.w)\n", ""),
