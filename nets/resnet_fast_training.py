@@ -8,6 +8,8 @@ of w s and the sum d of that of y come all three:
 
     dw = G s,   dbeta = d,   dgamma = (sum w G - mean d) / std          since  sum dy conv(x, w) = sum w G
 
+A step of ResNet-50 on 8 photographs takes 0.41 s for an image, the readable network 0.64 (benchmarks/resnet.py).
+
 Layer after layer goes through all blocks of images: 1x1 convolutions as products, 3x3 by core/fast/winograd.py.
 Activations (H, W, n, C) as in nets/resnet_fast.py; x, out, dout: lists of blocks.
 """

@@ -31,7 +31,7 @@ def test_every_contestant_takes_the_same_step(problem):
 
 
 def test_another_result_stops_it():
-    off = {"one": lambda: np.ones(3), "another": lambda: np.full(3, 1.01)}
+    off = {"one": lambda: np.ones(3), "another": lambda: np.full(3, 1.02)}
     with pytest.raises(AssertionError, match="another has another features"):
         benchmark.compete(off, [], 1, rounds=1)
 
