@@ -172,9 +172,10 @@ class FastBlock:
         """x (H, W, n, C) -> (h, w, n, K), where the following block finds it: in the place of x, if it is as large."""
         h = x
         for layer, behind in zip(self.branch, self.branch[1:]):
-            h = layer.forward(h, behind.place(layer.shape(h)))
+            h = layer.forward(h, behind.place(shape_behind(layer.conv, h)))
         if self.shortcut:
-            x = self.shortcut.forward(x, self.space("shortcut", self.shortcut.shape(x)), relu=False)
+            place = self.space("shortcut", shape_behind(self.shortcut.conv, x))
+            x = self.shortcut.forward(x, place, relu=False)
         out = following.place(x.shape) if following else self.space("x", x.shape)
         return self.branch[-1].forward(h, out, x)
 
@@ -186,23 +187,17 @@ def layer_of(theta, running, conv, space, name):
     return kind(conv, w.astype(space.dtype), b.astype(space.dtype), space, name)
 
 
-class Layer:
-    """What both kinds of convolution share."""
-
-    def __init__(self, conv, b, space, name):
-        self.conv, self.b, self.space, self.name = conv, b, space, name
-
-    def shape(self, x):
-        """The shape of the output for x (H, W, n, C)."""
-        H, W, n, _ = x.shape
-        return -(-H // self.conv.stride), -(-W // self.conv.stride), n, self.conv.K
+def shape_behind(conv, x):
+    """The shape of a Conv's output for x (H, W, n, C)."""
+    H, W, n, _ = x.shape
+    return -(-H // conv.stride), -(-W // conv.stride), n, conv.K
 
 
-class Pointwise(Layer):
+class Pointwise:
     """A 1x1 convolution: a matrix product, piece by piece."""
 
     def __init__(self, conv, w, b, space, name):
-        super().__init__(conv, b, space, name)
+        self.conv, self.b, self.space, self.name = conv, b, space, name
         self.w = np.ascontiguousarray(w[0, 0])
 
     def place(self, shape):
@@ -215,11 +210,11 @@ class Pointwise(Layer):
         return out
 
 
-class Winograd(Layer):
+class Winograd:
     """A 3x3 convolution; its transformed weights take four times the memory."""
 
     def __init__(self, conv, w, b, space, name):
-        super().__init__(conv, b, space, name)
+        self.conv, self.b, self.space, self.name = conv, b, space, name
         self.filters = Filters(conv.C, conv.K, conv.stride, space.dtype, lambda name, shape: np.empty(shape, w.dtype))
         self.filters.forward(w)
 

@@ -22,7 +22,7 @@ from core.fast.norm import mask
 from core.fast.workspace import Workspace
 from nets import resnet
 from nets.resnet import EPS, STD, Pretrained, block_plan
-from nets.resnet_fast import every, finish, largest, mean_forward, product
+from nets.resnet_fast import every, finish, largest, mean_forward, product, shape_behind
 
 BLOCK_PIXELS = 8 * 224 * 224           # of the images in a block
 
@@ -111,7 +111,7 @@ def places(space, conv, shapes):
 
 def shapes_behind(conv, x):
     """Of the output for the blocks x."""
-    return [(-(-H // conv.stride), -(-W // conv.stride), n, conv.K) for H, W, n, _ in (block.shape for block in x)]
+    return [shape_behind(conv, block) for block in x]
 
 
 def unit_forward(space, folded, x, out, shortcut=None, relu=True):

@@ -629,7 +629,7 @@ PLANTED = {
         ("maximum of two rows", "    np.maximum(out[1:], x[1:2 * len(out) - 2:2], out=out[1:])\n", ""),
         ("the last odd row left out of the maximum", "        out[-1] = x[-1]\n", "        out[-1] = 0\n"),
         ("maximum of rows only", "largest(rows.swapaxes(0, 1), out.swapaxes(0, 1))", "out[...] = rows[:, ::2]"),
-        ("ReLU of the shortcut", "self.shortcut.shape(x)), relu=False)", "self.shortcut.shape(x)))"),
+        ("ReLU of the shortcut", "self.shortcut.forward(x, place, relu=False)", "self.shortcut.forward(x, place)"),
         ("shortcut added behind the ReLU", "    if shortcut is not None:\n        y += rows_of(shortcut)\n"
          "    if relu:\n"
          "        np.maximum(y, space(\"zeros\", y.shape[1:]), out=out)\n",
