@@ -55,8 +55,7 @@ class FastResnet:
         finish(space, y, self.bias, x)
         for block, following in zip(self.blocks, [*self.blocks[1:], None]):
             x = block.forward(x, following)
-        H, W, n, K = x.shape
-        return (np.full(H * W, 1 / (H * W), x.dtype) @ x.reshape(H * W, n * K)).reshape(n, K)
+        return mean_forward(x)
 
 
 def folded(theta, running, conv):
@@ -113,6 +112,12 @@ def largest(x, out):
     np.maximum(out[1:], x[1:2 * len(out) - 2:2], out=out[1:])
 
 
+def mean_forward(x):
+    """(n, K): the means over the pixels of x (H, W, n, K)"""
+    H, W, n, K = x.shape
+    return (np.full(H * W, 1 / (H * W), x.dtype) @ x.reshape(H * W, n * K)).reshape(n, K)
+
+
 def finish(space, y, b, out, shortcut=None, relu=True):
     """out = ReLU(y + b + shortcut);  y (H, W, n, K) is used up, b (K,)"""
     y, out = rows_of(y), rows_of(out)
@@ -123,6 +128,29 @@ def finish(space, y, b, out, shortcut=None, relu=True):
         np.maximum(y, space("zeros", y.shape[1:]), out=out)
     else:
         out[...] = y
+
+
+def product(space, x, w, b, out, shortcut=None, relu=True):
+    """out = ReLU(x w + b + shortcut), in pieces that are finished in the cache;  x (H, W, n, C), w (C, K)"""
+    for rows in pieces(*out.shape):
+        y = space("piece", (rows.stop - rows.start, *out.shape[1:]))
+        np.matmul(x[rows].reshape(-1, x.shape[3]), w, out=y.reshape(-1, len(b)))
+        finish(space, y, b, out[rows], None if shortcut is None else shortcut[rows], relu)
+
+
+def pieces(H, W, n, K):
+    """The rows of each piece of an output (H, W, n, K)."""
+    high = max(PIECE // (W * n * K), ROWS // (W * n), 1)
+    return [slice(i, min(i + high, H)) for i in range(0, H, high)]
+
+
+def every(space, x, stride):
+    """The pixels of x (H, W, n, C) that a 1x1 convolution of that stride sees, in one piece."""
+    if stride == 1:
+        return x
+    seen = space("seen", x[::stride, ::stride].shape)
+    seen[...] = x[::stride, ::stride]
+    return seen
 
 
 # ---- blocks --------------------------------------------------------------------------------------------------------
@@ -144,9 +172,10 @@ class FastBlock:
         """x (H, W, n, C) -> (h, w, n, K), where the following block finds it: in the place of x, if it is as large."""
         h = x
         for layer, behind in zip(self.branch, self.branch[1:]):
-            h = layer.forward(h, behind.place(layer.shape(h)))
+            h = layer.forward(h, behind.place(shape_behind(layer.conv, h)))
         if self.shortcut:
-            x = self.shortcut.forward(x, self.space("shortcut", self.shortcut.shape(x)), relu=False)
+            place = self.space("shortcut", shape_behind(self.shortcut.conv, x))
+            x = self.shortcut.forward(x, place, relu=False)
         out = following.place(x.shape) if following else self.space("x", x.shape)
         return self.branch[-1].forward(h, out, x)
 
@@ -158,23 +187,17 @@ def layer_of(theta, running, conv, space, name):
     return kind(conv, w.astype(space.dtype), b.astype(space.dtype), space, name)
 
 
-class Layer:
-    """What both kinds of convolution share."""
-
-    def __init__(self, conv, b, space, name):
-        self.conv, self.b, self.space, self.name = conv, b, space, name
-
-    def shape(self, x):
-        """The shape of the output for x (H, W, n, C)."""
-        H, W, n, _ = x.shape
-        return -(-H // self.conv.stride), -(-W // self.conv.stride), n, self.conv.K
+def shape_behind(conv, x):
+    """The shape of a Conv's output for x (H, W, n, C)."""
+    H, W, n, _ = x.shape
+    return -(-H // conv.stride), -(-W // conv.stride), n, conv.K
 
 
-class Pointwise(Layer):
+class Pointwise:
     """A 1x1 convolution: a matrix product, piece by piece."""
 
     def __init__(self, conv, w, b, space, name):
-        super().__init__(conv, b, space, name)
+        self.conv, self.b, self.space, self.name = conv, b, space, name
         self.w = np.ascontiguousarray(w[0, 0])
 
     def place(self, shape):
@@ -183,25 +206,15 @@ class Pointwise(Layer):
 
     def forward(self, x, out, shortcut=None, relu=True):
         """out = ReLU(x w + b + shortcut)"""
-        stride, (h, w, n, K) = self.conv.stride, out.shape
-        if stride > 1:
-            seen = self.space("seen", (h, w, n, x.shape[3]))
-            seen[...] = x[::stride, ::stride]
-            x = seen
-        high = max(PIECE // (w * n * K), ROWS // (w * n), 1)
-        for i in range(0, h, high):
-            rows = slice(i, min(i + high, h))
-            y = self.space("piece", (rows.stop - i, w, n, K))
-            np.matmul(x[rows].reshape(-1, x.shape[3]), self.w, out=y.reshape(-1, K))
-            finish(self.space, y, self.b, out[rows], None if shortcut is None else shortcut[rows], relu)
+        product(self.space, every(self.space, x, self.conv.stride), self.w, self.b, out, shortcut, relu)
         return out
 
 
-class Winograd(Layer):
+class Winograd:
     """A 3x3 convolution; its transformed weights take four times the memory."""
 
     def __init__(self, conv, w, b, space, name):
-        super().__init__(conv, b, space, name)
+        self.conv, self.b, self.space, self.name = conv, b, space, name
         self.filters = Filters(conv.C, conv.K, conv.stride, space.dtype, lambda name, shape: np.empty(shape, w.dtype))
         self.filters.forward(w)
 

@@ -1,9 +1,16 @@
 """Small relatives of the ResNets, with parameters and images for them; weights by the names of other libraries."""
 import re
+import tracemalloc
 
 import numpy as np
 
+from core import train
+from core.batches import Images
 from core.data.resnet_weights import expected
+from core.labels import SoftLabels
+from core.model import Task, fresh_model
+from core.objective import Objective
+from core.recipes import Recipe
 from nets import resnet
 from nets.resnet import Architecture
 
@@ -47,3 +54,25 @@ def transformers_name(name):
         if re.match(pattern, name):
             return re.sub(r"<(\d)>", lambda m: str(int(m[1]) - 1), re.sub(pattern, there, name))
     raise AssertionError(f"no rule for {name}")
+
+
+def peak_of_a_step(arch, size, N, pretrained=resnet.Pretrained):
+    """Bytes at the worst moment of the second step, all that the model allocates included."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(256, size=(2 * N, size, size, 3), dtype=np.uint8)
+    images = Images(pixels, np.broadcast_to(resnet.MEAN.astype(np.float32), (size, size, 3)), 0, True)
+    task, labels = Task(images, None, None, None, 0), SoftLabels(np.full((2 * N, 10), 0.1, np.float32), 1)
+    tracemalloc.start()
+    try:
+        net = pretrained(*resnet.init(arch, rng)) if arch.frozen else resnet
+        model = fresh_model(net, arch, rng, np)
+        if arch.frozen:
+            net.theta = None           # what it began with is the file's, not the step's
+        steps = train.theta_iterations(model, task, labels, Objective(labels.Y[0], 1.2, 0.8), 1e-4,
+                                       Recipe(1e-4, 1.2, 0.8, batch=N), 0)
+        next(steps)
+        tracemalloc.reset_peak()
+        next(steps)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

@@ -6,6 +6,7 @@ from nets import preact_resnet, resnet
 from nets.preact_resnet import Architecture
 from nets.preact_resnet_fast import FastNet
 from nets.preact_resnet_gpu import GpuNet
+from nets.resnet_fast_training import FastPretrained
 from tests.lib.emulator import COMPILER, Emulator
 
 PREACT = Architecture(classes=3, widths=(16, 32), blocks=(1, 1))
@@ -16,6 +17,8 @@ FAMILIES = {                           # name: (network, architecture, shape of 
     "fast": lambda: (FastNet(), PREACT, (8, 8, 3)),
     "ResNet": lambda: (resnet, BASIC, (16, 16, 3)),
     "ResNet, frozen": lambda: (resnet.Pretrained(*resnet.init(FROZEN, np.random.default_rng(1))), FROZEN, (16, 16, 3)),
+    "ResNet, frozen, fast": lambda: (FastPretrained(*resnet.init(FROZEN, np.random.default_rng(1))), FROZEN,
+                                     (16, 16, 3)),
     "kernels": lambda: (GpuNet(Emulator(), "float"), PREACT, (8, 8, 3)),
 }
 

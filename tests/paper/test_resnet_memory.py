@@ -1,18 +1,11 @@
 """What nets/resnet_memory.py says that a training step takes, against what NumPy allocates."""
-import tracemalloc
-
 import numpy as np
 import pytest
 
-from core import train
-from core.batches import Images
-from core.labels import SoftLabels
-from core.model import Task, fresh_model
-from core.objective import Objective
-from core.recipes import Recipe
 from nets import resnet
 from nets.resnet import Architecture, architecture
 from nets.resnet_memory import parameters, training_bytes
+from tests.lib.small_resnet import peak_of_a_step
 
 NARROW = dict(widths=(16, 24, 32, 40), blocks=(1, 2, 1, 1))        # more in the images than in the parameters
 CASES = {"ResNet-18": (architecture(18, 10), 64, 4),
@@ -20,28 +13,6 @@ CASES = {"ResNet-18": (architecture(18, 10), 64, 4),
          "narrow, basic": (Architecture(10, bottleneck=False, **NARROW), 96, 8),
          "narrow, bottleneck": (Architecture(10, **NARROW), 100, 6),
          "of one width": (Architecture(10, (64, 64, 64, 64), (1, 1, 1, 1), bottleneck=False), 96, 8)}
-
-
-def peak_of_a_step(arch, size, N):
-    """Bytes at the worst moment of the second step, all that the model allocates included."""
-    rng = np.random.default_rng(0)
-    pixels = rng.integers(256, size=(2 * N, size, size, 3), dtype=np.uint8)
-    images = Images(pixels, np.broadcast_to(resnet.MEAN.astype(np.float32), (size, size, 3)), 0, True)
-    task, labels = Task(images, None, None, None, 0), SoftLabels(np.full((2 * N, 10), 0.1, np.float32), 1)
-    tracemalloc.start()
-    try:
-        net = resnet.Pretrained(*resnet.init(arch, rng)) if arch.frozen else resnet
-        model = fresh_model(net, arch, rng, np)
-        if arch.frozen:
-            net.theta = None           # what it began with is the file's, not the step's
-        steps = train.theta_iterations(model, task, labels, Objective(labels.Y[0], 1.2, 0.8), 1e-4,
-                                       Recipe(1e-4, 1.2, 0.8, batch=N), 0)
-        next(steps)
-        tracemalloc.reset_peak()
-        next(steps)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["batch", "frozen"])

@@ -17,6 +17,7 @@ from core.objective import objective_backward, objective_forward
 from core.optim import sgd_step
 from nets import resnet
 from nets.resnet import Pretrained
+from nets.resnet_fast_training import FastPretrained
 from tests.lib.arrays import distance, moved
 from tests.lib.evidence import measured
 from tests.lib.strict import strict
@@ -42,7 +43,7 @@ def there(arrays, arch, prefix):
             for name, a in arrays.items()}
 
 
-def ours(xp, depth, frozen, n, size, steps):
+def ours(xp, depth, frozen, n, size, steps, network=Pretrained):
     """{name: NumPy array} of all that PyTorch computed."""
     names = dict(expected(resnet.architecture(depth, CLASSES)).values())
     arch, theta, running = parameters({name: values(name, shape) for name, shape in names.items()}, dtype=np.float64,
@@ -50,7 +51,7 @@ def ours(xp, depth, frozen, n, size, steps):
     assert arch == resnet.architecture(depth, CLASSES, frozen)
     pixels, *label = data(n, size)
     x, (y, p) = resnet.centred(xp.asarray(pixels), np.float64), moved(label, xp)
-    model = begun(theta, running, arch, xp)
+    model = begun(network(theta, running) if xp is np else network(theta, running, xp), arch, xp)
     found = {"features": resnet.features(model.theta.views, model.running.views, x, arch),
              "inference": model.predict(x)}
     for step in range(steps):
@@ -68,10 +69,9 @@ def ours(xp, depth, frozen, n, size, steps):
     return {name: np.asarray(to_host(a)) for name, a in found.items()}
 
 
-def begun(theta, running, arch, xp):
+def begun(network, arch, xp):
     """A Model of the pretrained network in float64, whose linear layer is the given one, too."""
-    network = Pretrained(theta, running, xp)
-    network.init = lambda arch, rng: (theta, running)
+    network.init = lambda arch, rng: (network.theta, network.running)
     return fresh_model(network, arch, None, xp)
 
 
@@ -79,12 +79,22 @@ def begun(theta, running, arch, xp):
 def test_resnets_equal_the_stored_pytorch_run(xp, run):
     if xp is strict:
         pytest.skip("tests/paper/test_resnet.py shows the same of the stand-in")
-    found, reference = fingerprint(ours(xp, **RUNS[run])), stored(run)
+    compare(ours(xp, **RUNS[run]), run, run, xp)
+
+
+@pytest.mark.thorough
+def test_fast_fine_tuning_equals_the_stored_pytorch_run():
+    compare(ours(np, **RUNS["resnet50"], network=FastPretrained), "resnet50", "resnet50, fast", np)
+
+
+def compare(found, run, called, xp):
+    """Every name is in both; the errors are measured."""
+    found, reference = fingerprint(found), stored(run)
     assert sorted(found) == sorted(reference)
     for name, a in reference.items():
         part = {"gradient": "gradients", "end": "after the steps", "features": "features, logits, terms"}
         what = part.get(name.partition(".")[0], part["features"])
-        measured(f"{what}, PyTorch", f"{run}, stored", xp, np.linalg.norm(found[name] - a) / a[0], BOUND)
+        measured(f"{what}, PyTorch", f"{called}, stored", xp, np.linalg.norm(found[name] - a) / a[0], BOUND)
 
 
 @pytest.mark.parametrize("run", RUNS)
