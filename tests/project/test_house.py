@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = sorted([ROOT / "demo.py", *(ROOT / "core").rglob("*.py"), *(ROOT / "nets").rglob("*.py")])
+SOURCES = sorted([ROOT / "demo.py", *(path for folder in ("core", "nets", "experiments")
+                                      for path in (ROOT / folder).rglob("*.py"))])
 BESIDE_THE_PAPER = sorted([*(ROOT / "core").glob("*.py"), ROOT / "nets/preact_resnet.py"])
 
 FLAT = "core/*.py"
@@ -32,6 +33,7 @@ ALLOWED = {                                # a folder or file: what of the proje
                      "nets/safetensors_file.py"],
     "core/run/": [FLAT, "core/data/", "core/fast/", "core/kernels/", "core/parallel/", "core/report/", "nets/"],
     "core/use/": [FLAT, "core/data/", "core/fast/", "core/kernels/", "core/parallel/", "core/report/", "nets/"],
+    "experiments/": [FLAT, "core/data/", "core/parallel/", "core/report/", "core/run/"],
     "demo.py": [""],                       # everything
 }
 HOME = {"cupy": ["core/backend.py"], "PIL": ["core/data/"], "matplotlib": ["core/report/", "core/data/digits.py"],

@@ -1,0 +1,102 @@
+"""The labels of PL-CIFAR: k-means++ on features of a pretrained network.
+
+    python -m experiments.pseudo_labels PATH                       of CIFAR-10; writes pl-labels.npy for `reproduce`
+    python -m experiments.pseudo_labels PATH --images 10000        tries it on the first 10,000 images, writes nothing
+    python -m experiments.pseudo_labels --features FILE.npz        the same for features (N, D) that are there
+
+The paper takes pool5 of a ResNet-50 and does not say how a cluster gets the name of a class. Here the features are
+those of EfficientNet-Lite0 (core/data/backbone.py), standardised; every class names one cluster, by the assignment that
+makes most labels right. Naming looks at the true labels of all images, training does not. The labels by majority, with
+which a class may name several clusters and another none, are counted for comparison.
+"""
+import argparse
+import sys
+from typing import NamedTuple
+
+import numpy as np
+
+from core.data import backbone
+from core.data.cifar10 import gather, read_batches
+from core.errors import InputError
+from core.features import mean_and_std
+from core.files import save_array
+from core.parallel.processors import available_processors
+
+FILE, CLASSES, STARTS = "pl-labels.npy", 10, 10
+
+
+class Named(NamedTuple):
+    """Clusters under the names of classes."""
+    labels: np.ndarray                 # (N,) by the best assignment
+    correct: float                     # fraction of them that is true
+    majority: float                    # the same for names by majority
+    unnamed: int                       # classes that name no cluster by majority
+
+
+def clusters(features, seed=0, starts=STARTS):
+    """The cluster (N,) of each row of features (N, D), standardised: the best of several k-means++ starts."""
+    from sklearn.cluster import KMeans  # imported where needed: requirements-test.txt has it, the program does without
+
+    mean, std = mean_and_std(features)
+    found = KMeans(CLASSES, init="k-means++", n_init=starts, random_state=seed).fit((features - mean) / std)
+    return found.labels_.astype(np.int64)
+
+
+def named(cluster, truth, classes=CLASSES):
+    """The clusters (N,), Named by the true labels (N,); as many clusters as classes."""
+    from scipy.optimize import linear_sum_assignment  # comes with scikit-learn
+
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (cluster, truth), 1)
+    rows, name = linear_sum_assignment(-counts)
+    majority = counts.max(axis=1).sum() / len(truth)
+    return Named(name[cluster], float(counts[rows, name].sum() / len(truth)), float(majority),
+                 classes - len(set(counts.argmax(axis=1))))
+
+
+def training_images(path, n=None):
+    """(images (n, 32, 32, 3) uint8, true labels (n,)) of CIFAR-10's training files, in order. Raises InputError."""
+    planes, labels, _ = read_batches(path)
+    truth = np.concatenate(labels[:-1])[:n]
+    return gather(planes[:-1], np.arange(len(truth))), truth
+
+
+def told(found, images):
+    """What to know about the labels, in a line."""
+    return (f"{images} images: {100 * found.correct:.1f} % of the labels correct (named by majority: "
+            f"{100 * found.majority:.1f} %, with {found.unnamed} classes that name no cluster)")
+
+
+def main(argv=None):
+    """Features, clusters, names; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", nargs="?", help="CIFAR-10: the folder cifar-10-batches-py, or the .tar.gz")
+    parser.add_argument("--features", help="file with arrays train (N, D) and labels (N,)")
+    parser.add_argument("--images", type=int, help="only the first so many images; nothing is written")
+    parser.add_argument("--size", type=int, default=128, help="side of what the network sees, pixels. Default: 128")
+    parser.add_argument("--store", help="folder that keeps the features. Default: they are not kept")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", default=FILE, help=f"Default: {FILE}")
+    args = parser.parse_args(argv)
+    if bool(args.data) == bool(args.features):
+        parser.error("give the path of CIFAR-10, or --features FILE")
+    try:
+        if args.features:
+            with np.load(args.features, allow_pickle=False) as file:
+                features, truth = file["train"][:args.images], file["labels"][:args.images]
+        else:
+            images, truth = training_images(args.data, args.images)
+            features = backbone.features(images, args.size, jobs=available_processors(), store=args.store).views[0]
+        found = named(clusters(features, args.seed), truth)
+        print(told(found, len(truth)))
+        if args.data and args.images is None:
+            save_array(args.out, found.labels)
+            print(f"labels: {args.out}")
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
