@@ -4,13 +4,17 @@
     python -m experiments.pseudo_labels PATH --images 10000        tries it on the first 10,000 images, writes nothing
     python -m experiments.pseudo_labels --features FILE.npz        the same for features (N, D) that are there
 
+--keep notes how many labels are correct in docs/runs, for docs/results.md.
+
 The paper takes pool5 of a ResNet-50 and does not say how a cluster gets the name of a class. Here the features are
 those of EfficientNet-Lite0 (core/data/backbone.py), standardised; every class names one cluster, by the assignment that
 makes most labels right. Naming looks at the true labels of all images, training does not. The labels by majority, with
 which a class may name several clusters and another none, are counted for comparison.
 """
 import argparse
+import json
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,10 +23,11 @@ from core.data import backbone
 from core.data.cifar10 import gather, read_batches
 from core.errors import InputError
 from core.features import mean_and_std
-from core.files import save_array
+from core.files import save_array, save_text
 from core.parallel.processors import available_processors
 
 FILE, CLASSES, STARTS = "pl-labels.npy", 10, 10
+KEPT = Path(__file__).parents[1] / "docs" / "runs" / "pl-labels.jsonl"
 
 
 class Named(NamedTuple):
@@ -67,6 +72,15 @@ def told(found, images):
             f"{100 * found.majority:.1f} %, with {found.unnamed} classes that name no cluster)")
 
 
+def keep(found, images, seed, path=KEPT):
+    """Note the result in the place of an earlier one of so many images and that seed."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    notes = {(note["images"], note["seed"]): note for note in map(json.loads, lines)}
+    notes[images, seed] = {"images": images, "seed": seed, "correct": round(found.correct, 5),
+                           "majority": round(found.majority, 5), "unnamed": found.unnamed}
+    save_text(path, "".join(json.dumps(notes[key]) + "\n" for key in sorted(notes)))
+
+
 def main(argv=None):
     """Features, clusters, names; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -77,6 +91,7 @@ def main(argv=None):
     parser.add_argument("--store", help="folder that keeps the features. Default: they are not kept")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", default=FILE, help=f"Default: {FILE}")
+    parser.add_argument("--keep", action="store_true", help="note the result in docs/runs")
     args = parser.parse_args(argv)
     if bool(args.data) == bool(args.features):
         parser.error("give the path of CIFAR-10, or --features FILE")
@@ -89,6 +104,8 @@ def main(argv=None):
             features = backbone.features(images, args.size, jobs=available_processors(), store=args.store).views[0]
         found = named(clusters(features, args.seed), truth)
         print(told(found, len(truth)))
+        if args.keep:
+            keep(found, len(truth), args.seed)
         if args.data and args.images is None:
             save_array(args.out, found.labels)
             print(f"labels: {args.out}")

@@ -1,4 +1,5 @@
 """experiments/pseudo_labels.py: clusters found, and named by the best assignment there is."""
+import json
 from itertools import permutations
 
 import numpy as np
@@ -61,6 +62,15 @@ def test_labels_are_written_for_all_training_images_in_the_order_of_the_files(tm
     out.unlink()
     assert pseudo_labels.main([FOLDER, "--images", "60", "--out", str(out)]) == 0 and not out.exists()
     assert "60 images" in capsys.readouterr().out
+
+
+def test_a_kept_result_takes_the_place_of_the_earlier_one(tmp_path):
+    truth, path = np.arange(8) % 2, tmp_path / "kept.jsonl"
+    for cluster, images, seed in ((truth * 0, 8, 0), (truth, 4, 1), (1 - truth, 8, 0)):
+        pseudo_labels.keep(named(cluster, truth, 2), images, seed, path)
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [
+        {"images": images, "seed": seed, "correct": 1, "majority": 1, "unnamed": 0}
+        for images, seed in ((4, 1), (8, 0))]
 
 
 @pytest.mark.parametrize("words", [[], ["a", "--features", "b"]])
