@@ -68,6 +68,7 @@ EXPERIMENTS = {
     "terms": Experiment("Each term left out", "", "lines", "over_epochs"),
     "average": Experiment("K, the epochs that are averaged", "", "lines", "over_epochs", both_steps=False),
     "begin": Experiment("The epoch of the first update", "", "lines", "over_epochs", both_steps=False),
+    "augmentation": Experiment("Augmentation and memorisation", "", "lines", "over_epochs"),
     "seeds": Experiment("Other seeds", "", "lines", "over_epochs"),
     "sensitivity": Experiment("Sensitivity to the settings, embedded digits", "", "lines", "sensitivity",
                               both_steps=False, data="digits"),

@@ -2,6 +2,7 @@
 
     python -m experiments.pseudo_labels PATH                       of CIFAR-10; writes pl-labels.npy for `reproduce`
     python -m experiments.pseudo_labels PATH --images 10000        tries it on the first 10,000 images, writes nothing
+    python -m experiments.pseudo_labels PATH --run RUN             features of the network of a run
     python -m experiments.pseudo_labels --features FILE.npz        the same for features (N, D) that are there
 
 --keep notes how many labels are correct in docs/runs, for docs/results.md.
@@ -9,7 +10,8 @@
 The paper takes pool5 of a ResNet-50 and does not say how a cluster gets the name of a class. Here the features are
 those of EfficientNet-Lite0 (core/data/backbone.py), standardised; every class names one cluster, by the assignment that
 makes most labels right. Naming looks at the true labels of all images, training does not. The labels by majority, with
-which a class may name several clusters and another none, are counted for comparison.
+which a class may name several clusters and another none, are counted for comparison. The network of a run has seen the
+labels that it was trained on: for this experiment its images have to be others.
 """
 import argparse
 import json
@@ -19,12 +21,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from core.batches import Images, unaugmented
 from core.data import backbone
 from core.data.cifar10 import gather, read_batches
 from core.errors import InputError
 from core.features import mean_and_std
 from core.files import save_array, save_text
 from core.parallel.processors import available_processors
+from core.report.manifest import checked
+from nets import safetensors_file
+from nets.families import on_processors
 
 FILE, CLASSES, STARTS = "pl-labels.npy", 10, 10
 KEPT = Path(__file__).parents[1] / "docs" / "runs" / "pl-labels.jsonl"
@@ -66,6 +72,20 @@ def training_images(path, n=None):
     return gather(planes[:-1], np.arange(len(truth))), truth
 
 
+def features_of_run(run, images, batch=500):
+    """Features (N, D) of images (N, S, S, 3) uint8: what the network of a run folder hands to its linear layer.
+
+    With the identity as that layer they are its logits. Raises InputError.
+    """
+    network = safetensors_file.load(checked(Path(run), "model.safetensors"))
+    D = len(network.theta["linear.w"])
+    theta = {**network.theta, "linear.w": np.eye(D, dtype=np.float32), "linear.b": np.zeros(D, np.float32)}
+    arch, shown = network.arch._replace(classes=D), Images(images, network.mean, 0, False)
+    net = on_processors(arch)
+    return np.concatenate([net.predict(theta, network.running, unaugmented(shown, slice(k, k + batch)), arch)
+                           for k in range(0, len(images), batch)])
+
+
 def told(found, images):
     """What to know about the labels, in a line."""
     return (f"{images} images: {100 * found.correct:.1f} % of the labels correct (named by majority: "
@@ -86,6 +106,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="?", help="CIFAR-10: the folder cifar-10-batches-py, or the .tar.gz")
     parser.add_argument("--features", help="file with arrays train (N, D) and labels (N,)")
+    parser.add_argument("--run", help="folder of a run, whose network makes the features")
     parser.add_argument("--images", type=int, help="only the first so many images; nothing is written")
     parser.add_argument("--size", type=int, default=128, help="side of what the network sees, pixels. Default: 128")
     parser.add_argument("--store", help="folder that keeps the features. Default: they are not kept")
@@ -101,7 +122,8 @@ def main(argv=None):
                 features, truth = file["train"][:args.images], file["labels"][:args.images]
         else:
             images, truth = training_images(args.data, args.images)
-            features = backbone.features(images, args.size, jobs=available_processors(), store=args.store).views[0]
+            features = features_of_run(args.run, images) if args.run else backbone.features(
+                images, args.size, jobs=available_processors(), store=args.store).views[0]
         found = named(clusters(features, args.seed), truth)
         print(told(found, len(truth)))
         if args.keep:

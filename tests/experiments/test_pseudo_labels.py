@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 
 from core.data.cifar10_files import FOLDER
+from core.errors import InputError
+from core.run.commands import parse
+from core.run.experiment import run
+from core.run.options import configuration
 from experiments import pseudo_labels
-from experiments.pseudo_labels import clusters, named
+from experiments.pseudo_labels import clusters, features_of_run, named
+from nets import preact_resnet, safetensors_file
 
 pytest.importorskip("sklearn")
 
@@ -71,6 +76,19 @@ def test_a_kept_result_takes_the_place_of_the_earlier_one(tmp_path):
     assert [json.loads(line) for line in path.read_text().splitlines()] == [
         {"images": images, "seed": seed, "correct": 1, "majority": 1, "unnamed": 0}
         for images, seed in ((4, 1), (8, 0))]
+
+
+def test_features_of_a_run_are_what_its_linear_layer_takes(tmp_path):
+    config = configuration(parse(["--quick", "--epochs", "1"]))
+    found = run(config._replace(digits=(60, 20, 20), out=str(tmp_path / "a"), ranks=1, force=True))
+    features = features_of_run(tmp_path / "a", found.images, batch=25)
+    network = safetensors_file.load(tmp_path / "a" / "model.safetensors")
+    logits = preact_resnet.predict(network.theta, network.running, found.images.astype(np.float32) / 255 - network.mean,
+                                   network.arch)
+    again = features @ network.theta["linear.w"] + network.theta["linear.b"]
+    assert features.shape == (60, 64) and np.abs(again - logits).max() < 1e-4 * np.abs(logits).max()
+    with pytest.raises(InputError, match="manifest"):
+        features_of_run(tmp_path, found.images)
 
 
 @pytest.mark.parametrize("words", [[], ["a", "--features", "b"]])

@@ -33,7 +33,7 @@ ALLOWED = {                                # a folder or file: what of the proje
                      "nets/safetensors_file.py"],
     "core/run/": [FLAT, "core/data/", "core/fast/", "core/kernels/", "core/parallel/", "core/report/", "nets/"],
     "core/use/": [FLAT, "core/data/", "core/fast/", "core/kernels/", "core/parallel/", "core/report/", "nets/"],
-    "experiments/": [FLAT, "core/data/", "core/parallel/", "core/report/", "core/run/"],
+    "experiments/": [FLAT, "core/data/", "core/parallel/", "core/report/", "core/run/", "nets/"],
     "demo.py": [""],                       # everything
 }
 HOME = {"cupy": ["core/backend.py"], "PIL": ["core/data/"], "matplotlib": ["core/report/", "core/data/digits.py"],
