@@ -9,10 +9,11 @@ from core.errors import need
 from core.files import save_text
 from core.report.console import aligned
 from core.run import sweep
+from core.run.state import how_far
 from experiments import costs, figures, tables
 from experiments.catalogue import EXPERIMENTS, SCALES, lines, scales_of
 from experiments.pseudo_labels import FILE
-from experiments.runs import read_folder, read_kept
+from experiments.runs import read_folder, read_kept, read_log
 
 RUNS = Path("runs", "reproduce")
 
@@ -54,14 +55,21 @@ def report(name, scale, runs, folder):
     experiment, all_lines = EXPERIMENTS[name], [line for line, _ in runs]
     found = [read_folder(line, config, folder / sweep.folder_name(line)) for line, config in runs]
     there = [run for run in found if run]
+    begun = [unfinished(line, folder / sweep.folder_name(line)) for (line, _), run in zip(runs, found) if not run]
     text = [experiment.title, f"{len(there)} of {len(runs)} runs, scale {scale}: {scales_of(name)[scale].words}",
-            *[experiment.caption] * bool(experiment.caption)]
+            *[experiment.caption] * bool(experiment.caption), *filter(None, begun)]
     if not there:
         return [*text, "no run is complete"]
     rows = tables.table(experiment, name, there, all_lines)
     save_text(folder / "table.md", "\n".join([*text, "", *tables.markdown(rows), ""]))
     figures.save(folder / "picture.png", figures.draw(experiment.picture, there, all_lines), figures.origin(there))
     return [*text, "", *aligned(rows), "", f"table and picture: {folder}"]
+
+
+def unfinished(line, folder):
+    """How far a run is that is not complete, or None if it has not begun."""
+    records = read_log(folder)
+    return f"not complete: {line}: {how_far(records)}" if records else None
 
 
 # ---- the list --------------------------------------------------------------------------------------------------------

@@ -39,11 +39,19 @@ def read_folder(line, config, folder):
         return None
     try:
         _, environment = read_config(folder)
-        text = (folder / "log.jsonl").read_text(encoding="utf-8")
-        records = [record_of(json.loads(row)) for row in text.splitlines()]
-        return Run(line, config, summary, records, scores_of(folder), environment)
-    except (OSError, ValueError, TypeError, InputError):
+    except InputError:
         return None
+    records = read_log(folder)
+    return Run(line, config, summary, records, scores_of(folder), environment) if records else None
+
+
+def read_log(folder):
+    """[Epoch] of a run folder's log, [] where there is none that can be read."""
+    try:
+        text = (folder / "log.jsonl").read_text(encoding="utf-8")
+        return [record_of(json.loads(row)) for row in text.splitlines()]
+    except (OSError, ValueError, TypeError):
+        return []
 
 
 def record_of(values):

@@ -53,7 +53,8 @@ def test_it_runs_what_is_missing_and_makes_table_and_picture(tmp_path, capsys):
 
     before = (made[0] / "log.jsonl").stat().st_mtime_ns
     (made[1] / "summary.json").unlink()
-    assert "1 of 2 runs" in said(capsys, "sensitivity", "--only-table").out
+    out = said(capsys, "sensitivity", "--only-table").out
+    assert "1 of 2 runs" in out and "--begin 2: after epoch 1 of step 2" in out and out.count("not complete") == 1
     assert "2 of 2 runs" in said(capsys, "sensitivity", "--jobs", "1").out
     assert (made[0] / "log.jsonl").stat().st_mtime_ns == before, "a complete run is not repeated"
 
