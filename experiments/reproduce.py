@@ -6,7 +6,7 @@ from pathlib import Path
 
 from core.data.source import open_source
 from core.errors import need
-from core.files import save_text
+from core.files import disk_errors, save_text
 from core.report.console import aligned
 from core.run import sweep
 from core.run.state import how_far
@@ -24,7 +24,9 @@ def reproduce(args):
         return listing(args.out or RUNS), []
     need(args.experiment in EXPERIMENTS,
          f"there is no experiment {args.experiment!r:.60}: choose one of {', '.join(EXPERIMENTS)}")
-    need(args.seeds >= 1, f"--seeds {args.seeds}: choose 1 or more")
+    for option in ("seeds", "jobs"):
+        value = getattr(args, option)
+        need(value is None or value >= 1, f"--{option} {value}: choose 1 or more")
     name, out = args.experiment, Path(args.out or RUNS)
     options = options_of(args)
     runs, errors = lines(name, args.scale, args.data, options, args.seeds), []
@@ -32,7 +34,8 @@ def reproduce(args):
     if not args.only_table:
         check_data(name, args)
         _, errors = sweep.sweep(runs, folder, args.jobs or (1 if args.gpu is not None else None))
-    return report(name, args.scale, runs, folder), errors
+    kept = read_kept(name, args.scale, dict(runs)) if args.only_table else []
+    return report(name, args.scale, runs, folder, kept), errors
 
 
 def options_of(args):
@@ -50,17 +53,25 @@ def check_data(name, args):
          f"{args.labels or FILE} does not exist: make it by `python -m experiments.pseudo_labels {args.data}`")
 
 
-def report(name, scale, runs, folder):
-    """Lines with the table of the runs in a folder; writes them and the picture there. Raises InputError."""
-    experiment, all_lines = EXPERIMENTS[name], [line for line, _ in runs]
-    found = [read_folder(line, config, folder / sweep.folder_name(line)) for line, config in runs]
+def report(name, scale, runs, folder, kept=()):
+    """Lines with the table of the runs in a folder; writes them and the picture there. Raises InputError.
+
+    kept: runs from docs/runs, for the lines without a run in the folder.
+    """
+    experiment, all_lines, kept = EXPERIMENTS[name], [line for line, _ in runs], {run.line: run for run in kept}
+    here = [read_folder(line, config, folder / sweep.folder_name(line)) for line, config in runs]
+    found = [run or kept.get(line) for run, (line, _) in zip(here, runs)]
     there = [run for run in found if run]
     begun = [unfinished(line, folder / sweep.folder_name(line)) for (line, _), run in zip(runs, found) if not run]
-    text = [experiment.title, f"{len(there)} of {len(runs)} runs, scale {scale}: {scales_of(name)[scale].words}",
+    from_docs = len(there) - len([run for run in here if run])
+    count = f"{len(there)} of {len(runs)} runs" + f" ({from_docs} kept in docs/runs)" * (from_docs > 0)
+    text = [experiment.title, f"{count}, scale {scale}: {scales_of(name)[scale].words}",
             *[experiment.caption] * bool(experiment.caption), *filter(None, begun)]
     if not there:
         return [*text, "no run is complete"]
     rows = tables.table(experiment, name, there, all_lines)
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     save_text(folder / "table.md", "\n".join([*text, "", *tables.markdown(rows), ""]))
     figures.save(folder / "picture.png", figures.draw(experiment.picture, there, all_lines), figures.origin(there))
     return [*text, "", *aligned(rows), "", f"table and picture: {folder}"]

@@ -62,8 +62,9 @@ def test_sensitivity_moves_one_setting_at_a_time_but_for_the_last_line():
     assert others[-1].begin / others[-1].epochs == unknown.begin / unknown.epochs
 
 
-@pytest.mark.parametrize("word, epochs, is_moved", [("{70}", 200, "70"), ("{70}", 60, "21"), ("{200}", 50, "50"),
-                                                    ("{1}", 50, "1"), ("70", 60, "70"), ("--begin", 60, "--begin")])
+@pytest.mark.parametrize("word, epochs, is_moved", [
+    ("{70}", 200, "70"), ("{70}", 60, "21"), ("{55}", 50, "14"), ("{200}", 50, "50"), ("{1}", 50, "1"),
+    ("70", 60, "70"), ("--begin", 60, "--begin")])
 def test_epochs_of_the_paper_move_with_the_scale(word, epochs, is_moved):
     assert moved(word, epochs) == is_moved
 

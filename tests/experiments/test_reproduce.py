@@ -87,6 +87,9 @@ def test_a_kept_run_counts_once(tmp_path, capsys):
         text_of(read_folder(line, None, folder / sweep.folder_name(line))) + "\n")
     assert row_of(said(capsys, "--out", "empty").out, "sensitivity")[3].strip().startswith("1,")
     assert row_of(said(capsys).out, "sensitivity")[3].strip().startswith("2,")
+    out = said(capsys, "sensitivity", "--only-table", "--out", "empty").out
+    assert "1 of 2 runs (1 kept in docs/runs), scale cpu" in out
+    assert "2 of 2 runs, scale cpu" in said(capsys, "sensitivity", "--only-table").out
 
 
 def test_a_run_that_fails_is_told(tmp_path, capsys):
@@ -99,6 +102,7 @@ def test_a_run_that_fails_is_told(tmp_path, capsys):
     (["sn-cfar"], "there is no experiment 'sn-cfar': choose one of sn-cifar, an-cifar"),
     (["update", "--scale", "huge"], "--scale huge: update has the scales cpu, medium, paper"),
     (["sensitivity", "--seeds", "0"], "--seeds 0: choose 1 or more"),
+    (["sensitivity", "--jobs", "0"], "--jobs 0: choose 1 or more"),
     (["sn-cifar", "--data", "nowhere"], "nowhere does not exist"),
     (["sn-cifar", "--data", "photos"], "photos is not CIFAR-10"),
     (["pl-cifar", "--data", "cifar-10-batches-py"], "pl-labels.npy does not exist: make it by")])

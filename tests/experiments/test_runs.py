@@ -59,6 +59,18 @@ def test_corrections_are_scored_as_by_hand(folder):
             pytest.approx(right / changed) if changed else None)
 
 
+def test_a_threshold_counts_what_reaches_it(tmp_path):
+    """Four labels are wrong; three of them get suggestions, of 0.5, 0.7 (wrong too) and 0.95; a right one gets 0.99."""
+    chosen = np.array([.5, .7, .95, .9, .99])
+    P = np.full((5, 3), .001)
+    P[np.arange(5), [1, 2, 1, 0, 2]] = chosen
+    for name, array in {"given_labels": [0, 0, 0, 0, 1], "suggested_labels": [1, 2, 1, 0, 2],
+                        "true_labels": [1, 1, 1, 1, 1], "pred_probs": P}.items():
+        np.save(tmp_path / f"{name}.npy", np.array(array))
+    assert scores_of(tmp_path) == {"0": [.5, .5], "0.5": [.5, .5], "0.7": [pytest.approx(1 / 3), .25],
+                                   "0.9": [.5, .25], "0.99": [0, 0]}
+
+
 @pytest.mark.parametrize("missing", ["summary.json", "log.jsonl", "config.json"])
 def test_a_run_that_is_not_complete_is_none(folder, tmp_path, missing):
     for path in folder.iterdir():
