@@ -33,9 +33,8 @@ def rates(runs, all_lines):
     for run, colour in zip(runs, COLOURS):
         method = of_training(run.records, "joint") + of_training(run.records, "retrain")
         label = f"{100 * run.config.rate:g} %"
-        right.plot(in_percent([record.test for record in method]), color=colour, lw=1.2, label=label)
-        plain = of_training(run.records, "cross-entropy")
-        right.plot(in_percent([record.test for record in plain]), color=colour, lw=1, ls="--")
+        right.plot(*end_to_end(method), color=colour, lw=1.2, label=label)
+        right.plot(*end_to_end(of_training(run.records, "cross-entropy")), color=colour, lw=1, ls="--")
     left.set(xlabel="noise rate, %", ylabel="last epoch, %", ylim=(0, 100), title="at the end")
     right.set(xlabel="epoch, both steps", ylabel="test accuracy, %", ylim=(0, 100),
               title="solid: joint optimization, dashed: cross-entropy")
@@ -53,9 +52,9 @@ def over_epochs(runs, all_lines):
             joint, plain = (of_training(run.records, step) for step in ("joint", "cross-entropy"))
             retrain = of_training(run.records, "retrain") if run.config.recipe.epochs2 > 1 else []
             left.plot(*curve(joint, "recovery"), color=colour, lw=1.4, label=label)
-            right.plot(in_percent([record.test for record in joint + retrain]), color=colour, lw=1.1, label=label)
+            right.plot(*end_to_end(joint + retrain), color=colour, lw=1.1, label=label)
             if plain:
-                right.plot(in_percent([record.test for record in plain]), color=colour, lw=1, ls="--")
+                right.plot(*end_to_end(plain), color=colour, lw=1, ls="--")
     left.set(xlabel="epoch of step 1", ylabel="%", title="correct labels")
     right.set(xlabel="epoch", ylabel="%", title="test accuracy")
     finish(left, right)
@@ -110,6 +109,8 @@ def sensitivity(runs, all_lines):
             scored(axes, x, [run.scores.get("0", (None, None)) for run in chosen],
                    [at_last(run, "joint", "test") for run in chosen])
             axes.set(xlabel=setting, xscale="log" if setting == "lr" else "linear")
+            axes.set_xticks(x, [f"{value:g}" for value in x])
+            axes.minorticks_off()
         for run in usual[kind]:
             scored(row[-1], SURE, [run.scores[f"{sure:g}"] for sure in SURE], None)
         row[-1].set(xlabel="--sure")
@@ -136,6 +137,11 @@ def after_rate(line):
 def curve(records, field):
     """(epochs, percent) of a field."""
     return [record.epoch for record in records], in_percent([getattr(record, field) for record in records])
+
+
+def end_to_end(records):
+    """(epochs through all steps from 1, test accuracy in percent)."""
+    return range(1, len(records) + 1), in_percent([record.test for record in records])
 
 
 def in_percent(values):
