@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 import statistics
+import sys
 from pathlib import Path
 
 from core.errors import InputError
@@ -61,8 +62,18 @@ def sweep(runs, out, jobs=None):
     folders = [Path(out, folder_name(line)) for line, _ in runs]
     todo = [config._replace(out=str(folder), ranks=1 if config.gpu is None else None, force=True)
             for (_, config), folder in zip(runs, folders) if outcome_in(folder) is None]
-    outcomes = Parallel(n_jobs=jobs, verbose=5 if todo else 0)(delayed(attempt)(c) for c in todo)
+    if jobs == 1:                      # joblib 1.6 answers Ctrl-C by an AttributeError of its own there
+        outcomes = list(one_by_one(todo))
+    else:
+        outcomes = Parallel(n_jobs=jobs, verbose=5 if todo else 0)(delayed(attempt)(c) for c in todo)
     return table(runs, folders), [error for error in outcomes if error]
+
+
+def one_by_one(configs):
+    """The outcomes of `attempt`, in this process; says which run begins."""
+    for number, config in enumerate(configs, start=1):
+        print(f"run {number} of {len(configs)}: {config.out}", file=sys.stderr, flush=True)
+        yield attempt(config)
 
 
 def attempt(config):
