@@ -37,21 +37,21 @@ SCALE_WORDS = {"cpu": "", "medium": " --scale medium", "paper": " --scale paper"
 
 # ---- keeping -------------------------------------------------------------------------------------------------------
 
-def keep(folder):
-    """Add the complete runs of FOLDER/NAME-SCALE/ to docs/runs; returns a line for each file."""
+def keep(folder, kept=KEPT):
+    """Add the complete runs of FOLDER/NAME-SCALE/ to those that are kept; returns a line for each file."""
     said = []
     for name in EXPERIMENTS:
         for scale in scales_of(name):
             there = Path(folder, f"{name}-{scale}")
             if there.is_dir():
-                said += keep_one(name, scale, there)
+                said += keep_one(name, scale, there, kept)
     return said
 
 
-def keep_one(name, scale, folder):
+def keep_one(name, scale, folder, to):
     """The same for one folder of runs; seeds beside those of the lines are found by their folders."""
     configs = known_lines(name, scale)
-    kept = {run.line: run for run in read_kept(name, scale, configs)}
+    kept = {run.line: run for run in read_kept(name, scale, configs, to)}
     for line, config in configs.items():
         path = folder / sweep.folder_name(line)
         if run := read_folder(line, config, path):
@@ -59,8 +59,9 @@ def keep_one(name, scale, folder):
     if not kept:
         return []
     in_order = [kept[line] for line in configs if line in kept]
-    save_text(kept_file(name, scale), "".join(f"{text_of(run)}\n" for run in in_order))
-    return [f"{kept_file(name, scale).name}: {len(in_order)} runs"]
+    path = kept_file(name, scale, to)
+    save_text(path, "".join(f"{text_of(run)}\n" for run in in_order))
+    return [f"{path.name}: {len(in_order)} runs"]
 
 
 def known_lines(name, scale, seeds=5):

@@ -5,10 +5,12 @@ import re
 import pytest
 
 from core.report.numbers import percent
+from core.run.experiment import run
+from core.run.sweep import folder_name
 from experiments import figures, page
 from experiments.catalogue import EXPERIMENTS, scales_of
 from experiments.pseudo_labels import KEPT as PSEUDO
-from experiments.runs import KEPT, kept_file, record_of
+from experiments.runs import KEPT, kept_file, read_kept, record_of
 from tests.project.test_docs import section
 
 RESULTS = page.PAGE.read_text(encoding="utf-8")
@@ -55,6 +57,23 @@ def test_numbers_of_the_paper_are_marked_as_recalled():
     made, _ = page.page()
     rows = [line for line in made.splitlines() if line.startswith("| the paper's")]
     assert all("recalled" in line for line in rows)
+
+
+def test_runs_are_kept_once_in_the_order_of_the_lines(tmp_path):
+    lines = page.known_lines("sensitivity", "cpu")
+    first, second, third = list(lines)[:3]
+    for line in (third, first):
+        config = lines[line]._replace(digits=(60, 20, 20), out=str(tmp_path / "sensitivity-cpu" / folder_name(line)))
+        run(config._replace(ranks=1, recipe=config.recipe._replace(epochs=2, begin=1)))
+    (tmp_path / "sensitivity-cpu" / folder_name(second)).mkdir()
+    (tmp_path / "kept").mkdir()
+    for _ in range(2):
+        assert page.keep(tmp_path, tmp_path / "kept") == ["sensitivity-cpu.jsonl: 2 runs"]
+        kept = read_kept("sensitivity", "cpu", lines, tmp_path / "kept")
+        assert [one.line for one in kept] == [first, third] and len(kept[0].records) == 2 + 1
+    text = page.of_experiment("sensitivity", "cpu", kept, list(lines))
+    assert any(line.startswith("2 runs of the ") for line in text) and "| precision | recall |" in "\n".join(text)
+    assert page.keep(tmp_path / "nothing", tmp_path / "kept") == []
 
 
 def test_the_region_is_all_that_changes():
