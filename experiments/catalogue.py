@@ -15,6 +15,7 @@ from core.run.options import configuration
 
 FOLDER = Path(__file__).parent
 EPOCHS = 200                           # of the paper's step 1
+LABELS = "pl-labels.npy"               # of PL-CIFAR, made by experiments/pseudo_labels.py
 
 
 class Scale(NamedTuple):

@@ -29,10 +29,11 @@ from core.features import mean_and_std
 from core.files import save_array, save_text
 from core.parallel.processors import available_processors
 from core.report.manifest import checked
+from experiments.catalogue import LABELS
 from nets import safetensors_file
 from nets.families import on_processors
 
-FILE, CLASSES, STARTS = "pl-labels.npy", 10, 10
+CLASSES, STARTS = 10, 10
 KEPT = Path(__file__).parents[1] / "docs" / "runs" / "pl-labels.jsonl"
 
 
@@ -111,7 +112,7 @@ def main(argv=None):
     parser.add_argument("--size", type=int, default=128, help="side of what the network sees, pixels. Default: 128")
     parser.add_argument("--store", help="folder that keeps the features. Default: they are not kept")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", default=FILE, help=f"Default: {FILE}")
+    parser.add_argument("--out", default=LABELS, help=f"Default: {LABELS}")
     parser.add_argument("--keep", action="store_true", help="note the result in docs/runs")
     args = parser.parse_args(argv)
     if bool(args.data) == bool(args.features):

@@ -11,8 +11,7 @@ from core.report.console import aligned
 from core.run import sweep
 from core.run.state import how_far
 from experiments import costs, figures, tables
-from experiments.catalogue import EXPERIMENTS, SCALES, lines, scales_of
-from experiments.pseudo_labels import FILE
+from experiments.catalogue import EXPERIMENTS, LABELS, SCALES, lines, scales_of
 from experiments.runs import read_folder, read_kept, read_log
 
 RUNS = Path("runs", "reproduce")
@@ -41,7 +40,7 @@ def reproduce(args):
 def options_of(args):
     """The words that are put in front of every line."""
     return [*([] if args.gpu is None else ["--gpu", str(args.gpu)]),
-            *(["--noise-file", args.labels or FILE] if args.experiment == "pl-cifar" else [])]
+            *(["--noise-file", args.labels or LABELS] if args.experiment == "pl-cifar" else [])]
 
 
 def check_data(name, args):
@@ -49,8 +48,8 @@ def check_data(name, args):
     if EXPERIMENTS[name].data == "cifar10":
         need(open_source(args.data).kind == "cifar10",
              f"{args.data} is not CIFAR-10: name the folder cifar-10-batches-py or the .tar.gz by --data")
-    need(name != "pl-cifar" or Path(args.labels or FILE).exists(),
-         f"{args.labels or FILE} does not exist: make it by `python -m experiments.pseudo_labels {args.data}`")
+    need(name != "pl-cifar" or Path(args.labels or LABELS).exists(),
+         f"{args.labels or LABELS} does not exist: make it by `python -m experiments.pseudo_labels {args.data}`")
 
 
 def report(name, scale, runs, folder, kept=()):
@@ -119,7 +118,7 @@ def list_rows(out):
 
 def stand_in(name):
     """PL-CIFAR needs a file of labels, where the lines are only counted as well."""
-    return ["--noise-file", FILE] if name == "pl-cifar" else []
+    return ["--noise-file", LABELS] if name == "pl-cifar" else []
 
 
 def count(name, scale, runs, out):
