@@ -72,7 +72,10 @@ EXPERIMENTS = {
     "augmentation": Experiment("Augmentation and memorisation", "", "lines", "over_epochs"),
     "seeds": Experiment("Other seeds", "", "lines", "over_epochs"),
     "sensitivity": Experiment("Sensitivity to the settings, embedded digits", "", "lines", "sensitivity",
-                              both_steps=False, data="digits"),
+                              both_steps=False, data="digits", caption=(
+                                  "Precision: the part of the changed labels that is right now; recall: the part of "
+                                  "the wrong labels that is. The line with three changes has alpha, beta and begin of "
+                                  "recipe `unknown`.")),
 }
 
 
