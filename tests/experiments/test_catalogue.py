@@ -2,7 +2,7 @@
 import pytest
 
 from core.errors import InputError
-from core.recipes import RECIPES
+from core.recipes import RECIPES, scaled
 from core.run import sweep
 from experiments import costs
 from experiments.catalogue import DIGITS, EXPERIMENTS, FOLDER, SCALES, lines, moved, scales_of, short
@@ -56,10 +56,13 @@ def test_sensitivity_moves_one_setting_at_a_time_but_for_the_last_line():
     runs = [config for line, config in runs_of("sensitivity", "cpu") if config.noise == "symmetric"]
     first, *others = (config.recipe._replace(source="") for config in runs)
     changed = [{name for name in first._fields if getattr(first, name) != getattr(other, name)} for other in others]
-    assert all(len(names) == 1 for names in changed[:-1]) and changed[-1] == {"alpha", "beta", "begin"}
+    assert all(len(names) == 1 for names in changed[:-2]) and changed[-2] == {"alpha", "beta", "begin"}
     unknown = RECIPES["unknown"]
-    assert (others[-1].alpha, others[-1].beta, others[-1].lr) == (unknown.alpha, unknown.beta, unknown.lr)
-    assert others[-1].begin / others[-1].epochs == unknown.begin / unknown.epochs
+    assert (others[-2].alpha, others[-2].beta, others[-2].lr) == (unknown.alpha, unknown.beta, unknown.lr)
+    assert others[-2].begin / others[-2].epochs == unknown.begin / unknown.epochs
+    ours, whole = others[-1], scaled(unknown, 2000)
+    for field in ("lr", "alpha", "beta", "epochs", "begin", "K", "batch", "update"):
+        assert getattr(ours, field) == getattr(whole, field), field
 
 
 @pytest.mark.parametrize("word, epochs, is_moved", [
