@@ -29,6 +29,7 @@ from core.run.options import configuration
 from core.run.resume import resume_hint, stored
 from core.use import apply
 from core.use.predict import NETWORKS, predict
+from experiments.reproduce import reproduce
 
 
 def main(argv=None):
@@ -41,7 +42,7 @@ def main(argv=None):
                 print(f"note: {args.old_flag} is now `demo.py {args.command}`", file=sys.stderr)
             status = DO[args.command](args) if is_main() or args.command in SHARED else 0
         except KeyboardInterrupt:
-            again = args and args.command == "sweep"
+            again = args and args.command in ("sweep", "reproduce")
             print("\ninterrupted; " + ("repeat the command to continue the sweep" if again else "nothing was written"),
                   file=sys.stderr)
             return 130
@@ -151,6 +152,14 @@ def sweep_main(args):
     return 2 if errors else 0
 
 
+def reproduce_main(args):
+    """`demo.py reproduce`: a table or figure of the paper."""
+    lines, errors = reproduce(args)
+    print("\n".join(lines))
+    print("\n".join(f"error: {error}" for error in errors), file=sys.stderr, end="\n" if errors else "")
+    return 2 if errors else 0
+
+
 def configuration_of_line(words):
     """The Config of one line of a sweep, the options of a run. Raises InputError."""
     command, *_ = with_command(words)
@@ -162,9 +171,9 @@ def configuration_of_line(words):
 
 
 DO = {"run": run_main, "check": check_main, "predict": predict_main, "apply": apply_main, "resume": resume_main,
-      "sweep": sweep_main}
+      "sweep": sweep_main, "reproduce": reproduce_main}
 SHARED = ("run", "resume", "check", "sweep")                           # by all processes that mpirun has started
-LONG = ("run", "resume", "sweep")      # they go on, and end well, when nobody can read what they print
+LONG = ("run", "resume", "sweep", "reproduce")      # they go on, and end well, when nobody can read what they print
 
 
 class Interruption:

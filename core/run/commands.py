@@ -85,6 +85,26 @@ def sweep_options(p):
     p.add_argument("--jobs", type=int, metavar="N", help="runs at a time. Default: one per available processor")
 
 
+def reproduce_options(p):
+    """`reproduce`: experiments/catalogue.py has the experiments and the scales."""
+    p.add_argument("experiment", metavar="NAME", nargs="?", help="the experiment; without it they are listed")
+    p.add_argument("--list", action="store_true", help="list the experiments, what has been run, and what it costs")
+    p.add_argument("--scale", default="cpu", metavar="SCALE",
+                   help="cpu: fewer images and epochs, a small network; medium: all images, more of both; paper: as in "
+                        "the paper. Default: cpu")
+    p.add_argument("--data", metavar="PATH", default="cifar-10-batches-py",
+                   help="CIFAR-10: the folder, or the .tar.gz as downloaded. Default: cifar-10-batches-py")
+    p.add_argument("--labels", metavar="FILE", help="for pl-cifar: its labels. Default: pl-labels.npy")
+    p.add_argument("--seeds", type=int, default=1, metavar="N",
+                   help="do every run with the seeds 0 to N - 1. Default: 1")
+    p.add_argument("--gpu", type=int, nargs="?", const=0, metavar="N", help="compute on CUDA device N (default: 0)")
+    p.add_argument("--only-table", action="store_true",
+                   help="start no run: table and picture of the runs that are there")
+    p.add_argument("--out", metavar="FOLDER", help="folder for the folders of runs. Default: runs/reproduce")
+    p.add_argument("--jobs", type=int, metavar="N",
+                   help="runs at a time. Default: one per available processor; with --gpu 1")
+
+
 def from_run(p):
     """--from, for the commands that use a finished run."""
     p.add_argument("--from", dest="run_folder", metavar="RUN", required=True, help="folder of a finished run")
@@ -132,6 +152,15 @@ where runs.txt holds, for example:
   --noise symmetric --rate 0.5 --seed 1
 
 Complete runs are not repeated and interrupted ones are resumed: repeat the command to continue a sweep.
+"""),
+    "reproduce": Command("[NAME] [options]", "do the runs of one of the paper's tables or figures, and draw it",
+                         reproduce_options, """\
+  python demo.py reproduce --list
+  python demo.py reproduce sn-cifar --data cifar-10-python.tar.gz
+  python demo.py reproduce sn-cifar --data cifar-10-python.tar.gz --scale paper --gpu
+  python demo.py reproduce sensitivity --only-table
+
+Repeat the command to continue: complete runs are not repeated and interrupted ones are resumed.
 """),
 }
 OLD_FLAGS = {f"--{name}": name for name in ("check", "predict", "apply", "resume", "sweep")}

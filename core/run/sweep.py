@@ -13,6 +13,7 @@ import os
 import re
 import shlex
 import statistics
+import sys
 from pathlib import Path
 
 from core.data.images import deaf
@@ -63,10 +64,20 @@ def sweep(runs, out, jobs=None):
     todo = [config._replace(out=str(folder), ranks=1 if config.gpu is None else None, force=True)
             for (_, config), folder in zip(runs, folders) if outcome_in(folder) is None]
     with deaf():                       # the processes that it starts; this one ends them, and has to be told
-        outcomes = Parallel(n_jobs=jobs, verbose=5 if todo else 0, return_as="generator")(
-            delayed(attempt)(config) for config in todo)
+        outcomes = one_by_one(todo) if jobs == 1 else Parallel(
+            n_jobs=jobs, verbose=5 if todo else 0, return_as="generator")(delayed(attempt)(c) for c in todo)
     errors = [error for error in outcomes if error]
     return table(runs, folders), errors
+
+
+def one_by_one(configs):
+    """The outcomes of `attempt`, in this process; says which run begins.
+
+    With one job joblib 1.6 answers Ctrl-C by an AttributeError of its own.
+    """
+    for number, config in enumerate(configs, start=1):
+        print(f"run {number} of {len(configs)}: {config.out}", file=sys.stderr, flush=True)
+        yield attempt(config)
 
 
 def attempt(config):

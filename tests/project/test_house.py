@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = sorted([ROOT / "demo.py", *(ROOT / "core").rglob("*.py"), *(ROOT / "nets").rglob("*.py"),
-                  *(ROOT / "docs/beside").rglob("*.py")])
+SOURCES = sorted([ROOT / "demo.py", *(path for folder in ("core", "nets", "experiments", "docs/beside")
+                                      for path in (ROOT / folder).rglob("*.py"))])
 BESIDE_THE_PAPER = sorted([*(ROOT / "core").glob("*.py"), ROOT / "nets/preact_resnet.py"])
 
 FLAT = "core/*.py"
@@ -35,6 +35,7 @@ ALLOWED = {                                # a folder or file: what of the proje
     "core/run/": [FLAT, "core/data/", "core/fast/", "core/kernels/", "core/parallel/", "core/report/", "nets/"],
     "core/use/": [FLAT, "core/data/", "core/fast/", "core/kernels/", "core/parallel/", "core/report/", "nets/"],
     "docs/beside/": [FLAT, "core/report/page.py", "nets/"],
+    "experiments/": [FLAT, "core/data/", "core/parallel/", "core/report/", "core/run/", "nets/"],
     "demo.py": [""],                       # everything
 }
 HOME = {"cupy": ["core/backend.py"], "PIL": ["core/data/"], "matplotlib": ["core/report/", "core/data/digits.py"],

@@ -33,6 +33,8 @@ LINES = {                              # what is typed: the command that is mean
     "resume c --gpu": ("resume", {"run_folder": "c", "gpu": 0, "ranks": None}),
     "resume c --ranks 1": ("resume", {"run_folder": "c", "gpu": None, "ranks": 1}),
     "sweep f.txt --out o --jobs 3": ("sweep", {"file": "f.txt", "out": "o", "jobs": 3}),
+    "reproduce": ("reproduce", {"experiment": None, "list": False, "scale": "cpu", "data": "cifar-10-batches-py"}),
+    "reproduce sn-cifar --scale paper --gpu": ("reproduce", {"experiment": "sn-cifar", "scale": "paper", "gpu": 0}),
 }
 OLD_LINES = {                          # as it was typed once: as it is now
     "--check": "check",
@@ -237,7 +239,8 @@ def test_no_two_options_of_a_command_have_one_meaning():
     """Nor does one of a command mean something else in another."""
     meanings = {}
     for command in COMMANDS:
-        words = {"run": [], "check": [], "resume": ["a"], "sweep": ["a"]}.get(command, ["a", "--from", "b"])
+        words = {"run": [], "check": [], "resume": ["a"], "sweep": ["a"], "reproduce": []}.get(
+            command, ["a", "--from", "b"])
         for name in vars(parser().parse_args([command, *words])):
             meanings.setdefault(name, []).append(command)
     assert meanings["images"] == ["predict"] and meanings["run_folder"] == ["predict", "apply", "resume"]

@@ -68,6 +68,23 @@ def test_a_run_that_fails_does_not_end_the_others(tmp_path, capsys):
     assert "failed" in out and "no-such.npy" in err and "%" in out
 
 
+def test_a_sweep_of_one_job_is_interrupted_as_any_other(tmp_path, monkeypatch, capsys):
+    """joblib 1.6 ended with an AttributeError there."""
+    started = []
+
+    def interrupted(config, resume):
+        started.append(config)
+        if len(started) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweep, "run", interrupted)
+    file = tmp_path / "sweep.txt"
+    file.write_text("".join(f"{TINY} --seed {seed}\n" for seed in range(3)))
+    assert demo.main(["sweep", str(file), "--out", str(tmp_path / "out"), "--jobs", "1"]) == 130
+    err = capsys.readouterr().err
+    assert len(started) == 2 and "run 2 of 3: " in err and err.endswith("repeat the command to continue the sweep\n")
+
+
 @pytest.mark.parametrize("text, words", [("", "names no run"), ("# nothing\n", "names no run"),
                                          ("--rate 2\n", "line 1: --rate 2"),
                                          ("--seed 1\n--sedd 2\n", "line 2"), ("--out 'x\n", "line 1"),

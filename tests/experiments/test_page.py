@@ -1,0 +1,82 @@
+"""docs/results.md: what experiments/page.py makes stands there, from the logs in docs/runs, and so do its pictures."""
+import json
+import re
+
+import pytest
+
+from core.report.numbers import percent
+from core.run.experiment import run
+from core.run.sweep import folder_name
+from experiments import figures, page
+from experiments.catalogue import EXPERIMENTS, scales_of
+from experiments.pseudo_labels import KEPT as PSEUDO
+from experiments.runs import KEPT, kept_file, read_kept, record_of
+from tests.project.test_docs import section
+
+RESULTS = page.PAGE.read_text(encoding="utf-8")
+KEPT_FILES = {kept_file(name, scale).name for name in EXPERIMENTS for scale in scales_of(name)}
+ROWS = {                               # of the table of single runs: its log
+    "A: symmetric 50 %, `small`, not augmented": "cifar10-sn-50-small",
+    "B: asymmetric 40 %, `medium`, not augmented": "cifar10-an-40",
+    "C: symmetric 50 %, `medium`, augmented": "cifar10-sn-50",
+}
+
+
+def test_the_page_has_what_the_program_makes_of_the_logs():
+    text, _ = page.page()
+    assert page.with_region(RESULTS, text) == RESULTS, "python -m experiments.page"
+
+
+def test_every_picture_is_drawn_from_the_logs_that_are_there():
+    _, drawn = page.page()
+    origins = {name: digest for name, (digest, *_) in drawn.items()} | {
+        name: page.earlier(name)[1] for name in page.EARLIER}
+    assert {name: figures.source_of(page.PICTURES / f"{name}.png") for name in origins} == origins
+    assert {path.stem for path in page.PICTURES.glob("experiment-*.png")} == set(drawn)
+    assert all((page.PICTURES / f"{name}.png").stat().st_size < 250_000 for name in origins)
+
+
+def test_every_log_belongs_to_an_experiment_or_to_a_single_run():
+    assert {path.name for path in KEPT.iterdir()} <= KEPT_FILES | {PSEUDO.name} | {
+        f"{log}.jsonl" for log in ROWS.values()}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_the_table_of_single_runs_says_what_their_logs_say(row):
+    cells = re.search(rf"^\| {re.escape(row)} \|(.*)\|$", RESULTS, re.MULTILINE)[1].replace("*", "").split("|")
+    log = (KEPT / f"{ROWS[row]}.jsonl").read_text(encoding="utf-8")
+    records = [record_of(json.loads(line)) for line in log.splitlines()]
+    last = {record.step: record for record in records}
+    expected = [records[0].recovery, last["joint"].recovery, last["joint"].test, last["retrain"].test]
+    assert [cell.strip() for cell in cells[:4]] == [percent(value) for value in expected]
+    if "cross-entropy" in last:
+        assert cells[4].strip().startswith(percent(last["cross-entropy"].test))
+
+
+def test_numbers_of_the_paper_are_marked_as_recalled():
+    made, _ = page.page()
+    rows = [line for line in made.splitlines() if line.startswith("| the paper's")]
+    assert all("recalled" in line for line in rows)
+
+
+def test_runs_are_kept_once_in_the_order_of_the_lines(tmp_path):
+    lines = page.known_lines("sensitivity", "cpu")
+    first, second, third = list(lines)[:3]
+    for line in (third, first):
+        config = lines[line]._replace(digits=(60, 20, 20), out=str(tmp_path / "sensitivity-cpu" / folder_name(line)))
+        run(config._replace(ranks=1, recipe=config.recipe._replace(epochs=2, begin=1)))
+    (tmp_path / "sensitivity-cpu" / folder_name(second)).mkdir()
+    (tmp_path / "kept").mkdir()
+    for _ in range(2):
+        assert page.keep(tmp_path, tmp_path / "kept") == ["sensitivity-cpu.jsonl: 2 runs"]
+        kept = read_kept("sensitivity", "cpu", lines, tmp_path / "kept")
+        assert [one.line for one in kept] == [first, third] and len(kept[0].records) == 2 + 1
+    text = page.of_experiment("sensitivity", "cpu", kept, list(lines))
+    assert any(line.startswith("2 runs of the ") for line in text) and "| precision | recall |" in "\n".join(text)
+    assert page.keep(tmp_path / "nothing", tmp_path / "kept") == []
+
+
+def test_the_region_is_all_that_changes():
+    text = f"a\n{page.BEGIN}\nold\n{page.END}\nb\n"
+    assert page.with_region(text, "new\n") == f"a\n{page.BEGIN}\nnew\n{page.END}\nb\n"
+    assert section(RESULTS, "The paper's tables and figures")

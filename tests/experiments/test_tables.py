@@ -1,0 +1,128 @@
+"""experiments/tables.py and figures.py: numbers in their cells; the paper's numbers, as docs/paper.md has them."""
+import math
+import re
+
+import numpy as np
+import pytest
+
+from core.measure import Epoch
+from experiments import figures, papers_numbers, tables
+from experiments.catalogue import EXPERIMENTS, lines, scales_of
+from experiments.reproduce import stand_in
+from experiments.runs import SURE, Run
+from tests.project.test_docs import PAPER
+
+EPOCHS = 4
+
+
+def made_up(line, config, k=0):
+    """A Run whose accuracies say where they come from."""
+    steps = ["joint", "retrain", *["cross-entropy"] * config.compare]
+    records = [Epoch(step, None, e, .1, 2., 2. / e, .1, .1, .2, (.5, .9, .6, .7)[e - 1],
+                     .1 * s + .01 * e + .001 * k, .5 + .01 * e, 0, math.nan)
+               for s, step in enumerate(steps, 1) for e in range(1, EPOCHS + 1)]
+    scores = {f"{sure:g}": [.9 - .1 * sure, .8 - .5 * sure] for sure in SURE}
+    return Run(line, config, {"initial": .55, "recovery": .54}, records, scores, {"python": "3", "numpy": "2"})
+
+
+def all_runs(name, seeds=1):
+    scale = next(iter(scales_of(name)))
+    return [made_up(line, config, k)
+            for k, (line, config) in enumerate(lines(name, scale, options=stand_in(name), seeds=seeds))]
+
+
+def test_a_table_of_rates_is_the_papers_with_ours_above_each_row():
+    runs = [run for run in all_runs("sn-cifar") if run.config.rate in (0, 0.5)]
+    head, *rows = tables.table(EXPERIMENTS["sn-cifar"], "sn-cifar", runs, [])
+    assert head == ("%", "r = 0 %", "r = 10 %", "r = 30 %", "r = 50 %", "r = 70 %", "r = 90 %", "how sure")
+    of = {row[0]: row[1:] for row in rows}
+    assert of["correct labels, given"] == ("55.0", "-", "-", "55.0", "-", "-", "measured")
+    assert of["correct labels, best"][0] == "52.0" and of["correct labels, last"][0] == "54.0"
+    assert of["cross-entropy, best"][0] == "32.0" and of["cross-entropy, last"][3] == "34.3"
+    assert of["joint optimization, last"][:2] == ("24.0", "-")
+    assert of["the paper's joint optimization, last"] == ("93.6", "92.9", "91.5", "89.8", "86.0", "58.3",
+                                                         papers_numbers.CONFIRMED)
+    assert all("recalled" in row[-1] for row in rows if row[0].startswith("the paper's"))
+
+
+def test_the_papers_numbers_are_those_of_the_page_on_the_paper():
+    section = re.findall(r"^\| ([\w -]+, (?:best|last)) \| ([\d. |]+) \| (recalled[^|]*) \|$", PAPER, re.MULTILINE)
+    assert len(section) > 5
+    for title, cells, _ in section:
+        values = [float(cell) for cell in cells.split("|")]
+        name = "sn-cifar" if len(values) == 6 else "an-cifar"
+        ours = {f"{row.method}, {row.which}": [*row.values.values()] for row in papers_numbers.ROWS[name]}
+        assert title.startswith("Forward") or ours[title] == values, title
+
+
+def test_a_table_of_lines_has_what_is_known_and_what_differs():
+    head, *rows = tables.table(EXPERIMENTS["update"], "update", all_runs("update"),
+                               [run.line for run in all_runs("update")])
+    assert head == ("run", "correct labels, given", "correct labels, best", "correct labels, last", "step 1, best",
+                    "step 1, last")
+    assert [row[0] for row in rows] == ["--update hard", "--update hard-50", "--update hard-500", "--update hard-5000",
+                                        "as the recipe"]
+    assert rows[1] == ("--update hard-50", "55.0 %", "52.0 %", "54.0 %", "12.1 %", "14.1 %")
+
+
+def test_seeds_are_one_row_with_mean_and_deviation():
+    runs = all_runs("average", seeds=3)
+    rows = tables.table(EXPERIMENTS["average"], "average", runs, [run.line for run in runs])
+    assert rows[1][0] == "--K 1, 3 seeds" and rows[1][-1] == "14.1 ± 0.1 %" and len(rows) == 6
+
+
+def test_settings_are_scored():
+    runs = all_runs("sensitivity")
+    rows = tables.table(EXPERIMENTS["sensitivity"], "sensitivity", runs, [run.line for run in runs])
+    assert rows[0][-2:] == ("precision", "recall") and rows[1][-2:] == ("90.0 %", "80.0 %")
+
+
+def test_rows_as_markdown():
+    assert tables.markdown([("a", "b"), ("1", "2")]) == ["| a | b |", "|---|---|", "| 1 | 2 |"]
+
+
+# ---- pictures --------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_picture_can_be_drawn_from_all_runs_and_from_one(name, tmp_path):
+    runs = all_runs(name, seeds=2)
+    all_lines = [run.line for run in runs]
+    for some in (runs, runs[:1]):
+        figure = figures.draw(EXPERIMENTS[name].picture, some, all_lines)
+        figures.save(tmp_path / "a.png", figure, figures.origin(some))
+        assert figures.source_of(tmp_path / "a.png") == figures.origin(some)
+        assert all(line.get_xydata().size for axes in figure.axes for line in axes.lines)
+
+
+def drawn(figure, panel, label):
+    """The points of the line of that name."""
+    line, = (line for line in figure.axes[panel].lines if line.get_label() == label)
+    return line.get_xydata()
+
+
+def test_a_picture_of_rates_shows_the_last_epochs():
+    figure = figures.draw("rates", all_runs("sn-cifar")[::-1], [])
+    test = drawn(figure, 0, "test, joint optimization")
+    assert test[:, 0].tolist() == pytest.approx([0, 10, 30, 50, 70, 90])
+    assert test[:, 1].tolist() == pytest.approx([24 + .1 * k for k in range(6)])
+    assert drawn(figure, 1, "50 %")[:, 0].tolist() == [*range(1, 2 * EPOCHS + 1)]
+
+
+def test_a_picture_of_epochs_shows_labels_and_tests():
+    runs = all_runs("terms")
+    figure = figures.draw("over_epochs", runs, [run.line for run in runs])
+    assert drawn(figure, 0, "--alpha 0")[:, 1].tolist() == pytest.approx([51, 52, 53, 54])
+    assert drawn(figure, 1, "--alpha 0")[:, 1].tolist() == pytest.approx([11.1, 12.1, 13.1, 14.1,
+                                                                         21.1, 22.1, 23.1, 24.1])
+
+
+def test_a_picture_of_settings_has_a_panel_for_each():
+    figure = figures.draw("sensitivity", all_runs("sensitivity"), [])
+    assert len(figure.axes) == 12 and [axes.get_xlabel() for axes in figure.axes[:6]] == [*figures.SETTINGS, "--sure"]
+    assert drawn(figure, 0, "recall")[:, 0].tolist() == [.025, .05, .1, .2, .4]
+    np.testing.assert_allclose(drawn(figure, 5, "precision")[:, 1], [100 * (.9 - .1 * sure) for sure in SURE])
+
+
+def test_another_run_is_another_origin():
+    one, other = all_runs("average")[:2]
+    assert figures.origin([one]) != figures.origin([other]) != figures.origin([one, other])
