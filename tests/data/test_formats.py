@@ -91,6 +91,19 @@ def test_the_limit_of_pixels_is_that_of_the_kind(tmp_path, monkeypatch, suffix, 
         assert good or why == f"40 x 30 pixels are more than {limit // part:,}: make it smaller"
 
 
+@pytest.mark.parametrize("name, limit", [("48 bits.png", 2400), ("progressive.jpg", 1600)])
+def test_the_limit_of_images_that_take_more(tmp_path, monkeypatch, name, limit):
+    """16 bits a colour are held twice; libjpeg keeps 16 bits of each of the four colours."""
+    if name == "48 bits.png":
+        (tmp_path / name).write_bytes(png(picture(0, 30, 40).astype(np.uint16)))
+    else:
+        Image.fromarray(picture(0, 30, 40)).convert("CMYK").save(tmp_path / name, progressive=True)
+    for pixels, good in ((limit, True), (limit - 2, False)):
+        monkeypatch.setattr(formats, "LARGEST", pixels)
+        why, = decode_piece([tmp_path / name], 16)[2]
+        assert (why is None) == good and (good or "40 x 30 pixels are more than 1,19" in why)
+
+
 @pytest.mark.parametrize("options", [{}, {"format": "MPO", "save_all": True, "append_images": [MPO]}])
 def test_a_jpeg_above_the_limit_is_unpacked_in_part(tmp_path, monkeypatch, options):
     ramp = np.add.outer(np.linspace(0, 200, 640), np.linspace(0, 55, 900))[..., None].repeat(3, axis=2).astype(np.uint8)
