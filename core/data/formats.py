@@ -4,8 +4,10 @@ W x H pixels.
 """
 import io
 import logging
+import os
 import re
 import warnings
+from contextlib import contextmanager, suppress
 from functools import cache
 
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "HEIF")
@@ -46,6 +48,25 @@ def opened(file):
             return Image.open(file, formats=known)
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+
+
+@contextmanager
+def silent(image):
+    """What libtiff writes to standard error in the block is dropped: it names no file, and Pillow raises as well."""
+    kept = None
+    with suppress(OSError):            # there may be no standard error
+        kept = os.dup(2) if image.format == "TIFF" else None
+    if kept is None:
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def check_size(image, stored, file):

@@ -22,7 +22,7 @@ from functools import partial
 import numpy as np
 
 from core.data import depth, kinds
-from core.data.formats import check_size, low_bytes, opened, without_text
+from core.data.formats import check_size, low_bytes, opened, silent, without_text
 from core.errors import InputError, pass_on
 
 VERSION = 2                            # of the rules above: stored images of other versions are not used
@@ -133,8 +133,9 @@ def decoded(file, size, resample, levels):
     W, H = image.size
     image.draft(None, (GAP * size, GAP * size))
     check_size(image, (W, H), file)
-    low = low_bytes(image, file)                                     # of 16 bits a colour, which Pillow cuts to eight
-    image.load()
+    with silent(image):
+        low = low_bytes(image, file)                                 # of 16 bits a colour, which Pillow cuts to eight
+        image.load()
     small, box, found = shrunk(image, low, size, levels or {})
     small = small.resize((size, size), Image.Resampling[resample], box)
     with suppress(Exception):                                        # a note that cannot be read turns nothing
@@ -207,8 +208,10 @@ def reason(error, path):
         packed = isinstance(path, bytes)
         kind = kinds.kind_of(path[:kinds.HEAD] if packed else kinds.beginning(path))
         kind = kind or (None if packed else kinds.KIND_OF.get(kinds.ending_of(str(path))))
-        if kind in (None, "JPEG", "PNG", "PPM", "BMP", "GIF", "TIFF", "WebP"):
+        if kind is None:
             return "not an image of a known kind, or its beginning is damaged"
+        if kind in kinds.READ and kind not in kinds.REMEDY:          # lossless JPEG, TIFF of 64 bits, ...
+            return f"{kind}, but damaged or of a variety that is not read: save it again"
         return kind if kind == "an empty file" else f"{kind}: {kinds.remedy_for(kind)}"
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(words.split())[:120]

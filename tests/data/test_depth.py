@@ -142,6 +142,18 @@ def test_what_is_read_later_than_the_others_of_a_store_is_scaled_with_them(tmp_p
     assert (shown(root, store=tmp_path / "store") == shown(root)).all() and shown(root).shape[0] == 6
 
 
+def test_an_image_that_was_clipped_is_scaled_anew_when_it_is_no_longer_alone(tmp_path, monkeypatch):
+    """One of five may lie outside. A second bright image becomes readable: the first is in the store, clipped."""
+    from core.data import images
+    monkeypatch.setattr(depth, "IMAGES", 4)
+    values = (GREY * np.array([1000] * 4 + [65535] * 2)[:, None, None]).astype(np.uint16)
+    root, real = write(tmp_path / "data", values, encoded), images.decode_one
+    with monkeypatch.context() as patch:
+        patch.setattr(images, "decode_one", lambda path, *args: 1 / 0 if path.endswith("5.png") else real(path, *args))
+        assert (shown(root, store=tmp_path / "store")[4] > 250).mean() > 0.9
+    assert (shown(root, store=tmp_path / "store") == shown(root)).all() and (shown(root)[4] > 250).mean() < 0.1
+
+
 def test_processes_share_the_levels(tmp_path, monkeypatch):
     monkeypatch.setattr("core.data.images.FEW", 0)
     monkeypatch.setattr("core.data.images.CHUNK", 2)

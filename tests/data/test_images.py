@@ -16,6 +16,7 @@ from PIL import Image
 from core.data import formats, images
 from core.data.images import decode, decode_one, decode_piece
 from core.errors import InputError
+from tests.lib.deep_images import tiff
 from tests.lib.own_data import picture, write_image
 
 ROOT = Path(__file__).parents[2]
@@ -182,7 +183,10 @@ def test_what_claims_too_many_pixels_is_refused_unread(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("raw, why", [
-    (b"", "an empty file"), (b"GIF89a", DAMAGED), (b"text", DAMAGED), (b"\xff\xd8\xff", DAMAGED),
+    (b"", "an empty file"), (b"text", DAMAGED),
+    (b"GIF89a", "GIF, but damaged or of a variety that is not read: save it again"),
+    (b"\xff\xd8\xff", "JPEG, but damaged or of a variety that is not read: save it again"),
+    (tiff(np.zeros((4, 4))), "TIFF, but damaged or of a variety that is not read: save it again"),
     (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG: convert it to JPEG or PNG"),
     (b"<?xml version='1.0'?>\n<!-- a -->\n<svg/>", "SVG: convert it to JPEG or PNG"),
     (b"%!PS-Adobe-3.0\n", "PostScript: convert it to JPEG or PNG"),

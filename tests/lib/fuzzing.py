@@ -16,12 +16,13 @@ import tempfile
 import time
 import warnings
 import zipfile
+import zlib
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import safetensors.numpy
-from PIL import Image
+from PIL import Image, features
 
 from core.data import cache, cifar10, weights
 from core.data.images import decode_piece
@@ -29,6 +30,7 @@ from core.data.label_files import read_labels, read_matrix
 from core.data.own import load
 from core.data.pickles import field, unpickle
 from core.errors import InputError
+from tests.lib.deep_images import chunk, png, tiff
 from tests.lib.official_cifar10 import contents, python2, python3
 from tests.lib.own_data import picture, write_image
 from tests.lib.torch_files import described, line_file, zip_file
@@ -58,6 +60,16 @@ def image_files():
         file = io.BytesIO()
         image.save(file, {"jpg": "JPEG", "tif": "TIFF", "ppm": "PPM"}.get(suffix, suffix.upper()), **options)
         found[f"{number}.{suffix}"] = file.getvalue()
+    deep = picture(1, 24, 20).astype(np.uint16) * 16                                 # 12 bits of 16
+    found |= {"48.png": png(deep), "48.tif": tiff(deep), "zip.tif": tiff(deep, ">", True),
+              "mm.tif": tiff(deep[..., 0], ">"),
+              "int16.tif": tiff(deep[..., 0].astype(np.int16) - 2000)}
+    text = chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(2_000_000)))
+    found["text.png"] = found["2.png"][:33] + text + found["2.png"][33:]
+    if features.check("avif"):
+        file = io.BytesIO()
+        colour.save(file, "AVIF", speed=10)
+        found["a.avif"] = file.getvalue()
     return found
 
 
