@@ -130,7 +130,7 @@ def predict_main(args):
         check_number("--ranks", args.ranks)
     jobs = args.ranks or available_processors()
     file = NETWORKS[args.network]
-    print("\n".join(predict(args.images, args.run_folder, args.out, jobs, args.backbone, file)))
+    print("\n".join(predict(args.files, args.run_folder, args.out, jobs, args.backbone, file)))
     return 0
 
 

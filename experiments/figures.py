@@ -5,10 +5,13 @@ import re
 
 from core.files import atomic
 from core.measure import of_training
-from core.report.pictures import BLUE, GREEN, GREY, ORANGE, RED, sheet
+from core.report.curve_pictures import sheet
+from core.report.palette import LINES, WRONG
 from experiments.catalogue import short
 from experiments.runs import SURE, at_last, groups, text_of
 
+GREEN, BLUE, ORANGE, GREY = (line.light for line in LINES)
+RED = WRONG
 COLOURS = (BLUE, ORANGE, GREEN, RED, "#cc79a7", "#56b4e9", "#e69f00", GREY)          # for the colour-blind too
 SETTINGS = ("lr", "begin", "K", "alpha", "beta")
 

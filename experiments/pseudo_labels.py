@@ -49,7 +49,7 @@ def clusters(features, seed=0, starts=STARTS):
     """The cluster (N,) of each row of features (N, D), standardised: the best of several k-means++ starts."""
     from sklearn.cluster import KMeans  # imported where needed: requirements-test.txt has it, the program does without
 
-    mean, std = mean_and_std(features)
+    mean, std = mean_and_std(features[:, None])
     found = KMeans(CLASSES, init="k-means++", n_init=starts, random_state=seed).fit((features - mean) / std)
     return found.labels_.astype(np.int64)
 

@@ -131,7 +131,7 @@ def listed(path, how=UNSAID, strict=True):
 def check_use(path, unused, strict):
     """Raises InputError for an option that these data have no use for; those of the test images are not asked."""
     for name, value in unused.items():
-        need(value is None or not strict, f"{path} has no use for --{name.replace('_', '-')}: --images is for tables, "
+        need(not value or not strict, f"{path} has no use for --{name.replace('_', '-')}: --images is for tables, "
              "--labels for arrays, --path-column and --label-column for both")
 
 
@@ -142,7 +142,7 @@ def folder_or_metadata(path, how, strict):
     """
     table = next((path / name for name in METADATA if (path / name).is_file()), None)
     if table is None:
-        check_use(path, {**how._asdict(), "follow_links": None}, strict)
+        check_use(path, how._replace(follow_links=False)._asdict(), strict)
         return scan(path, how.follow_links)
     try:
         listing = read_table(table, how, strict)

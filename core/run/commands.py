@@ -37,7 +37,7 @@ class Command(NamedTuple):
 
 def predict_options(p):
     """`predict`"""
-    p.add_argument("images", metavar="IMAGES", nargs="+",
+    p.add_argument("files", metavar="IMAGES", nargs="+",
                    help="image files, folders of images, or .npy arrays of shape (n, S, S, 3), uint8")
     from_run(p)
     p.add_argument("--network", choices=("step1", "step2"), default="step2",

@@ -102,8 +102,8 @@ def ring():
 def algorithm():
     """Algorithm 1 on two samples in float64: L of every epoch, and the labels after it."""
     net = SimpleNamespace(**{**vars(head), "init": lambda arch, rng: head.init(arch, rng, np.float64)})
-    features = Features(np.array([[1., .5], [-.5, 1.]]), np.zeros(2), np.ones(2))
-    nothing = Features(np.zeros((0, 2)), np.zeros(2), np.ones(2)), np.zeros(0, int)
+    features = Features(np.array([[[1., .5]], [[-.5, 1.]]]), np.zeros(2), np.ones(2))
+    nothing = Features(np.zeros((0, 1, 2)), np.zeros(2), np.ones(2)), np.zeros(0, int)
     task = Task(features, validation=nothing, test=nothing, truth=None, seed=0)
     model = fresh_model(net, head.Head(2, 3), np.random.default_rng(0), np)
     labels, found = SoftLabels(one_hot(np.array([2, 1]), 3, float), TINY.K), []

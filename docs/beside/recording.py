@@ -70,8 +70,8 @@ def points(seed):
 def training(seed, changes):
     """{labels, certainty, regions: one string per epoch, the first before training; curves: one number per epoch}"""
     x, truth, given = points(seed)
-    recipe, features = RECIPE._replace(**changes), Features(x, *mean_and_std(x))
-    nothing = features._replace(features=x[:0]), truth[:0]
+    recipe, features = RECIPE._replace(**changes), Features(x[:, None], *mean_and_std(x[:, None]))
+    nothing = features._replace(features=x[:0, None]), truth[:0]
     task = Task(features, validation=nothing, test=nothing, truth=truth, seed=seed)
     model = fresh_model(head, head.Head(2, C, HIDDEN, dropout=0), np.random.default_rng(seed), np)
     labels = SoftLabels(one_hot(given, C), recipe.K)

@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 
 from core.data.folder import scan
+from core.data.how import How
 from core.data.own import load
 from core.errors import InputError
 from tests.lib.own_data import kinds, write_folder, write_image
+
+FOLLOW = How(follow_links=True)
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def test_linked_class_folders_are_named_and_followed_if_asked(root, disk):
     with pytest.raises(InputError, match="has no images, but links that lead elsewhere .2., for example cat: follow "
                                          "them with --follow-links$"):
         scan(root)
-    data = load(root, size=8, follow=True).data
+    data = load(root, size=8, how=FOLLOW).data
     assert data.classes == ("cat", "dog") and data.train.paths.tolist()[:2] == ["cat/0.png", "cat/1.png"]
     assert len(data.train.labels) == 6
 
@@ -50,15 +53,15 @@ def test_linked_files(root, disk):
             os.symlink(disk / name / f"{i}.png", root / name / f"{i}.png")
     with pytest.raises(InputError, match="links that lead elsewhere .6., for example cat/0.png: follow them"):
         scan(root)
-    assert load(root, size=8, follow=True).data.classes == ("cat", "dog")
+    assert load(root, size=8, how=FOLLOW).data.classes == ("cat", "dog")
 
 
 def test_test_images_may_be_links_too(root, disk):
     for name in ("cat", "dog"):
         os.symlink(disk / name, root / name)
-    assert len(load(disk.rename(disk.parent / "a"), size=8, follow=True).data.train.labels) == 9
+    assert len(load(disk.rename(disk.parent / "a"), size=8, how=FOLLOW).data.train.labels) == 9
     (disk.parent / "a").rename(disk)
-    assert len(load(disk, size=8, test=root, follow=True).data.test.labels) == 6
+    assert len(load(disk, size=8, test=root, how=FOLLOW).data.test.labels) == 6
 
 
 def test_links_whose_files_are_missing(root):

@@ -115,40 +115,6 @@ def test_a_run_is_no_folder_of_images(tmp_path):
 
 # ---- tables --------------------------------------------------------------------------------------------------------
 
-def table(root, names, images="img"):
-    """A table of names, and the images in root/images."""
-    for i in range(6):
-        write_image(root / images / f"{i:04d}.jpg", picture(i))
-    return write_table(root / "t.csv", [f"{name.format(i)},{'ab'[i % 2]}" for i, name in enumerate(names)])
-
-
-@pytest.mark.parametrize("name, where, instead", [
-    ("{:04d}", "", "0000.jpg"), ("{:04d}.jpg", "img", "img/0000.jpg"), ("img/{:04d}", "img", "img/0000.jpg"),
-    ("{:04d}", "img", "img/0000.jpg"), ("/home/somebody/img/{:04d}.jpg", "img", "img/0000.jpg"),
-    ("C:\\Users\\me\\img\\{:04d}.jpg", "img", "img/0000.jpg"), ("../other/{:04d}.jpg", "img", "img/0000.jpg"),
-    ("train/{:04d}.jpg", "data/train", "data/train/0000.jpg"), ("{:04d}.png", "img", None),
-    ("{:04d}.JPG", "img", None)])
-def test_a_file_that_may_be_meant_is_named(tmp_path, name, where, instead):
-    names = [name] * 6
-    path = table(tmp_path, names, where)
-    sentence = refused(path)
-    first = name.format(0)
-    assert sentence.startswith(f"{path} has no images: 6 of 6 files are not there, for example {first} (line 2): ")
-    if instead is None:
-        assert sentence.endswith(f"paths are relative to the folder of the table, {tmp_path}")
-        return
-    assert sentence.endswith(f"write {instead} if that is it, in all lines alike")
-    path.write_text(path.read_text().replace(first[:-4], instead.replace("0000.jpg", "")).replace(first, instead))
-    lines = [f"{instead.replace('0000', f'{i:04d}')},{'ab'[i % 2]}" for i in range(6)]
-    assert load(write_table(path, lines), size=8).data.classes == ("a", "b")
-
-
-def test_addresses(tmp_path):
-    assert refused(table(tmp_path, ["https://img.example/{}.jpg"] * 6)).endswith(
-        "for example https://img.example/0.jpg (line 2): download the images, and write the names of their files into "
-        "the table")
-
-
 def test_a_table_without_lines(tmp_path):
     assert "t.csv has no images: give a folder" in refused(write_table(tmp_path / "t.csv", []))
 

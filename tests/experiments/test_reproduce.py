@@ -8,6 +8,7 @@ from core.run import options, sweep
 from experiments import catalogue, reproduce, runs
 from experiments.page import known_lines
 from experiments.runs import kept_file, read_folder, text_of
+from tests.lib.own_data import write_folder
 from tests.lib.tiny_demo import IMAGES
 
 LINES = "# two\n--noise symmetric --rate 0.5 --epochs 2 --begin 1\n--noise symmetric --rate 0.5 --epochs 2 --begin 2\n"
@@ -73,7 +74,8 @@ def test_the_list_names_every_experiment_with_its_state(tmp_path, capsys):
     folder = tmp_path / "runs" / "reproduce" / "sensitivity-cpu"
     for line, _ in catalogue.lines("sensitivity", "cpu"):
         (folder / sweep.folder_name(line)).mkdir(parents=True)
-        (folder / sweep.folder_name(line) / "summary.json").write_text("{}")
+        (folder / sweep.folder_name(line) / "summary.json").write_text(
+            '{"initial": 0.5, "recovery": 0.9, "joint": {"test": 0.8}, "retrain": {"test": 0.9}}')
         assert " ".join(row_of(said(capsys).out, "sensitivity")).count("not yet") == 0
     assert row_of(said(capsys).out, "sensitivity")[3].strip().startswith("2,")
 
@@ -107,7 +109,7 @@ def test_a_run_that_fails_is_told(tmp_path, capsys):
     (["sn-cifar", "--data", "photos"], "photos is not CIFAR-10"),
     (["pl-cifar", "--data", "cifar-10-batches-py"], "pl-labels.npy does not exist: make it by")])
 def test_mistakes_are_named_before_anything_runs(words, message, tmp_path, capsys):
-    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    write_folder(tmp_path / "photos", images=1)
     (tmp_path / "cifar-10-batches-py").mkdir()
     found = said(capsys, *words, status=2)
     assert message in found.err and found.out == "" and not (tmp_path / "runs").exists()

@@ -60,7 +60,7 @@ class Copy:
 
     def __init__(self, folder):
         self.folder, self.mutant, self.pid = folder, None, None
-        for part in ("core", "nets", "tests"):
+        for part in ("core", "nets", "experiments", "tests"):
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         for file in ("demo.py", "pyproject.toml"):
             shutil.copy(ROOT / file, folder)
@@ -112,7 +112,7 @@ def run_tests(folder, tests):
     os.dup2(log, 1), os.dup2(log, 2)
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    for name in [name for name in sys.modules if name.split(".")[0] in ("core", "nets", "tests")]:
+    for name in [name for name in sys.modules if name.split(".")[0] in ("core", "nets", "experiments", "tests")]:
         del sys.modules[name]                                               # they are not this copy's
     sys.path[:] = [str(folder), *(path for path in sys.path if Path(path or ROOT).resolve() != ROOT)]
     return pytest.main(["-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "-k", ONLY, *tests])

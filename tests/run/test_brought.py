@@ -144,7 +144,7 @@ def test_archives_are_classified(tmp_path, capsys):
     assert [list(row.values())[1:] for row in a] == [list(row.values())[1:] for row in b]
     assert [row["label"] for row in c] == [row["label"] for row in a[:8]]
     assert demo.main(["predict", f"{data}/none", "--from", str(tmp_path / "run")]) == 2
-    assert "has no images: their names end in" in capsys.readouterr().err
+    assert "has no images: " in capsys.readouterr().err
 
 
 def test_batches_whose_labels_are_noisy(tmp_path, capsys):
