@@ -15,7 +15,7 @@ from nets import families
 RECIPE = Recipe(lr=0.05, alpha=1.2, beta=0.8, epochs=3, begin=2, K=2, lr2=0.05, epochs2=2, drops2=(1,), batch=16,
                 prior="given", update="hard-9")
 EPOCHS = 3 + 2 + 5                       # step 1, step 2, the comparison
-VARYING = ("seconds", "out", "log.jsonl", "config.json")             # or the checksum of a file that varies
+VARYING = ("seconds", "out", "date", "log.jsonl", "config.json", "report.html")     # or the checksum of one that varies
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +61,21 @@ def stopped(config, epochs, resume=False):
 
 def contents(folder):
     """{name: bytes} of a run folder, without times and without the folder's own name."""
+    begun = date_of(folder)
     found = {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.name != ".lock"}
     if "log.jsonl" in found:
         found["log.jsonl"] = [without_times(json.loads(line)) for line in found["log.jsonl"].splitlines()]
+    if "report.html" in found:
+        found["report.html"] = found["report.html"].replace(begun.encode(), b"")
     for name in {"summary.json", "config.json", "manifest.json"} & found.keys():
         found[name] = without_times(json.loads(found[name]))
     return found
+
+
+def date_of(folder):
+    """When a run began, as its page says it; a text that is nowhere where it does not."""
+    config = Path(folder, "config.json")
+    return json.loads(config.read_text())["environment"].get("date", "no date") if config.exists() else "no date"
 
 
 def without_times(value):

@@ -121,7 +121,7 @@ def test_images_are_decoded_where_there_is_no_shared_memory(tmp_path, monkeypatc
     from joblib.externals import loky
     monkeypatch.setattr(loky, "ProcessPoolExecutor", raises(OSError(errno.EROFS, "Read-only file system")))
     paths = [str(write_image(tmp_path / f"{k % 7}.png")) for k in range(images.FEW + 1)]
-    found = np.concatenate([pixels for pixels, _, _ in images.decode(paths, 8, jobs=2)])
+    found = np.concatenate([pixels for pixels, *_ in images.decode(paths, 8, jobs=2)])
     assert (found[:7] == images.decode_piece(paths[:7], 8)[0]).all() and len(found) == len(paths)
 
 
