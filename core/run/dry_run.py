@@ -119,7 +119,7 @@ def time_lines(config, data, tried):
 
 def quick_lines(config, data, tried, reading):
     """What a first look at own images takes, and how to ask for it."""
-    option = quick_run(config.recipe)
+    option = quick_run(config)
     if not option or reading is None or reading.shapes is None:
         return []
     short = config._replace(recipe=shortened(config.recipe, int(option.split()[1])), folds=None, compare=False)

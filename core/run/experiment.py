@@ -74,7 +74,7 @@ def run(config, watch=lambda records, epochs, step, fold: records, say=lambda te
 
     def main(comm):
         if comm.rank == 0 and reading.shapes is not None:        # own images
-            quick = [f"quick    a first list sooner: {quick_run(config.recipe)}"] * bool(quick_run(config.recipe))
+            quick = [f"quick    a first list sooner: {quick_run(config)}"] * bool(quick_run(config))
             say("\n".join([*reading.notes, *lines_about(reading.findings), classes_in_brief(data), *quick]))
         with run_folder.locked(folder) if folder and comm.rank == 0 else nullcontext():
             outcome = trained(config, data, given, xp, comm, folder, watch, say, resume)

@@ -30,7 +30,7 @@ TESTS = {                               # by which tests the mutants of a file a
     "core/finite.py": ["paper/finite", "paper/train"],
     "core/run/experiment.py": ["run/experiment", "run/resume", "run/run_features"],
     "core/run/state.py": ["run/resume"],
-    "core/run/seen.py": ["run/run_features"],
+    "core/run/seen.py": ["run/run_features", "run/finetune"],
     "core/data/feature_files.py": ["data/feature_files"],
     "core/use/networks.py": ["run/run_features", "run/finetune"],
     "nets/head_file.py": ["run/run_features"],
