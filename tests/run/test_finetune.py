@@ -16,6 +16,7 @@ from core.run.seen import with_features
 from core.run.task import shown_by
 from core.use.predict import predict
 from nets import resnet
+from nets.resnet_fast_memory import fast_training_bytes
 from tests.lib.own_data import write_folder, write_image
 from tests.lib.small_resnet import tensors
 
@@ -124,3 +125,12 @@ def test_options_that_do_not_go_with_it_are_refused(tmp_path, words, why):
     words = [str(tmp_path / "w.pth") if word == "W" else word for word in words]
     with pytest.raises(InputError, match=why):
         asked("--data", tmp_path / "data", *words)
+
+
+def test_the_memory_of_a_step_is_said_before_it_is_taken(case):
+    config, _ = case
+    said = []
+    run(config._replace(out=None), say=said.append)
+    line = next(text for text in said if text.startswith("memory"))
+    arch = resnet_weights.read(config.backbone)[0]._replace(classes=2)
+    assert f"{fast_training_bytes(arch, SIZE, 4) / 1e9:.1f} GB for a training step of 4 images" in line
