@@ -59,7 +59,7 @@ def finish(folder, result, config, title, data, about=None, jobs=1):
         page.write(folder / "report.html", page.Page(
             title, result.classes, result.images, result.index, result.given, result.suggested, verdict.probs,
             result.truth, result.paths, result.records, recipe.begin, verdict.rate, facts(result, config), root,
-            result.corrected, threshold, verdict.joint, about), jobs)
+            result.corrected, threshold, verdict.joint, about, seen(data, config), config.posterior), jobs)
     if result.paths is not None and not archive_of(issues.absolute(result.paths[:1], config.data)[0]):
         issues.save_tasks(folder, result, config.data)
     save_manifest(folder)
@@ -92,6 +92,16 @@ def save_network(path, weights, epochs, result, recipe, data):
     else:
         batches = -(-epochs * len(result.given) // min(recipe.batch, len(result.given)))
         safetensors_file.save(path, weights, mean_image(result.images), result.classes, batches, data.levels)
+
+
+def seen(data, config):
+    """What a network saw of an image, if not the pixels that the page shows."""
+    if data.train.features is None:
+        return None
+    if data.backbone is None:
+        return f"the network saw the features in {config.features}"
+    S = data.backbone["size"]
+    return f"{S} × {S} pixels as {data.backbone['name']} saw them"
 
 
 def facts(result, config):
