@@ -13,6 +13,7 @@ from core.measure import of_training, training_name
 from core.report import issues, page, pictures
 from core.report.about import About
 from core.report.config import read_config
+from core.report.console import BY_CHANCE
 from core.report.manifest import save_manifest
 from core.report.numbers import known
 from nets import head_file, safetensors_file
@@ -106,6 +107,8 @@ def seen(data, config):
 
 def facts(result, config):
     """What the page says of the labels that were corrected, if not every suggestion was taken."""
+    if result.verdict.by_chance:
+        return [("corrected labels", "0", BY_CHANCE)]
     text = f"where the suggestion has a probability of {config.sure:g} or more"
     if not math.isnan(result.recovery):
         text += (f"; {100 * result.initial:.1f} % of the labels were right before, {100 * result.recovery:.1f} % are "
