@@ -77,6 +77,17 @@ def joint(q, given):
     return J
 
 
+def by_chance(found, given):
+    """Whether P foretells the given labels no better than their frequencies m (C,) do.
+
+    sum_i log m_k, k = given_i, is the L of labels that have nothing to do with the images. P has to
+    beat it by log log N for each of tau and share. If not, nothing says what tau is, and q is P: as
+    sure as the network is of what it does not know.
+    """
+    m, N = np.bincount(given) / max(len(given), 1), len(given)
+    return bool(found.L - np.log(m[given]).sum() <= 2 * math.log(math.log(max(N, 16))))
+
+
 # ---- the expectation step ------------------------------------------------------------------------
 
 def expectation(log_r, T, given):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.posterior import joint
+from core.posterior import by_chance, joint
 
 SLACK = 1e-6                           # so little below a threshold counts as reached: rounding
 
@@ -179,6 +179,7 @@ class Verdict(NamedTuple):
     initial: float                     # fraction of the given labels that are true, nan if unknown
     recovery: float                    # fraction of the corrected labels that are true, or nan
     detection: Detection               # how well the wrong labels were found; None if unknown
+    by_chance: bool = False            # the labels have nothing to do with P: none is corrected
 
 
 def judge(given, Y, s, P, truth=None, sure=0):
@@ -195,10 +196,11 @@ def judge(given, Y, s, P, truth=None, sure=0):
 
 def judge_by_posterior(given, found, truth=None, sure=0):
     """The Verdict on the given labels (N,) by the Posterior `found` (core/posterior.py)."""
-    suggested = found.q.argmax(axis=1)
-    final = corrected(given, suggested, found.q, sure)
+    suggested, chance = found.q.argmax(axis=1), by_chance(found, given)
+    final = given.copy() if chance else corrected(given, suggested, found.q, sure)
     J = joint(found.q, given)
-    return verdict(given, suggested, final, found.q, J, found.T, found.tau, truth)
+    made = verdict(given, suggested, final, found.q, J, found.T, found.tau, truth)
+    return made._replace(by_chance=chance)
 
 
 def verdict(given, suggested, final, probs, J, matrix, temperature, truth):

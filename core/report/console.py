@@ -7,6 +7,8 @@ from core.report.numbers import decimals, interval, percent
 
 TITLES = {"joint": "step 1: network and labels", "retrain": "step 2: fresh network",
           "cross-entropy": "plain cross-entropy"}
+BY_CHANCE = ("the network foretells these labels no better than by chance, so none is corrected: take more images, or "
+             "another network's features (--backbone, --features)")
 
 
 def watched(records, epochs, step, fold=None):
@@ -50,7 +52,7 @@ def table(result):
     rows = [("", "best validation", "last validation", "test, last epoch", "seconds")]
     rows += [(TITLES[step], percent(outcome[step]["best_validation"]), percent(outcome[step]["last_validation"]),
               percent(outcome[step]["test"]), f"{outcome[step]['seconds']:.0f}") for step in TITLES if step in outcome]
-    notes = warning(result) + better(outcome)
+    notes = [f"note     {BY_CHANCE}"] * result.verdict.by_chance + warning(result) + better(outcome)
     lines = ["", label_line(result), *detection_lines(result), *notes, "", *aligned(measured(rows))]
     return "\n".join(lines)
 

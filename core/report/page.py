@@ -49,6 +49,8 @@ class Page(NamedTuple):
     sure: float = 0                    # confidence threshold on probs of the corrected labels; 0: none, or on others
     joint: np.ndarray = None           # (C, C) of core/quality.py
     about: About = About()
+    seen: str = None                   # what the network saw of an image; None: its pixels here
+    posterior: bool = False            # probs are the noise posterior
 
 
 def write(path, page, jobs=1, limit=LIMIT):
@@ -111,14 +113,17 @@ def digest(text):
 def summary(page, suspicious):
     """(name, text, remark) of each number at the top."""
     N, H, W = page.images.shape[:3]
-    found = [("images", f"{N:,}", f"{W} × {H} pixels as the network saw them, {len(page.classes)} classes"),
+    found = [("images", f"{N:,}", f"{page.seen or f'{W} × {H} pixels as the network saw them'}, "
+                                     f"{len(page.classes)} classes"),
              ("suspicious labels", f"{suspicious:,}", f"{unbroken(suspicious / max(1, N))} of all: "
                                                       "another label is suggested")]
     if page.noise_rate is not None:
         low, high = interval(page.noise_rate, N)
+        how = ("by the noise posterior, which weighs predictions of networks that did not see the label against it"
+               if page.posterior else "as far as the network can tell: classes that it confuses count as noise")
         found.append(("estimated noise", unbroken(page.noise_rate),
-                      "of the given labels are wrong, as far as the network can tell: classes that it confuses count "
-                      f"as noise. By the number of images alone it is {100 * low:.1f} to {unbroken(high)}"))
+                      f"of the given labels are wrong, {how}. "
+                      f"By the number of images alone it is {100 * low:.1f} to {unbroken(high)}"))
     if page.truth is not None and (page.truth >= 0).any():
         known = page.truth >= 0
         before, after = ((labels == page.truth)[known].mean() for labels in (page.given, page.suggested))
@@ -143,6 +148,6 @@ def left_out(page, data, images, suspicious, others):
                      "page stays small. label_issues.csv lists all.")
     small = sum(not made.whole for row, made in images.items() if page.suggested[row] != page.given[row])
     if page.root is not None and small:
-        found.append(f"{small:,} of the suspicious images are shown as the network saw them: their files cannot be "
-                     "read now, or have changed since the run.")
+        found.append(f"{small:,} of the suspicious images are shown as they were read for the run: their files "
+                     "cannot be read now, or have changed since.")
     return found

@@ -13,6 +13,7 @@ from core.measure import of_training, training_name
 from core.report import issues, page, pictures
 from core.report.about import About
 from core.report.config import read_config
+from core.report.console import BY_CHANCE
 from core.report.manifest import save_manifest
 from core.report.numbers import known
 from nets import head_file, safetensors_file
@@ -59,7 +60,7 @@ def finish(folder, result, config, title, data, about=None, jobs=1):
         page.write(folder / "report.html", page.Page(
             title, result.classes, result.images, result.index, result.given, result.suggested, verdict.probs,
             result.truth, result.paths, result.records, recipe.begin, verdict.rate, facts(result, config), root,
-            result.corrected, threshold, verdict.joint, about), jobs)
+            result.corrected, threshold, verdict.joint, about, seen(data, config), config.posterior), jobs)
     if result.paths is not None and not archive_of(issues.absolute(result.paths[:1], config.data)[0]):
         issues.save_tasks(folder, result, config.data)
     save_manifest(folder)
@@ -94,8 +95,20 @@ def save_network(path, weights, epochs, result, recipe, data):
         safetensors_file.save(path, weights, mean_image(result.images), result.classes, batches, data.levels)
 
 
+def seen(data, config):
+    """What a network saw of an image, if not the pixels that the page shows."""
+    if data.train.features is None:
+        return None
+    if data.backbone is None:
+        return f"the network saw the features in {config.features}"
+    S = data.backbone["size"]
+    return f"{S} × {S} pixels as {data.backbone['name']} saw them"
+
+
 def facts(result, config):
     """What the page says of the labels that were corrected, if not every suggestion was taken."""
+    if result.verdict.by_chance:
+        return [("corrected labels", "0", BY_CHANCE)]
     text = f"where the suggestion has a probability of {config.sure:g} or more"
     if not math.isnan(result.recovery):
         text += (f"; {100 * result.initial:.1f} % of the labels were right before, {100 * result.recovery:.1f} % are "

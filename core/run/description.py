@@ -25,8 +25,7 @@ def settings(config, data, given):
     prior_note = recipe.prior if isinstance(recipe.prior, str) else "a vector"
     return [
         ("data", f"{data.name}: {len(given)} training, {len(data.validation.labels)} validation, "
-        f"{len(data.test.labels)} test images of {data.train.images.shape[1]}x{data.train.images.shape[2]}, "
-        f"{len(data.classes)} classes"
+        f"{len(data.test.labels)} test images{pixels(data)}, {len(data.classes)} classes"
         + {"both": "", "none": ", not augmented"}.get(config.augment, f", augmented by {config.augment}")),
         ("noise", f"{config.noise}{asked}, {wrong}"),
         ("network", network(config, data)),
@@ -36,6 +35,12 @@ def settings(config, data, given):
         *folds(config),
         ("step 2", f"{recipe.epochs2} epochs, lr {recipe.lr2:g}, divided by 10 after epochs "
          f"{', '.join(map(str, recipe.drops2))}")]
+
+
+def pixels(data):
+    """The size of the images where the network sees them; with features the line of the network says what it sees."""
+    H, W = data.train.images.shape[1:3]
+    return f" of {H}x{W}" if data.train.features is None else ""
 
 
 def network(config, data):

@@ -18,7 +18,7 @@ from core.recipes import shortened
 from core.report.findings import class_table, lines_about, stored_sizes
 from core.run.description import advice, quick_run
 from core.run.network import network_of
-from core.run.seen import with_features
+from core.run.seen import size_of, with_features
 from core.run.task import as_task
 from nets.families import HEADS
 
@@ -52,13 +52,22 @@ def report(config, reading, given):
              f"{len(data.test.labels)} test images, {len(data.classes)} classes",
              *class_table(data, config.recipe.prior)]
     if reading.shapes is not None:
-        lines += ["", f"read in {duration(reading.seconds)}; {stored_sizes(reading.shapes)}; shown to the network as "
-                  f"{data.train.images.shape[2]} x {data.train.images.shape[1]}",
+        lines += ["", f"read in {duration(reading.seconds)}; {stored_sizes(reading.shapes)}; {shown(config, reading)}",
                   *reading.notes, *lines_about(reading.findings)]
     tried = trial(config, reading, given)
     more, possible = memory_lines(config, data, tried)
     times = time_lines(config, data, tried) + quick_lines(config, data, tried, reading)
     return [*lines, "", *tried.notes, *times, *more, *advice(config, data)], possible
+
+
+def shown(config, reading):
+    """What the network sees of the images, in words."""
+    if config.features is not None:
+        return f"the network sees the features in {config.features}"
+    H, W = reading.data.train.images.shape[1:3]
+    if config.backbone is not None and not config.finetune:
+        H = W = size_of(config, reading)
+    return f"shown to the network as {W} x {H}"
 
 
 def trial(config, reading, given):

@@ -313,3 +313,21 @@ def test_a_confusion_that_nobody_else_has_made_does_not_vouch_for_itself():
     with_itself, _ = posterior.expectation(log_softmax(found.tau * np.log(P)), found.T, given)
     assert found.free and found.q[0, 0] > 0.9 and abs(with_itself[0, 0] - found.q[0, 0]) < 0.01
     assert found.q[1, 2] < with_itself[1, 2] - 0.1
+
+
+@pytest.mark.parametrize("C", [2, 5])
+def test_a_network_that_knows_nothing_of_the_labels_is_found_out(C):
+    """A sure P beside labels that have nothing to do with it; and the same P beside labels that do."""
+    P, _, truth = drawn(40, np.eye(C), spread=6)
+    unrelated = np.random.default_rng(3).permutation(40) % C
+    found, known = (posterior.noise_posterior(P, labels) for labels in (unrelated, truth))
+    assert (found.q.max(axis=1) > 0.9).sum() > 10                      # which is what makes it dangerous
+    assert posterior.by_chance(found, unrelated) and not posterior.by_chance(known, truth)
+
+
+def test_the_bound_of_chance_is_the_likelihood_of_frequencies_and_two_parameters():
+    given = np.array([0, 0, 0, 2])
+    of_frequencies = 3 * math.log(3 / 4) + math.log(1 / 4)
+    for more, chance in ((-1e-9, True), (1e-9, False)):
+        L = of_frequencies + 2 * math.log(math.log(16)) + more         # below 16 samples as with 16
+        assert posterior.by_chance(posterior.Posterior(None, None, 1.0, L, False), given) is chance

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from core import quality
+from core.posterior import Posterior
 
 
 def drawn(N, C, seed, sharp=2.0):
@@ -220,6 +221,15 @@ def test_a_verdict_without_a_truth_knows_what_needs_none():
     verdict = quality.judge(given, P, P, P)
     assert verdict.corrected.tolist() == [0, 1, 0] and verdict.detection is None
     assert math.isnan(verdict.initial) and math.isnan(verdict.recovery)
+
+
+@pytest.mark.parametrize("L, expected", [(-1.0, [1, 1, 1, 0]), (-2.8, [0, 1, 1, 0])], ids=["known", "by chance"])
+def test_the_posterior_of_a_network_that_knows_nothing_corrects_no_label(L, expected):
+    given, q = np.array([0, 1, 1, 0]), np.array([[0.01, 0.99], [0.2, 0.8], [0.3, 0.7], [0.9, 0.1]])
+    given_16, q_16 = np.tile(given, 4), np.tile(q, (4, 1))
+    verdict = quality.judge_by_posterior(given_16, Posterior(q_16, np.eye(2), 1.0, 4 * L, False), sure=0.9)
+    assert verdict.corrected.tolist() == 4 * expected and verdict.by_chance == (expected[0] == 0)
+    assert verdict.suggested.tolist() == 4 * [1, 1, 1, 0] and verdict.corrected is not given_16
 
 
 def test_labels_are_correct_where_the_truth_is_known():

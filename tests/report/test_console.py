@@ -1,10 +1,14 @@
 """core/report/console.py: lines that stand under one another in any script, and numbers with what they are worth."""
+import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from core.report import console
+from core.recipes import RECIPES
+from core.report import console, results
 from core.report.numbers import interval, percent
+from core.run import Config
 
 
 @pytest.mark.parametrize("text, columns", [("cat", 3), ("猫", 2), ("ｃａｔ", 6), ("e\u0301", 1), ("собака", 6)])
@@ -29,3 +33,13 @@ def test_the_estimated_noise_of_few_images_has_its_interval(N, said):
 def test_the_interval_is_that_of_the_images_of_the_run():
     result = SimpleNamespace(given=[0] * 50, summary={"estimated_rate": .1})
     assert console.detection_lines(result) == [console.noise_line(.1, 50)]
+
+
+@pytest.mark.parametrize("chance", [True, False])
+def test_a_network_that_knows_nothing_of_the_labels_is_told(chance):
+    labels = np.zeros(3, int)
+    result = SimpleNamespace(given=labels, suggested=labels, corrected=labels, recovery=math.nan, initial=math.nan,
+                             summary={"estimated_rate": .1}, verdict=SimpleNamespace(by_chance=chance))
+    assert (f"note     {console.BY_CHANCE}" in console.table(result).splitlines()) == chance
+    (name, number, text), = results.facts(result, Config(RECIPES["digits"], sure=.9))
+    assert (name, number) == ("corrected labels", "0") and (text == console.BY_CHANCE) == chance

@@ -25,7 +25,7 @@ RECORDS = [epoch("joint", 1, 0.11), epoch("joint", 2, 0.41), epoch("joint", 3, 0
            epoch("retrain", 2, 0.51), epoch("joint", 1, 0.72, fold=1), epoch("joint", 2, 0.71, fold=1),
            epoch("retrain", 1, 0.81, fold=1), epoch("cross-entropy", 1, 0.21), epoch("cross-entropy", 2, 0.12)]
 GIVEN = np.array([0, 0, 1, 1, 2, 2, 0, 1])
-VERDICT = SimpleNamespace(temperature=None, initial=0.123, recovery=0.456,
+VERDICT = SimpleNamespace(temperature=None, by_chance=False, initial=0.123, recovery=0.456,
                           corrected=np.array([0, 1, 1, 1, 0, 2, 2, 1]), errors=3.25, rate=0.345,
                           detection=Detection(*np.arange(1, 1 + len(Detection._fields)) / 100))
 
@@ -55,7 +55,7 @@ def test_what_is_not_known_is_none():
 def outcome(**changes):
     made = summary(VERDICT, GIVEN, RECORDS)
     return SimpleNamespace(summary=made, given=GIVEN, suggested=np.array([1, 1, 1, 1, 0, 2, 2, 0]),
-                           corrected=VERDICT.corrected, initial=0.123, recovery=0.456, **changes)
+                           corrected=VERDICT.corrected, initial=0.123, recovery=0.456, verdict=VERDICT, **changes)
 
 
 def test_the_terminal_shows_each_number_in_its_column_and_line():

@@ -89,6 +89,14 @@ def test_the_summary_says_what_is_known_and_nothing_else(made, document):
     assert not [word for word in ("correct labels", "estimated noise", "test accuracy", "Curves") if word in bare]
 
 
+def test_the_summary_says_what_the_network_saw_and_who_estimates_the_noise():
+    pixels, seen = (Document(page.render(page_of(20, noise_rate=.25, **more))).text for more in (
+        {}, {"seen": "224 × 224 pixels as a network saw them", "posterior": True}))
+    assert "8 × 8 pixels as the network saw them" in pixels and "classes that it confuses count as noise" in pixels
+    assert "224 × 224 pixels as a network saw them, " in seen and "wrong, by the noise posterior" in seen
+    assert "8 × 8" not in seen and "confuses" not in seen
+
+
 def test_the_run_says_how_to_repeat_it_and_what_its_data_were(tmp_path):
     findings = [Finding("unreadable", f"cat/{i}.png", "cut <off>") for i in range(7)] + [Finding("hidden", ".DS_Store")]
     about = About("python demo.py --data 'my photos'", (("seed", "3"), ("step 1", "9 epochs")), ("a <note>",), findings,

@@ -133,7 +133,7 @@ def test_the_page_has_the_photo_itself_and_marks_what_the_network_saw(photograph
     assert sizes == {row: (80, 60) for row in range(30) if row not in (3, 4)}
     squares = [attrs for attrs in document.all("rect") if attrs.get("width") == "60"]
     assert squares and all((a["x"], a["y"], a["height"]) == ("10.0", "0.0", "60") for a in squares)
-    assert "2 of the suspicious images are shown as the network saw them" in document.text
+    assert "2 of the suspicious images are shown as they were read for the run" in document.text
 
 
 def test_every_link_leads_to_the_file_of_its_image(photographed):

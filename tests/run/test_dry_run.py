@@ -184,3 +184,10 @@ def test_sizes_time_and_bytes_in_words():
         "0.012 s", "3.5 s", "59 s", "1 min", "58 min", "2 h 5 min"]
     assert [dry_run.size(n) for n in (0, 1234, 123_456, 5_600_000, 1.23e9, 2.5e11)] == [
         "0 kB", "1.2 kB", "123 kB", "5.6 MB", "1.2 GB", "250 GB"]
+
+
+def test_what_the_network_sees_is_said_and_not_what_the_page_shows(reading):
+    assert dry_run.shown(Config(RECIPE, backbone="efficientnet-lite0"), reading) == "shown to the network as 128 x 128"
+    assert dry_run.shown(Config(RECIPE, backbone="r.pth", size=224), reading) == "shown to the network as 224 x 224"
+    assert dry_run.shown(Config(RECIPE, backbone="r.pth", finetune=True), reading) == "shown to the network as 8 x 8"
+    assert dry_run.shown(Config(RECIPE, features="f.npz"), reading) == "the network sees the features in f.npz"

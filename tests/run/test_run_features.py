@@ -73,6 +73,12 @@ def finished(photos, tmp_path_factory):
         return run(config(photos, folder)), folder
 
 
+def test_the_page_says_what_the_network_saw_and_that_the_posterior_decides(finished):
+    text = (finished[1] / "report.html").read_text(encoding="utf-8")
+    assert "the network saw the features in " in text and "by the noise posterior" in text
+    assert "pixels as the network saw them" not in text
+
+
 def cells(path):
     with open(path, newline="", encoding="utf-8") as file:
         return list(csv.reader(file))
