@@ -182,14 +182,15 @@ class Archive:
             words = " ".join(str(error).split())[:100] or type(error).__name__
             yield from ((number, None, f"the archive is damaged before it, {words}") for number in sorted(left - done))
 
-    def decode(self, paths, rows, size, jobs, levels=None):
+    def decode(self, paths, rows, size, jobs, levels=None, resample="LANCZOS"):
         """Yield (rows, images, shapes, reasons, depths) of some of the paths by row, in pieces, in the archive's order.
 
         levels: {kind: (black, white)} of images of more than 8 bits (core/data/depth.py).
         """
         row_of = {self.numbers[paths[row]]: row for row in rows}
         taken, lost = deque(), {}
-        work, pieces = partial(decode_piece, size=size, levels=levels), self.pieces(row_of, taken, lost)
+        work = partial(decode_piece, size=size, resample=resample, levels=levels)
+        pieces = self.pieces(row_of, taken, lost)
         for found in shared_out(work, pieces, jobs if len(row_of) > FEW else 1):
             yield taken.popleft(), *found
         n = len(lost)

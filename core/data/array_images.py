@@ -142,7 +142,7 @@ class Arrays:
                 low, high = min(low, float(finite.min())), max(high, float(finite.max()))
         return low, high
 
-    def decode(self, paths, rows, size, jobs, levels=None):
+    def decode(self, paths, rows, size, jobs, levels=None, resample="LANCZOS"):
         """Yield (rows, images, shapes, reasons, depths) of some of the paths by row, in pieces.
 
         levels: not used, arrays have their own black and white; depths: 0, as of images of 8 bits.
@@ -155,7 +155,8 @@ class Arrays:
             shapes, reasons = np.zeros((len(here), 2), np.int32), ["some of its values are not finite"] * len(here)
             place = {k: i for i, k in enumerate(here)}
             for k, colours in zip(good, self.colours(block[good])):
-                images[place[k]], shapes[place[k]], reasons[place[k]] = fitted(colours, size), colours.shape[:2], None
+                images[place[k]], shapes[place[k]] = fitted(colours, size, resample), colours.shape[:2]
+                reasons[place[k]] = None
             yield [wanted[first + k] for k in here], images, shapes, reasons, np.zeros((len(here), 3))
 
     def colours(self, block):
@@ -197,7 +198,7 @@ def level(low, high, kind):
     return (0.0 if low >= 0 and kind != "f" else low), high
 
 
-def fitted(colours, size):
+def fitted(colours, size, resample="LANCZOS"):
     """(H, W, C) uint8 as (S, S, 3): the middle square, resized as the images of files are."""
     from PIL import Image  # imported where needed: demo.py starts sooner
 
@@ -207,5 +208,5 @@ def fitted(colours, size):
     left, top = ((length - side) // 2 for length in image.size)
     if image.size != (size, size):
         image = image.crop((left, top, left + side, top + side))
-        image = image.resize((size, size), Image.Resampling.LANCZOS, reducing_gap=GAP)
+        image = image.resize((size, size), Image.Resampling[resample], reducing_gap=GAP)
     return np.asarray(image)

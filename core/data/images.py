@@ -34,7 +34,7 @@ TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSP
          7: "TRANSVERSE", 8: "ROTATE_90"}                              # by EXIF orientation
 
 
-def decode(paths, size, jobs, levels=None):
+def decode(paths, size, jobs, levels=None, resample="LANCZOS"):
     """Yield (images (n, S, S, 3) uint8, shapes (n, 2), reasons [n], depths (n, 3)) of the paths in order, in pieces.
 
     shapes: height and width as stored, 0 where an image can't be read; reasons: why, or None; depths: kind, lowest and
@@ -43,7 +43,8 @@ def decode(paths, size, jobs, levels=None):
     Raises InputError if one of them is killed.
     """
     pieces = [paths[k:k + CHUNK] for k in range(0, len(paths), CHUNK)]
-    yield from shared_out(partial(decode_piece, size=size, levels=levels), pieces, jobs if len(paths) > FEW else 1)
+    work = partial(decode_piece, size=size, resample=resample, levels=levels)
+    yield from shared_out(work, pieces, jobs if len(paths) > FEW else 1)
 
 
 def shared_out(work, pieces, jobs):

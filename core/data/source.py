@@ -214,12 +214,12 @@ def decode_rows(arrays, rows, listing, jobs, levels):
     return reasons
 
 
-def decoded(listing, todo, size, jobs, levels=None):
+def decoded(listing, todo, size, jobs, levels=None, resample="LANCZOS"):
     """Yield (rows, images, shapes, reasons, depths) of the rows `todo`, from files or from what they are packed in."""
     if listing.packed:
-        yield from listing.packed.decode(listing.paths, todo, size, jobs, levels)
+        yield from listing.packed.decode(listing.paths, todo, size, jobs, levels, resample)
         return
     files, done = [os.path.join(listing.root, listing.paths[row]) for row in todo], 0
-    for piece, *about in decode(files, size, jobs, levels):
+    for piece, *about in decode(files, size, jobs, levels, resample):
         yield todo[done:done + len(piece)], piece, *about
         done += len(piece)

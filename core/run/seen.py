@@ -99,7 +99,7 @@ def packed_blocks(listing, rows, size, jobs, levels):
     for k in range(0, len(rows), BLOCK):
         part = np.array(rows[k:k + BLOCK])
         pixels, place = np.empty((len(part), size, size, 3), np.uint8), {row: k for k, row in enumerate(part.tolist())}
-        for found, piece, *_ in decoded(listing, part, size, jobs, levels):
+        for found, piece, *_ in decoded(listing, part, size, jobs, levels, "BICUBIC"):
             pixels[[place[row] for row in np.asarray(found).tolist()]] = piece
         yield pixels
 

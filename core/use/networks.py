@@ -33,6 +33,7 @@ class Ready(NamedTuple):
     size: int = None                   # pixels to the side of what it sees
     levels: dict = None                # {kind: (black, white)} of images of more than 8 bits
     jobs: int = 1                      # processes that decode
+    resample: str = "LANCZOS"          # how images are resized: as in the training
 
 
 def load(path):
@@ -75,7 +76,7 @@ def ready(network, jobs, weights=None):
     of_files = partial(files_of_backbone, of_features, size, jobs, path, network.levels)
     return Ready(network.classes, None, None, of_files,
                  lambda pixels: of_features(backbone.features(pixels, size, 1, jobs, file=path).views[0]), None, size,
-                 network.levels, jobs)
+                 network.levels, jobs, "BICUBIC")
 
 
 def weights_of(about, given=None):

@@ -110,7 +110,7 @@ def in_archive(path, inner, network):
     found, unread = {}, [(f"{path}/{f.path}", f.detail) for f in findings if f.kind in NAMED]
     paths, archive.numbers = sorted(names), names
     for rows, pixels, _, reasons, _ in archive.decode(paths, range(len(paths)), network.size, network.jobs,
-                                                      network.levels):
+                                                      network.levels, network.resample):
         good = [k for k, reason in enumerate(reasons) if reason is None]
         found.update(zip([rows[k] for k in good], network.of_pixels(pixels[good])))
         unread += [(f"{path}/{paths[row]}", reason) for row, reason in zip(rows, reasons) if reason]

