@@ -28,7 +28,8 @@ from core.run.seen import with_features
 from core.run.task import shown_by
 
 NOISES = {"an-40": "--noise asymmetric --rate 0.4", "an-10": "--noise asymmetric --rate 0.1",
-          "sn-50": "--noise symmetric --rate 0.5", "sn-10": "--noise symmetric --rate 0.1", "none": "--noise symmetric --rate 0"}
+          "sn-50": "--noise symmetric --rate 0.5", "sn-10": "--noise symmetric --rate 0.1",
+          "none": "--noise symmetric --rate 0"}
 METHODS = {"hidden layer, 5 folds, posterior": "--net head", "linear, 5 folds, posterior": "--net linear",
            "hidden layer, as in the paper": "--net head --folds 0", "linear, as in the paper": "--net linear --folds 0",
            "hidden layer, mirrored images too": "--net head --augment flip"}
