@@ -136,9 +136,10 @@ def page(rows):
              "taken at 0.9: number of",
              "corrections at a probability of at least 0.9, how many are right, "
              "the correct labels after them; AP: average precision",
-             "of the ranking by the probability of the given label; estimated wrong: of all labels; test: after step 2; s:",
-             "seconds of all trainings, without features, beside other work. cleanlab: on logistic regression of the same "
-             "features,",
+             "of the ranking by the probability of the given label; estimated wrong: of all labels; test: after "
+             "step 2; s:",
+             "seconds of all trainings, without features, beside other work. cleanlab: on logistic regression of the "
+             "same features,",
              "its regularisation with the best ranking, chosen by the truth."]
     for N in sorted({images for images, _, _ in groups}):
         seeds = len({row["seed"] for row in rows if row["images"] == N})
