@@ -25,9 +25,9 @@ def decoded(monkeypatch):
     """The names of the files that were decoded."""
     names = []
 
-    def decode(paths, size, jobs, levels):
+    def decode(paths, size, jobs, levels, resample):
         names.extend(os.path.basename(path) for path in paths)
-        return images.decode(paths, size, jobs, levels)
+        return images.decode(paths, size, jobs, levels, resample)
     monkeypatch.setattr(source, "decode", decode)
     return names
 
