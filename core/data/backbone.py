@@ -175,9 +175,13 @@ def on_device(pixels, on, views, xp):
 
 
 def resized(images, size):
-    """Images as (n, S, S, 3) uint8."""
+    """The middle squares of images as (n, S, S, 3) uint8, as those of files."""
     images = np.stack(images)
-    if images.shape[1:3] == (size, size):
+    H, W = images.shape[1:3]
+    side = min(H, W)
+    top, left = (H - side) // 2, (W - side) // 2
+    images = np.ascontiguousarray(images[:, top:top + side, left:left + side])
+    if side == size:
         return images
     return np.stack([np.asarray(Image.fromarray(image).resize((size, size), BICUBIC)) for image in images])
 

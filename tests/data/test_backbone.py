@@ -250,3 +250,11 @@ def test_a_resnet_in_a_file_is_another_backbone(tmp_path, monkeypatch, xp):
     expected = resnet.features(theta, running, resnet.centred(resized(IMAGES, 32)), arch)
     assert found.shape == (5, 512) and distance(found, expected) < 1e-5
     assert backbone.network(tmp_path / "w.safetensors", 32).name == "resnet18"
+
+
+@pytest.mark.parametrize("shape", [(30, 44), (45, 30), (32, 41)])
+def test_of_an_array_the_middle_squares_are_seen_as_of_files(file, tmp_path, shape):
+    H, W = shape
+    images = np.random.default_rng(0).integers(256, size=(2, H, W, 3)).astype(np.uint8)
+    names = write(tmp_path, images)
+    assert distance(features(images, 32, file=file).views, file_features(tmp_path, names, 32, file=file).views) < 1e-5
