@@ -243,7 +243,7 @@ def test_a_process_that_is_killed_ends_in_one_sentence(tmp_path, monkeypatch):
         list(decode([tmp_path / "1.png"] * 200, 16, 2))
 
 
-def end_at_once(paths, size, levels):
+def end_at_once(paths, size, resample, levels):
     os._exit(9)
 
 

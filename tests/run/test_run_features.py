@@ -235,6 +235,11 @@ def test_a_run_with_a_backbone_classifies_new_photographs_by_the_whole_chain(tmp
     assert np.abs(np.array([row[3:] for row in rows], float) - s / s.sum(1, keepdims=True)).max() < 1e-3
     np.save(tmp_path / "large.npy", large)
     predict([tmp_path / "large.npy"], tmp_path / "r", tmp_path / "arrays.csv")
+    shutil.make_archive(tmp_path / "packed", "zip", tmp_path / "photos")
+    predict([tmp_path / "packed.zip"], tmp_path / "r", tmp_path / "packed.csv")
+    of_files, packed = (np.array([row[3:] for row in found[1:]], float)
+                        for found in (cells(tmp_path / "predictions.csv"), cells(tmp_path / "packed.csv")))
+    assert np.abs(packed - of_files).max() < 1e-4                     # resized alike, wherever an image lies
     other = weights_file(tmp_path / "w.pth", seed=1)
     with pytest.raises(InputError, match="has not the weights of efficientnet-lite0"):
         predict([tmp_path / "photos"], tmp_path / "r", tmp_path)
