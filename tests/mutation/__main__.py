@@ -1,13 +1,14 @@
-"""Tests of the tests: is an error in the mathematics noticed, wherever it is?
+"""Tests of the tests: is an error in the mathematics noticed, or in the borders around it, wherever it is?
 
     python -m tests.mutation [--jobs 2]                 all mutants of tests/mutation/mutants.py; minutes
-    python -m tests.mutation --file core/objective.py   those of one file
+    python -m tests.mutation --file core/objective.py   those of one file (or of several: --file A --file B)
     python -m tests.mutation --sample 50                50 of them, always the same ones
+    python -m tests.mutation --borders [--part 1]   those of the borders; of those by rule an eighth
     python -m tests.mutation --short                    the first of each file of the mathematics
     python -m tests.mutation --markdown FILE            and write the result there
 
 The score is killed / (all - equivalent), killed by the tests as tests/mutation/trials.py runs them;
-tests/mutation/planted.py says why the equivalent ones are no errors. mutmut and cosmic-ray, both well kept, change
+tests/mutation/planted says why the equivalent ones are no errors. mutmut and cosmic-ray, both well kept, change
 operators and constants by rule all over a program: they do not know a biased variance or stale momentum, and have no
 place for the reason why a mutant is equivalent.
 """
@@ -23,8 +24,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tests.mutation.mutants import BY_RULE, Mutant, all_mutants, planted
-from tests.mutation.planted import EQUIVALENT, PLANTED
+from tests.mutation.mutants import BY_RULE, PARTS, Mutant, all_mutants, planted
+from tests.mutation.planted import BORDERS, EQUIVALENT, PLANTED
 from tests.mutation.trials import tried
 
 GOAL = 0.98
@@ -87,7 +88,7 @@ def chosen(args):
     """The mutants asked for."""
     if args.short:
         return [next(planted(file)) for file in BY_RULE]
-    mutants = list(all_mutants([args.file] if args.file else PLANTED))
+    mutants = list(all_mutants(args.file or (BORDERS if args.borders else PLANTED), args.part))
     return random.Random(0).sample(mutants, min(args.sample, len(mutants))) if args.sample else mutants
 
 
@@ -122,7 +123,10 @@ def circumstances(seconds, jobs):
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__.splitlines()[0])
-    parser.add_argument("--file", choices=PLANTED, help="the mutants of this file only")
+    parser.add_argument("--file", choices=PLANTED, action="append", metavar="FILE", help="those of this file only")
+    parser.add_argument("--borders", action="store_true", help="those of the borders only")
+    parser.add_argument("--part", type=int, choices=range(PARTS), default=0,
+                        help="which eighth of those by rule in the borders")
     parser.add_argument("--sample", type=int, metavar="N", help="N mutants, always the same ones")
     parser.add_argument("--short", action="store_true", help="the first planted error of each file of the mathematics")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes at a time")

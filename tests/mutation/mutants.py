@@ -1,4 +1,4 @@
-"""Mutants: the mathematics with one error each, planted by hand (tests/mutation/planted.py) or by rule from the syntax
+"""Mutants: the mathematics with one error each, planted by hand (tests/mutation/planted) or by rule from the syntax
 tree.
 
 A rule makes every change of its kind that the file admits, so that the score does not depend on our imagination:
@@ -6,17 +6,24 @@ A rule makes every change of its kind that the file admits, so that the score do
     + and -, * and /, % and //, & and |, << and >> change places; ^ becomes |; a minus or a `not` is dropped; `and` and
     `or` change places; <, <=, >, >= move their boundary; == and != change places; a number n becomes n + 1; in axis=1
     the 1 becomes 0; True and False change places; a statement that leaves no name undefined is removed.
+
+The borders (tests/mutation/border_rules.py) have rules of their own besides. There are 10,000 such changes, and
+many of the tests wait for files and processes: a checksum of the change puts each into one of eight parts. Part 0
+is tried; the tests were mended with it in view, so the other parts tell what they notice of errors never seen.
 """
 import ast
 import re
+import zlib
 from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.mutation.planted import EQUIVALENT, PLANTED
+from tests.mutation.border_rules import border_changes, script_changes
+from tests.mutation.planted import BORDERS, EQUIVALENT, PLANTED
 
 ROOT = Path(__file__).parents[2]
+PARTS = 8
 BY_RULE = ["core/objective.py", "core/labels.py", "core/noise.py", "core/optim.py", "core/layers.py", "core/train.py",
            "core/model.py", "core/measure.py", "core/batches.py", "nets/preact_resnet.py", "core/quality.py"]
 OPERATORS = {ast.Add: ("+", "-"), ast.Sub: ("-", "+"), ast.Mult: ("*", "/"), ast.Div: ("/", "*"), ast.Mod: ("%", "//"),
@@ -49,9 +56,14 @@ class Mutant(NamedTuple):
 
     @property
     def name(self):
-        """How tests/mutation/planted.py calls it among the equivalent ones: the line that it makes."""
+        """How tests/mutation/planted calls it among the equivalent ones: the line that it makes."""
         before, after = self.change
         return f"without {before}" if after in ("", "pass") else after
+
+    @property
+    def part(self):
+        """0 to 7, by the change itself: the same wherever in the file it stands."""
+        return zlib.crc32("\n".join(self.change).encode()) % PARTS
 
 
 @cache
@@ -62,7 +74,7 @@ def source_of(file):
 
 def tidy(lines):
     """Without indentation and comments, on one line."""
-    return " ".join(re.sub(r"\s{2,}#.*", "", line).strip() for line in lines.splitlines()).strip()
+    return " ".join(re.sub(r"\s{2,}(#|//).*", "", line).strip() for line in lines.splitlines()).strip()
 
 
 def planted(file):
@@ -70,7 +82,7 @@ def planted(file):
     then the list has to follow the file."""
     for what, old, new in PLANTED[file]:
         if source_of(file).count(old) != 1:
-            raise ValueError(f"tests/mutation/planted.py: {file} has this {source_of(file).count(old)} "
+            raise ValueError(f"tests/mutation/planted: {file} has this {source_of(file).count(old)} "
                              f"times and not once: {old!r}")
         start = source_of(file).index(old)
         yield Mutant(file, start, start + len(old), new, what)
@@ -79,12 +91,19 @@ def planted(file):
 def by_rule(file):
     """Those made from the syntax tree, in the order of the text."""
     source = source_of(file)
+    if not file.endswith(".py"):
+        changed = sorted(set(script_changes(source))) if file.endswith(".js") else []
+        return [Mutant(file, *change, "") for change in changed]
     tree = ast.parse(source)
     lines = [0, *(m.end() for m in re.finditer("\n", source))]
-    assert source.isascii()                                                 # positions in the tree count bytes
+
+    def place(line, bytes_before):
+        """Positions in the tree count bytes."""
+        start = lines[line - 1]
+        return start + len(source[start:start + bytes_before].encode()[:bytes_before].decode())
 
     def span(node):
-        return lines[node.lineno - 1] + node.col_offset, lines[node.end_lineno - 1] + node.end_col_offset
+        return place(node.lineno, node.col_offset), place(node.end_lineno, node.end_col_offset)
 
     def between(left, right, kind):
         """The operator between two expressions, replaced."""
@@ -93,7 +112,18 @@ def by_rule(file):
         return found.start(), found.end(), OPERATORS[kind][1]
 
     found = {change for node in walk(tree) for change in changes(node, span, between)}
-    return [Mutant(file, *change, "") for change in sorted(found)]
+    if file in BORDERS:
+        found |= {change for node in walk(tree) for change in border_changes(node, span, source)}
+    return [mutant for change in sorted(found) if parses((mutant := Mutant(file, *change, "")).source)]
+
+
+def parses(source):
+    """Is it a program at all?"""
+    try:
+        ast.parse(source)
+    except SyntaxError:
+        return False
+    return True
 
 
 def walk(node):
@@ -145,16 +175,18 @@ def removable(node):
     return False
 
 
-def all_mutants(files=tuple(PLANTED)):
-    """Those of the files: of each first the planted ones, then those by rule that are not among them.
+def all_mutants(files=tuple(PLANTED), part=0):
+    """Those of the files: of each first the planted ones, then those by rule that are not among them, of the borders
+    one part of PARTS.
 
     ValueError where a line of the list of equivalent ones is not made by any: then that list has to follow the file.
     """
     for file in files:
         made = {}
-        for mutant in chain(planted(file), by_rule(file) if file in BY_RULE else ()):
+        for mutant in chain(planted(file), by_rule(file) if file in [*BY_RULE, *BORDERS] else ()):
             made.setdefault(mutant.source, mutant)
         unknown = EQUIVALENT.get(file, {}).keys() - {mutant.name for mutant in made.values()}
         if unknown:
-            raise ValueError(f"tests/mutation/planted.py: no mutant of {file} is called {sorted(unknown)}")
-        yield from made.values()
+            raise ValueError(f"tests/mutation/planted: no mutant of {file} is called {sorted(unknown)}")
+        yield from (mutant for mutant in made.values()
+                    if mutant.what or file in BY_RULE or mutant.part == part)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.mutation import mutants
-from tests.mutation.mutants import BY_RULE, all_mutants, by_rule, planted, source_of
-from tests.mutation.planted import EQUIVALENT, PLANTED, TESTS
+from tests.mutation.mutants import BY_RULE, PARTS, all_mutants, by_rule, planted, source_of
+from tests.mutation.planted import BORDERS, EQUIVALENT, PLANTED, TESTS
 from tests.mutation.trials import file_of
 
 ROOT = Path(__file__).parents[2]
@@ -52,13 +52,44 @@ def test_the_rules_make_each_change_of_their_kinds(monkeypatch):
     program = '"""-1 + 1"""\ndef f(a, axis=1):\n    a += 1.5\n    if not a < 2 and a.sum(axis=1):\n' \
               '        a[-1] = a * True\n    return f"{a + 1}"\n'
     monkeypatch.setattr(mutants, "source_of", lambda file: program)
-    made = {mutant.name for mutant in by_rule("file")}
+    made = {mutant.name for mutant in by_rule("file.py")}
     assert made == {
         "def f(a, axis=2):", "a -= 1.5", "a += 2.5", "without a += 1.5", "if a < 2 and a.sum(axis=1):",
         "if not a <= 2 and a.sum(axis=1):", "if not a < 3 and a.sum(axis=1):", "if not a < 2 or a.sum(axis=1):",
         "if not a < 2 and a.sum(axis=0):", "if not a < 2 and a.sum(axis=2):",
         "without if not a < 2 and a.sum(axis=1): a[-1] = a * True", "a[1] = a * True", "a[0] = a * True",
         "a[-1] = a / True", "a[-1] = a * False", "without a[-1] = a * True"}
+
+
+def test_the_rules_of_the_borders_make_each_change_of_their_kinds(monkeypatch):
+    program = 'def f(é, b):\n    with lock(é):\n        seed = g(é, b[::-1], key=[b, é])\n' \
+              '    g(sorted(é.copy()), seed)\n    return min(é.T)\n'
+    monkeypatch.setattr(mutants, "source_of", lambda file: program)
+    monkeypatch.setattr(mutants, "BORDERS", ["file.py"])
+    made = {mutant.name for mutant in by_rule("file.py")}
+    assert made == {
+        "if True:", "seed = g(b[::-1], é, key=[b, é])", "seed = g(é, b[::-1])", "seed = g(é, b[::-1], key=[é, b])",
+        "seed = g(é, b, key=[b, é])", "seed = g(é, b[::1], key=[b, é])", "seed = g(é, b[::0], key=[b, é])",
+        "without g(sorted(é.copy()), seed)", "g(seed, sorted(é.copy()))", "g(é.copy(), seed)", "g(sorted(é), seed)",
+        "g(sorted(é.copy()), 0)", "return max(é.T)", "return min(é)"}
+
+
+def test_the_rules_of_the_script_make_each_change_of_their_kinds(monkeypatch):
+    script = '// a && b\nasync function f(a) {\n  if (!a || a < 1) return;  // why\n  list.textContent = "a && b";\n' \
+             '  const x = await g(a - 1);\n  $("more").addEventListener("click", f);\n}\n'
+    monkeypatch.setattr(mutants, "source_of", lambda file: script)
+    assert {mutant.name for mutant in by_rule("file.js")} == {
+        "if (a || a < 1) return;", "if (!a && a < 1) return;", "if (!a || a <= 1) return;",
+        "without if (!a || a < 1) return;", 'without list.textContent = "a && b";', "const x = g(a - 1);",
+        "const x = await g(a + 1);", 'without $("more").addEventListener("click", f);'}
+
+
+def test_each_change_of_a_border_is_tried_in_one_part():
+    file = BORDERS[0]
+    parts = [[mutant for mutant in all_mutants([file], part) if not mutant.what] for part in range(PARTS)]
+    by_hand = {mutant.source for mutant in planted(file)}
+    assert sorted(mutant.source for part in parts for mutant in part) == sorted(
+        {mutant.source for mutant in by_rule(file)} - by_hand)
 
 
 @pytest.mark.thorough

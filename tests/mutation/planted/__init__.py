@@ -1,0 +1,18 @@
+"""Errors planted by hand for tests/mutation/mutants.py, which of the mutants are no errors, and by which tests to try
+them.
+
+    PLANTED[file]       [(what is wrong, a fragment that occurs once in the file, what takes its place), ...]
+    EQUIVALENT[file]    {the line that the mutant makes: why it is no error}
+    TESTS[file]         the tests that try the file's mutants: "paper/labels" is tests/paper/test_labels.py
+    BORDERS             the files where images, labels, files and people meet the mathematics
+"""
+from itertools import chain
+
+from tests.mutation.planted import files, labels, mathematics, page, runs
+
+_AREAS = (labels, files, runs, page)
+BORDERS = [file for area in _AREAS for file in area.PLANTED]
+TESTS = dict(chain(mathematics.TESTS.items(), *(area.TESTS.items() for area in _AREAS)))
+PLANTED = dict(chain(mathematics.PLANTED.items(), *(area.PLANTED.items() for area in _AREAS)))
+EQUIVALENT = dict(chain(mathematics.EQUIVALENT.items(), *(area.EQUIVALENT.items() for area in _AREAS)))
+assert len(PLANTED) == len(mathematics.PLANTED) + len(BORDERS), "a file stands in two lists"
