@@ -1,25 +1,27 @@
 """Cells of CSV files that no spreadsheet takes for a formula.
 
 Spreadsheets run a cell that begins with = + - @ or a tab, and names of files and classes come from anywhere. Such a
-cell is written with an apostrophe before it, which spreadsheets take for "this is text", and read without it;
-every text comes back as it was. All text is quoted: where spreadsheets divide cells at semicolons, `x;=1+1` would be
-two cells.
+text is written with an apostrophe before it, which spreadsheets take for "this is text", and read without it; every
+text comes back as it was. A spreadsheet that divides cells at semicolons or tabs makes two cells of `x;=1+1`,
+quotation marks or not: the apostrophe stands wherever a cell may begin.
 """
 import csv
 import io
 import re
 
-FORMULA = re.compile("'*[=+\\-@\uff0b\uff0d\uff1d\uff20\t\r\n]")        # with their wide forms of East Asian keyboards
+# The apostrophes between a possible beginning of a cell and what spreadsheets run; the last four of = + - @ are their
+# wide forms of East Asian keyboards.
+FORMULA = re.compile("(?<![^;\t\r\n])'*(?=[=+\\-@\uff0b\uff0d\uff1d\uff20\t\r\n])")
 
 
 def guarded(text):
     """The text as it is written into a cell."""
-    return "'" + text if FORMULA.match(text) else text
+    return FORMULA.sub(lambda apostrophes: "'" + apostrophes[0], text)
 
 
 def plain(cell):
     """The text that guarded() was given."""
-    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
+    return FORMULA.sub(lambda apostrophes: apostrophes[0][1:], cell)
 
 
 def csv_text(rows):

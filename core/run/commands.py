@@ -5,6 +5,7 @@ entry in DO in demo.py.
 """
 import argparse
 import os
+from functools import cache
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -166,6 +167,7 @@ Repeat the command to continue: complete runs are not repeated and interrupted o
 OLD_FLAGS = {f"--{name}": name for name in ("check", "predict", "apply", "resume", "sweep")}
 
 
+@cache              # `reproduce --list` parses the lines of all sweeps: 0.6 s of a processor for 408, not 2.2 s
 def parser():
     """The parser of all commands. `parse` handles the old flags and the bare `demo.py`."""
     form = argparse.RawDescriptionHelpFormatter

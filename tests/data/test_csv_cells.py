@@ -1,6 +1,7 @@
 """core/data/csv_cells.py: no cell is a formula, and every text comes back."""
 import csv
 import io
+import re
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from core.data.csv_cells import csv_text, guarded, plain
 
 NASTY = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "'=1", "''=1", "'", "''", "'a", "", "a",
-         "a=1", '"=1"', " =1", '=HYPERLINK("http://x","y")', "a,b", 'a"b', "a\nb"]
+         "a=1", '"=1"', " =1", '=HYPERLINK("http://x","y")',
+         "a,b", 'a"b', "a\nb", "x;=1", "x;'=1", "x;;\t=1", "=;=", "x;1", "x\t-1", "a;'b"]
 
 
 @pytest.mark.parametrize("text", NASTY)
@@ -18,13 +20,20 @@ def test_nasty_texts_come_back_and_are_no_formulas(text):
     assert guarded(text)[:1] not in ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d")
 
 
-@given(st.text(alphabet="'=+-@\t\r\n\uff0ba,\" ", max_size=6))
+@given(st.text(alphabet="';=+-@\t\r\n\uff0ba,\" ", max_size=6))
 def test_every_text_comes_back(text):
     assert plain(guarded(text)) == text
 
 
+@given(st.text(alphabet="';=-\t\r\nab\" ", max_size=8))
+def test_no_formula_begins_where_a_spreadsheet_may_divide(text):
+    """At semicolons, tabs or lines, quotation marks or not; a table's first column is a number, unquoted."""
+    for cell in re.split("[;\t\r\n]", guarded(text)):
+        assert cell[:1] not in ("=", "-"), cell
+
+
 def test_only_what_needs_it_is_changed():
-    assert [guarded(text) for text in ("cat", "a=b", "'tis", "2", "")] == ["cat", "a=b", "'tis", "2", ""]
+    assert [guarded(text) for text in ("cat", "a=b", "a;b", "'tis", "2", "")] == ["cat", "a=b", "a;b", "'tis", "2", ""]
     # and files of other programs
     assert [plain(cell) for cell in ("cat", "'tis", "'", "=1")] == ["cat", "'tis", "'", "=1"]
 

@@ -50,7 +50,8 @@ def readable():
         return [end(plain, seed) for seed in range(6)]
 
 
-@pytest.mark.parametrize("number", ["half", pytest.param("float", marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("number", ["half", "float"])
 @pytest.mark.parametrize("xp", devices())
 def test_a_small_training_learns_and_ends_within_a_fifth_of_the_spread_of_seeds(xp, number, readable):
     spread = np.std([values(records) for records in readable], axis=0, ddof=1)

@@ -5,6 +5,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 COLLECT = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider",
            "--assert=plain"]           # asserts are not rewritten: 2.6 s of CPU for a collection, and not 6.5
@@ -18,6 +20,7 @@ def collected(seed):
     return [line for line in done.stdout.splitlines() if "::" in line]
 
 
+@pytest.mark.thorough
 def test_another_second_and_another_order_of_sets_change_no_id():
     start = time.monotonic()
     first = collected(seed=1)

@@ -1,8 +1,8 @@
 // ---- files --------------------------------------------------------------------------------------------------------------------
 
-function cell(value) {                             // a text is always quoted: spreadsheets may divide at semicolons
+function cell(value) {
   if (typeof value === "number") return String(value);
-  return '"' + (FORMULA.test(value) ? "'" : "") + value.replaceAll('"', '""') + '"';
+  return '"' + value.replace(FORMULA, "'$&").replaceAll('"', '""') + '"';
 }
 
 function table() {
@@ -20,7 +20,7 @@ function cells(text) {                             // rows of a CSV file
     rows.at(-1).push(quoted === undefined ? bare : quoted.replaceAll('""', '"'));
     if (end !== ",") rows.push([]);
   }
-  return rows.filter(row => row.some(Boolean)).map(row => row.map(value => FORMULA.test(value) ? value.replace(/^'/, "") : value));
+  return rows.filter(row => row.some(Boolean)).map(row => row.map(value => value.replace(FORMULA, quotes => quotes.slice(1))));
 }
 
 function imported(text) {                          // entries of a file of decisions; an Error says what is wrong with it

@@ -6,7 +6,8 @@ const PART = 60;                                   // cards drawn at a time
 const KEY = "label decisions of run " + data.run;
 const COLUMNS = ["index", "path", "decision", "label", "run"];
 const DONE = {accept: "accepted: ", reject: "rejected, stays ", change: "changed to ", remove: "removed"};
-const FORMULA = /^'*[=+\-@\uff0b\uff0d\uff1d\uff20\t\r\n]/;  // what a spreadsheet would run
+// Apostrophes between a possible beginning of a cell and what a spreadsheet runs: core/data/csv_cells.py.
+const FORMULA = /(?<![^;\t\r\n])'*(?=[=+\-@\uff0b\uff0d\uff1d\uff20\t\r\n])/g;
 
 const $ = id => document.getElementById(id);
 const [list, filters, chooser, viewer] = [$("list"), $("filters"), $("chooser"), $("viewer")];
