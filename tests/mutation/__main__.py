@@ -6,6 +6,7 @@
     python -m tests.mutation --borders [--part 1]   those of the borders; of those by rule a sixteenth
     python -m tests.mutation --short                    the first of each file of the mathematics
     python -m tests.mutation --markdown FILE            and write the result there
+    python -m tests.mutation --keep FILE                keeps every verdict there, and repeats none that it finds there
 
 The score is killed / (all - equivalent), killed by the tests as tests/mutation/trials.py runs them;
 tests/mutation/planted says why the equivalent ones are no errors. mutmut and cosmic-ray, both well kept, change
@@ -24,6 +25,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from tests.mutation.kept import Kept
 from tests.mutation.mutants import BY_RULE, PARTS, Mutant, all_mutants, planted
 from tests.mutation.planted import BORDERS, EQUIVALENT, PLANTED
 from tests.mutation.trials import tried
@@ -92,22 +94,26 @@ def chosen(args):
     return random.Random(0).sample(mutants, min(args.sample, len(mutants))) if args.sample else mutants
 
 
-def outcome(mutants, jobs):
-    """{mutant: what noticed it}, in their order; what is not as it should be is printed at once.
+def outcome(mutants, jobs, kept):
+    """{mutant: what noticed it}, in their order; what is not as it should be is printed at once. kept: a Kept.
 
     The program ends if a test fails without any mutant, or with an equivalent one: then the trials can't be trusted.
     """
-    unchanged = [Mutant(file, 0, 0, "", "") for file in dict.fromkeys(mutant.file for mutant in mutants)]
-    with tqdm(total=len(mutants) + len(unchanged), disable=None) as bar:
+    found = kept.known(mutants)
+    untried = [mutant for mutant in mutants if mutant not in found]
+    unchanged = [Mutant(file, 0, 0, "", "") for file in dict.fromkeys(mutant.file for mutant in untried)]
+    with tqdm(total=len(untried) + len(unchanged), disable=None) as bar:
         def report(mutant, noticed):
             bar.update()
+            if mutant not in unchanged:
+                kept.add(mutant, noticed)
             if bool(noticed) == (mutant in unchanged or bool(reason(mutant))):
                 bar.write(f"{noticed or 'SURVIVED'}  {described(mutant)}")
 
         wrong = {mutant.file: noticed for mutant, noticed in tried(unchanged, jobs, report).items() if noticed}
         if wrong:
             sys.exit(f"without any mutant these tests fail: {wrong}")
-        found = tried(mutants, jobs, report)
+        found |= tried(untried, jobs, report)
     contradicted = [described(mutant) for mutant, noticed in found.items() if noticed and reason(mutant)]
     if contradicted:
         sys.exit(f"listed as equivalent and noticed all the same: {contradicted}")
@@ -131,9 +137,10 @@ def main():
     parser.add_argument("--short", action="store_true", help="the first planted error of each file of the mathematics")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes at a time")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the result there, too")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="keep every verdict there, and repeat none of those")
     args = parser.parse_args()
     start = time.monotonic()
-    found = outcome(chosen(args), args.jobs)
+    found = outcome(chosen(args), args.jobs, Kept(args.keep))
     killed, counted = score(found)
     summary = f"{killed} of {counted} mutants killed, {100 * killed / max(counted, 1):.1f} %"
     summary += f"; {circumstances(time.monotonic() - start, args.jobs)}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutation import mutants
+from tests.mutation import kept, mutants
 from tests.mutation.mutants import BY_RULE, PARTS, all_mutants, by_rule, planted, source_of
 from tests.mutation.planted import BORDERS, EQUIVALENT, PLANTED, TESTS
 from tests.mutation.trials import file_of
@@ -90,6 +90,20 @@ def test_each_change_of_a_border_is_tried_in_one_part():
     by_hand = {mutant.source for mutant in planted(file)}
     assert sorted(mutant.source for part in parts for mutant in part) == sorted(
         {mutant.source for mutant in by_rule(file)} - by_hand)
+
+
+def test_a_kept_verdict_holds_for_the_same_mutant_and_the_same_tests(tmp_path, monkeypatch):
+    first, second, third = list(planted("core/labels.py"))[:3]
+    for mutant, noticed in ((first, "tests/paper/test_labels.py"), (second, "")):
+        kept.Kept(tmp_path / "kept").add(mutant, noticed)
+    with open(tmp_path / "kept", "a", encoding="utf-8") as file:
+        file.write('{"digest": "cut o')
+    found = kept.Kept(tmp_path / "kept")
+    assert found.known([third, second, first]) == {first: "tests/paper/test_labels.py", second: ""}
+    found.add(third, "")
+    assert third in kept.Kept(tmp_path / "kept").known([third])
+    monkeypatch.setattr(kept, "test_text", lambda name: "other tests")
+    assert found.known([first]) == {} == kept.Kept(None).known([first])
 
 
 @pytest.mark.thorough
