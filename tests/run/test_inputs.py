@@ -1,18 +1,21 @@
 """What a run is made of: seeds that count, labels and noise for the right rows, one mean image for all parts."""
+import inspect
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from core.batches import mean_image
-from core.data import DataSet, Split
+from core.data import DataSet, Split, own
+from core.data.how import How
 from core.data.source import Source
+from core.errors import InputError
 from core.parallel.ranks import Serial
 from core.recipes import RECIPES
-from core.run import Config, experiment, options
+from core.run import Config, experiment, inputs, options
 from core.run.commands import parse
 from core.run.config import RATED
-from core.run.inputs import given_labels
+from core.run.inputs import given_labels, read_data
 from core.run.options import configuration
 from core.run.task import as_task
 
@@ -68,6 +71,126 @@ def test_all_parts_are_shown_less_the_training_images_mean_and_with_their_own_la
     assert (task.truth == DATA.train.truth).all()
     for nothing in (None, np.full(N, -1)):
         assert as_task(DATA._replace(train=DATA.train._replace(truth=nothing)), 5, np).truth is None
+
+
+# ---- what is read ----------------------------------------------------------------------------------------------------
+
+def asked_of(reader, monkeypatch, config, source, data=DATA):
+    """{parameter: value} of the one call of a reader by read_data, and what came of it."""
+    module, name = reader
+    function, calls = getattr(module, name), []
+
+    def called(*args, **options):
+        bound = inspect.signature(function).bind(*args, **options)
+        bound.apply_defaults()
+        calls.append(bound.arguments)
+        return own.Reading(data) if module is own else data
+
+    monkeypatch.setattr(module, name, called)
+    reading = read_data(config, source)
+    return calls[0], reading.data
+
+
+OWN_SETTINGS = {"seed": 7, "size": 48, "held_out": 0.2, "test": "t", "truth": "u", "cache": "c", "ranks": 3,
+                "path_column": "p", "label_column": "l", "images": "i", "labels": "a.npy", "follow_links": True}
+
+
+def test_own_images_are_read_as_the_settings_say(monkeypatch):
+    listing = object()
+    asked = config(data="photos", noise="none", rate=None, **OWN_SETTINGS)
+    found, _ = asked_of((own, "load"), monkeypatch, asked, Source("own", "photos", listing))
+    assert found == {"path": "photos", "seed": 7, "size": 48, "held_out": 0.2, "test": "t", "truth": "u", "store": "c",
+                     "jobs": 3, "listing": listing, "how": How("p", "l", "i", "a.npy", True)}
+
+
+@pytest.mark.parametrize("changes, size", [
+    ({}, 32), ({"size": 48}, 48), ({"backbone": "b"}, 32), ({"backbone": "b", "size": 48}, 32),
+    ({"backbone": "b", "finetune": True}, 224), ({"backbone": "b", "finetune": True, "size": 48}, 48)])
+def test_images_are_read_as_large_as_the_network_sees_them(monkeypatch, changes, size):
+    asked = config(data="photos", noise="none", rate=None, **changes)
+    found, _ = asked_of((own, "load"), monkeypatch, asked, Source("own", "photos"))
+    assert (found["size"], found["held_out"], found["jobs"]) == (size, 0, inputs.available_processors())
+
+
+def test_digits_and_cifar_are_read_as_the_settings_say(monkeypatch):
+    found, _ = asked_of((inputs.digits, "load"), monkeypatch, config(seed=7, digits=(30, 20, 10)),
+                        Source("digits", "digits"))
+    assert tuple(found.values())[:4] == (7, 30, 20, 10)
+    monkeypatch.setattr(inputs.cifar10, "is_official", lambda path, layout: (path, layout) == ("c", "cifar-100-python"))
+    found, _ = asked_of((inputs.cifar10, "load"), monkeypatch,
+                        config(data="c", seed=7, subset=90, label_column="coarse_labels"),
+                        Source("cifar100", "c", layout="cifar-100-python"))
+    assert found == {"path": "c", "seed": 7, "subset": 90, "layout": "cifar-100-python", "labels": "coarse_labels"}
+
+
+@pytest.mark.parametrize("official, name", [(True, "d"), (None, "d (binary version)"),
+                                            (False, "d (not the official files)")])
+@pytest.mark.parametrize("noise", ["none", "pair"])
+def test_labels_of_cifar_count_as_true_where_they_are_known_to_be(monkeypatch, official, name, noise):
+    monkeypatch.setattr(inputs.cifar10, "is_official", lambda path, layout: official)
+    asked = config(data="c", noise=noise, rate=0.3 if noise == "pair" else None)
+    _, data = asked_of((inputs.cifar10, "load"), monkeypatch, asked, Source("cifar10", "c", layout="l"))
+    assert data.name == name
+    for part in (data.train, data.validation):
+        if official is False and noise == "none":
+            assert part.truth is None
+        else:
+            assert (part.truth == part.labels).all()
+
+
+def test_a_truth_of_cifar_is_that_of_the_rows_of_each_part(monkeypatch, tmp_path):
+    """Which lie anywhere in the files."""
+    order = np.random.default_rng(5).permutation(N + 50)
+    mixed = DATA._replace(train=DATA.train._replace(index=order[:N]), rows=N + 50,
+                          validation=DATA.validation._replace(index=order[N:]))
+    truth = np.random.default_rng(6).integers(-1, C, size=N + 50)
+    np.save(tmp_path / "t.npy", truth)
+    monkeypatch.setattr(inputs.cifar10, "is_official", lambda path, layout: True)
+    asked = config(data="c", noise="none", rate=None, truth=str(tmp_path / "t.npy"))
+    _, data = asked_of((inputs.cifar10, "load"), monkeypatch, asked, Source("cifar10", "c", layout="l"), mixed)
+    assert (data.train.truth == truth[order[:N]]).all() and (data.validation.truth == truth[order[N:]]).all()
+    assert (data.train.labels == DATA.train.labels).all()
+    with pytest.raises(InputError, match="^--noise pair is made from the true labels of all images"):
+        asked_of((inputs.cifar10, "load"), monkeypatch, asked._replace(noise="pair", rate=0.3),
+                 Source("cifar10", "c", layout="l"), mixed)
+
+
+def test_what_does_not_fit_the_classes_is_refused_and_augmentation_is_as_asked(monkeypatch):
+    def read(**changes):
+        with monkeypatch.context() as patch:
+            recipe = RECIPES["quick"]._replace(prior=changes.pop("prior", "uniform"))
+            asked = config(digits=(8, 8, 8))._replace(recipe=recipe, **changes)
+            return asked_of((inputs.digits, "load"), patch, asked, Source("digits", "digits"))[1]
+
+    for good in ({"class_map": {3: 0}}, {"class_map": {0: 3}}, {"prior": (1,) * C}, {"folds": 2}, {"folds": N}):
+        assert (read(**good).pad, read(**good).flip) == (1, True)
+    for bad, why in (({"class_map": {4: 0}}, "--map names class 4: use 0 to 3"), ({"prior": (1, 2)}, "--prior has 2"),
+                     ({"class_map": {0: 4}}, "--map names class 4"), ({"folds": N + 1}, f"--folds {N + 1}:"),
+                     ({"prior": (1,) * 5}, "--prior has 5 weights for 4 classes")):
+        with pytest.raises(InputError, match=f"^{why}"):
+            read(**bad)
+    found = {augment: (data.pad, data.flip) for augment in ("both", "crop", "flip", "none")
+             for data in [read(augment=augment)]}
+    assert found == {"both": (1, True), "crop": (1, False), "flip": (0, True), "none": (0, False)}
+
+
+def test_labels_of_images_without_a_truth_count_as_true_where_noise_is_added(monkeypatch):
+    unknown = DATA._replace(train=DATA.train._replace(truth=None))
+    for noise, expected in (("pair", True), ("none", False), ("labels", False)):
+        asked = config(noise=noise, noise_file="f" if noise == "labels" else None)
+        _, data = asked_of((inputs.digits, "load"), monkeypatch, asked, Source("digits", "digits"), unknown)
+        assert (data.train.truth is not None and (data.train.truth == DATA.train.labels).all()) == expected
+        monkeypatch.undo()
+
+
+def test_noisy_labels_of_a_file_reach_their_rows(tmp_path):
+    labels = np.random.default_rng(8).integers(C, size=N + 10)
+    np.save(tmp_path / "l.npy", labels)
+    asked = config(noise="labels", noise_file=str(tmp_path / "l.npy"), rate=None)
+    assert (given_labels(asked, DATA) == labels[DATA.train.index]).all()
+    without_rows = DATA._replace(rows=0, train=DATA.train._replace(index=np.arange(N)[::-1]))
+    np.save(tmp_path / "l.npy", labels[:N])
+    assert (given_labels(asked, without_rows) == labels[:N][::-1]).all()
 
 
 # ---- weights and order -----------------------------------------------------------------------------------------------
