@@ -1,19 +1,14 @@
 """No file that this program did not write is ever replaced or removed, whatever is forced."""
 import json
-import os
-from pathlib import Path
 
 import pytest
 
 import demo
 from core.errors import InputError
-from core.report import written
 from core.run import run
 from core.run.folder import FILES, begin, left_over, locked
 from core.run.resume import resume_hint, stored
-from core.use.apply import clean
 from tests.lib.own_data import write_folder
-from tests.lib.pages import page_of, save_run
 from tests.lib.tiny_run import contents, stopped, tiny, tiny_runs  # noqa: F401   the fixture
 
 pytestmark = pytest.mark.usefixtures("tiny_runs")
@@ -108,59 +103,6 @@ def test_a_file_with_the_name_of_the_lock_is_not_emptied(tmp_path, make):
         pass
     assert not (tmp_path / "elsewhere").exists()
     assert not (tmp_path / ".lock").is_file() or (tmp_path / ".lock").read_text() == "mine"
-
-
-# ---- apply and predict -----------------------------------------------------------------------------------------------
-
-@pytest.fixture
-def judged(tmp_path):
-    """(decisions, run folder) of a run on the table mine.csv, which was named from tmp_path."""
-    (tmp_path / "mine.csv").write_text("path,label\n")
-    folder = save_run(tmp_path / "run", page_of(40, ("cat", "dog")))
-    settings = {"settings": {"data": "mine.csv"}, "paths": {"data": str(tmp_path / "mine.csv")}}
-    (folder / "config.json").write_text(json.dumps(settings))
-    (tmp_path / "decisions.csv").write_text("index,path,decision,label\n")
-    return tmp_path / "decisions.csv", folder
-
-
-def test_the_table_of_a_run_is_never_replaced_from_any_folder(judged, tmp_path, monkeypatch):
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    with pytest.raises(InputError, match="mine.csv is what the labels come from and is never replaced"):
-        clean(*judged, Path("..", "mine.csv"), force=True)
-    assert (tmp_path / "mine.csv").read_text() == "path,label\n"
-
-
-def test_apply_replaces_what_it_wrote_and_nothing_else(judged, tmp_path):
-    for place in (tmp_path, judged[1]):
-        out = place / "cleaned_labels.csv"
-        clean(*judged, out)
-        clean(*judged, out, force=True)
-        out.write_text("edited")
-        with pytest.raises(InputError, match="was not written by `apply` from this run, or was changed since"):
-            clean(*judged, out, force=True)
-        assert out.read_text() == "edited"
-    (tmp_path / "link.csv").symlink_to(tmp_path / "nowhere.csv")
-    with pytest.raises(InputError, match="link.csv is already there"):
-        clean(*judged, tmp_path / "link.csv")
-
-
-def test_what_apply_wrote_is_known_again_in_a_folder_that_was_moved(judged, tmp_path):
-    clean(*judged)
-    judged[1].rename(tmp_path / "moved")
-    clean(judged[0], tmp_path / "moved", force=True)
-    assert written.is_noted(tmp_path / "moved", tmp_path / "moved" / "cleaned_labels.csv")
-
-
-def test_nothing_is_written_among_the_images(judged, tmp_path, monkeypatch):
-    decisions, folder = judged
-    write_folder(tmp_path / "photos")
-    (folder / "config.json").write_text(json.dumps({"settings": {}, "paths": {"data": str(tmp_path / "photos")}}))
-    monkeypatch.chdir(tmp_path / "photos")
-    for out in (Path("labels.csv"), Path("cat", "labels.csv"), tmp_path / "photos" / ".." / "photos" / "labels.csv"):
-        with pytest.raises(InputError, match="labels.csv is inside the images of the run, where nothing is written"):
-            clean(decisions, folder, out)
-    assert sorted(os.listdir()) == ["cat", "dog"]
 
 
 # ---- from another folder ---------------------------------------------------------------------------------------------
