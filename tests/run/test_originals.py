@@ -6,7 +6,7 @@ import pytest
 import demo
 from core.errors import InputError
 from core.run import run
-from core.run.folder import FILES, begin, left_over, locked
+from core.run.folder import FILES, begin
 from core.run.resume import resume_hint, stored
 from tests.lib.own_data import write_folder
 from tests.lib.tiny_run import contents, stopped, tiny, tiny_runs  # noqa: F401   the fixture
@@ -31,50 +31,6 @@ def test_a_file_of_a_person_with_the_name_of_a_runs_is_never_replaced(tmp_path, 
     assert left_in(folder) == before
 
 
-def change(path):
-    path.write_bytes(path.read_bytes() + b"\n")
-
-
-def change_a_letter(path):
-    raw = bytearray(path.read_bytes())
-    raw[-2] ^= 1
-    path.write_bytes(raw)
-
-
-def replace_by_link(path):
-    path.rename(path.parent.parent / "original")
-    path.symlink_to(path.parent.parent / "original")
-
-
-@pytest.mark.parametrize("spoil", [change, change_a_letter, replace_by_link])
-@pytest.mark.parametrize("name", ["corrected_labels.csv", "weights.npz", "log.jsonl"])
-def test_a_file_of_the_old_run_that_a_person_has_edited_is_theirs(tmp_path, name, spoil):
-    run(tiny(tmp_path / "run"))
-    spoil(tmp_path / "run" / name)
-    before = left_in(tmp_path / "run")
-    with pytest.raises(InputError, match=f"{name} {REFUSED}"):
-        run(tiny(tmp_path / "run", force=True, seed=1))
-    assert left_in(tmp_path / "run") == before
-
-
-@pytest.mark.parametrize("name", ["checkpoint.npz", "checkpoint-previous.npz", "summary.json", "manifest.json"])
-def test_a_file_of_a_person_in_the_folder_of_a_complete_run_is_theirs(tmp_path, name):
-    run(tiny(tmp_path / "run"))
-    (tmp_path / "run" / name).write_text('{"mine": 1}')
-    with pytest.raises(InputError, match=f"{name} {REFUSED}"):
-        run(tiny(tmp_path / "run", force=True))
-    assert (tmp_path / "run" / name).read_text() == '{"mine": 1}'
-
-
-def test_another_programs_json_beside_an_interrupted_run_is_not_removed(tmp_path):
-    stopped(tiny(tmp_path), 2)
-    (tmp_path / "manifest.json").write_text('{"name": "a web page"}')
-    with pytest.raises(InputError, match=f"manifest.json {REFUSED}"):
-        run(tiny(tmp_path, force=True))
-    with pytest.raises(InputError, match=f"manifest.json {REFUSED}"):
-        begin(tmp_path, tiny(tmp_path))                      # of a run that is resumed before its first checkpoint
-
-
 def test_runs_that_are_complete_interrupted_or_killed_on_the_way_are_replaced(tmp_path):
     run(tiny(tmp_path / "whole", force=True))
     for epochs in (0, 2, 4):
@@ -86,23 +42,6 @@ def test_runs_that_are_complete_interrupted_or_killed_on_the_way_are_replaced(tm
     (tmp_path / "run" / "summary.json").unlink()
     run(tiny(tmp_path / "run", force=True))
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
-
-
-def test_only_temporary_files_of_ours_are_removed(tmp_path):
-    ours = {".log.jsonl.123.part", ".checkpoint.npz.9.part"}
-    for name in {*ours, ".film.part", ".film.avi.12.part", ".log.jsonl.part"}:
-        (tmp_path / name).touch()
-    assert {path.name for path in left_over(tmp_path)} == ours
-
-
-@pytest.mark.parametrize("make", [lambda path: path.write_text("mine"), lambda path: path.mkdir(),
-                                  lambda path: path.symlink_to(path.with_name("elsewhere"))])
-def test_a_file_with_the_name_of_the_lock_is_not_emptied(tmp_path, make):
-    make(tmp_path / ".lock")
-    with pytest.raises(InputError, match=".lock is no lock of this program and is never replaced"), locked(tmp_path):
-        pass
-    assert not (tmp_path / "elsewhere").exists()
-    assert not (tmp_path / ".lock").is_file() or (tmp_path / ".lock").read_text() == "mine"
 
 
 # ---- from another folder ---------------------------------------------------------------------------------------------

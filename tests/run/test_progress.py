@@ -40,7 +40,9 @@ def trained(seed, epochs):
 
 
 def copies(model, labels):
-    return {name: np.array(array) for name, array in state.arrays_of(model, labels).items()}
+    arrays = {"theta": model.theta.buffer, "running": model.running.buffer, "velocity": model.velocity,
+              "Y": labels.Y, "s": labels.s, "ring": labels.ring, "epochs": labels.epochs}
+    return {name: np.array(array) for name, array in arrays.items()}
 
 
 def record(step="joint", epoch=1, fold=None, **changes):
