@@ -7,7 +7,7 @@ from core.data.source import Source
 from core.errors import InputError
 from core.noise import CIFAR10_MAP
 from core.recipes import RECIPES, scaled, shortened, smaller_batches
-from core.run import defaults, options
+from core.run import defaults
 from core.run.commands import parse
 from core.run.options import configuration
 from nets import families
@@ -86,7 +86,7 @@ def test_what_nobody_named_is_as_the_help_says(source, words, expected):
     assert config.backbone == (families.BACKBONES[0] if seen else None)
     assert config.class_map == (CIFAR10_MAP if source is CIFAR and config.noise == "asymmetric" else
                                 {1: 2} if "--map" in words else None)
-    assert config.digits == (options.QUICK if "--quick" in words else type(config)._field_defaults["digits"])
+    assert config.digits == ((2000, 200, 400) if "--quick" in words else type(config)._field_defaults["digits"])
 
 
 def test_without_its_weights_no_pretrained_network_is_usual(monkeypatch):
@@ -123,6 +123,7 @@ def test_all_weights_of_a_pretrained_network_have_their_own_recipe(tmp_path):
     (DIGITS, "--recipe unknown", "--recipe unknown is for your own images"),
     (CIFAR, "--recipe unknown", "--recipe unknown is for your own images"),
     (DIGITS, "--quick --recipe digits", "--quick has its own data and recipe"), (OWN, "--quick", "--quick has its own"),
+    (OWN, "--lr -1", "--lr -1: the learning rate must be"), (DIGITS, "--size 8", "--size and --cache are for your own"),
     (CIFAR, "--noise none --rate 0.2", "--noise none has no --rate"), (OWN, "--rate 0", "--noise none has no --rate")])
 def test_what_does_not_fit_is_refused(source, words, why):
     with pytest.raises(InputError, match=f"^{why}"):

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from core.errors import InputError
 from core.files import sha256
@@ -66,6 +67,8 @@ def test_a_run_begins_in_a_new_or_empty_folder_or_by_force_in_that_of_another_ru
         run = made(tmp_path / f"{complete}", complete)
         assert free(run).startswith(f"{run} is not empty: choose another folder") and free(run, force=True) == ""
         assert is_complete(run) == complete
+        (run / "summary.json").unlink(missing_ok=True)
+        assert not is_complete(run)
     for name in ("cleaned_labels.csv", written.LEDGER):      # left where a killed run had removed the rest
         (out / name).write_text("{}")
         assert "is not empty" in free(out) and free(out, force=True) == ""
@@ -194,12 +197,18 @@ def test_the_log_has_a_line_for_each_epoch_and_goes_on_from_the_checkpoint(tmp_p
     assert (tmp_path / "log.jsonl").read_text().splitlines() == lines and line_of(records[2]) == lines[2] + "\n"
 
 
-def test_a_lock_is_made_with_its_folder_and_a_file_of_that_name_is_not_touched(tmp_path):
+def test_a_lock_is_made_with_its_folder_and_a_file_of_that_name_is_not_touched(tmp_path, monkeypatch):
     with locked(tmp_path / "a" / "b"), pytest.raises(InputError, match="is in use by another process"):
         with locked(tmp_path / "a" / "b"):
             pass
     with locked(tmp_path / "a" / "b"):                       # it is free again
         pass
+    held = []
+    with monkeypatch.context() as patch:                     # even if something still knows of it
+        patch.setattr("filelock.FileLock", lambda path: held.append(FileLock(path)) or held[0])
+        with pytest.raises(ZeroDivisionError), locked(tmp_path / "a" / "b"):
+            raise ZeroDivisionError
+    assert not held[0].is_locked
     for name, make in (("text", lambda path: path.write_text("mine")), ("link", lambda path: path.symlink_to("x")),
                        ("folder", Path.mkdir)):
         (tmp_path / name).mkdir()

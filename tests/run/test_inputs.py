@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from core.batches import mean_image
+from core import noise
+from core.batches import mean_image, unaugmented
 from core.data import DataSet, Split, own
 from core.data.how import How
 from core.data.source import Source
@@ -176,11 +177,42 @@ def test_what_does_not_fit_the_classes_is_refused_and_augmentation_is_as_asked(m
 
 def test_labels_of_images_without_a_truth_count_as_true_where_noise_is_added(monkeypatch):
     unknown = DATA._replace(train=DATA.train._replace(truth=None))
-    for noise, expected in (("pair", True), ("none", False), ("labels", False)):
-        asked = config(noise=noise, noise_file="f" if noise == "labels" else None)
+    for kind, expected in (("pair", True), ("none", False), ("labels", False)):
+        asked = config(noise=kind, noise_file="f" if kind == "labels" else None)
         _, data = asked_of((inputs.digits, "load"), monkeypatch, asked, Source("digits", "digits"), unknown)
         assert (data.train.truth is not None and (data.train.truth == DATA.train.labels).all()) == expected
         monkeypatch.undo()
+
+
+def test_noise_is_made_of_the_true_labels_by_a_stream_of_its_own(tmp_path):
+    """The same for a seed at any time, and another one than that of the data."""
+    truth, rate, pairs = np.random.default_rng(9).integers(C, size=N), 0.4, {0: 1, 2: 3}
+    T = np.random.default_rng(10).dirichlet(np.ones(C), size=C)
+    np.save(tmp_path / "T.npy", T)
+    data = DATA._replace(train=DATA.train._replace(truth=truth))
+    makers = {"symmetric": (noise.symmetric, rate, C), "symmetric-others": (noise.symmetric_others, rate, C),
+              "pair": (noise.pair_flip, rate, C), "asymmetric": (noise.asymmetric, rate, pairs),
+              "matrix": (noise.transition, T)}
+    for kind, (function, *args) in makers.items():
+        for seed in (0, 7):
+            asked = config(noise=kind, seed=seed, rate=rate, class_map=pairs, noise_file=str(tmp_path / "T.npy"))
+            expected = function(truth, *args, np.random.default_rng([seed, *b"noise"]))
+            assert np.array_equal(given_labels(asked, data), expected), kind
+    found = given_labels(config(noise="none"), data)
+    assert np.array_equal(found, DATA.train.labels) and not np.shares_memory(found, DATA.train.labels)
+
+
+def test_every_part_is_shown_by_the_statistics_of_the_training_images_features():
+    rng = np.random.default_rng(11)
+    parts = [part._replace(features=rng.normal(k, k + 1, (len(part.labels), 2, 3)).astype(np.float32))
+             for k, part in enumerate((DATA.train, DATA.validation, DATA.test))]
+    found = as_task(DATA._replace(train=parts[0], validation=parts[1], test=parts[2]), 0, np)
+    x = parts[0].features.astype(np.float64)
+    mean, std = x.mean(axis=(0, 1)), x.std(axis=(0, 1))
+    for part, shown in zip(parts, (found.train, found.validation[0], found.test[0])):
+        assert unaugmented(shown, slice(None)) == pytest.approx((part.features[:, 0] - mean) / std, abs=1e-4)
+    for part, (_, labels) in zip(parts[1:], (found.validation, found.test)):
+        assert np.array_equal(labels, part.labels)
 
 
 def test_noisy_labels_of_a_file_reach_their_rows(tmp_path):

@@ -197,7 +197,9 @@ def test_nothing_is_replaced_without_force_and_originals_never(tmp_path, made, r
         clean(path, run)
     clean(path, run, force=True)
     os.link(source, tmp_path / "also-mine.csv")
-    for original in (path, source, tmp_path / "also-mine.csv", run / "label_issues.csv"):
+    (run / "predictions.csv").write_text("path,label\n")
+    written.note(run, run / "predictions.csv")               # as `predict` does
+    for original in (path, source, tmp_path / "also-mine.csv", run / "label_issues.csv", run / "predictions.csv"):
         with pytest.raises(InputError, match="never replaced"):
             clean(path, run, original, force=True)
     for wrong in (tmp_path, tmp_path / "image.png"):

@@ -17,12 +17,12 @@ TESTS = {
     "core/run/options.py": ["run/options", "run/inputs", "run/defaults", "run/commands"],
     "core/run/resume.py": ["run/originals", "run/commands", "run/resume"],
     "core/run/schema.py": ["run/foreign_files"],
-    "core/run/seen.py": ["run/run_features", "run/finetune"],
+    "core/run/seen.py": ["run/seen"],
     "core/run/state.py": ["run/fingerprint", "run/progress", "run/foreign_files"],
     "core/run/sweep.py": ["run/sweep", "run/foreign_files"],
     "core/run/task.py": ["run/inputs", "run/folds"],
     "core/use/apply.py": ["use/apply"],
-    "core/use/networks.py": ["use/predict", "run/finetune", "run/run_features"],
+    "core/use/networks.py": ["use/networks"],
     "core/use/predict.py": ["use/predict"],
 }
 
@@ -334,4 +334,24 @@ PLANTED = {
 }
 
 EQUIVALENT = {
+    "core/run/config.py": {
+        'RATED = ("symmetric-others", "symmetric", "asymmetric", "pair")': "only the order in which a sentence lists them",
+        'CIFAR = ("cifar100", "cifar10")': "is only searched",
+    },
+    "core/run/folder.py": {
+        "for name in others:": "only which of several files the sentence names",
+    },
+    "core/run/inputs.py": {
+        "truth = read_truth(config.truth, Listing([], Path(config.data), [], [], data.rows, []), data.classes)":
+            "of such a list only the number of rows is looked at",
+        'for name, part in (("validation", data.validation), ("train", data.train))})': "a dict in another order",
+    },
+    "core/run/schema.py": {
+        "kinds = (int,) if kind is int else (float, int)": "isinstance takes them in any order",
+    },
+    "core/run/state.py": {
+        "arrays = [array for split in splits for array in (split.labels, split.images, split.truth)]":
+            "the same arrays in another order: every run has it",
+        "and all(type(x) in (float, int) for x in numbers))": "is only searched",
+    },
 }
