@@ -151,6 +151,10 @@ def test_a_truth_of_cifar_is_that_of_the_rows_of_each_part(monkeypatch, tmp_path
     _, data = asked_of((inputs.cifar10, "load"), monkeypatch, asked, Source("cifar10", "c", layout="l"), mixed)
     assert (data.train.truth == truth[order[:N]]).all() and (data.validation.truth == truth[order[N:]]).all()
     assert (data.train.labels == DATA.train.labels).all()
+    (tmp_path / "t.csv").write_text("path,label\na.png,0\n")
+    with pytest.raises(InputError, match="t.csv"):
+        asked_of((inputs.cifar10, "load"), monkeypatch, asked._replace(truth=str(tmp_path / "t.csv")),
+                 Source("cifar10", "c", layout="l"), mixed)
     with pytest.raises(InputError, match="^--noise pair is made from the true labels of all images"):
         asked_of((inputs.cifar10, "load"), monkeypatch, asked._replace(noise="pair", rate=0.3),
                  Source("cifar10", "c", layout="l"), mixed)

@@ -335,15 +335,13 @@ PLANTED = {
 
 EQUIVALENT = {
     "core/run/config.py": {
-        'RATED = ("symmetric-others", "symmetric", "asymmetric", "pair")': "only the order in which a sentence lists them",
+        'RATED = ("symmetric-others", "symmetric", "asymmetric", "pair")': "lists them in another order",
         'CIFAR = ("cifar100", "cifar10")': "is only searched",
     },
     "core/run/folder.py": {
         "for name in others:": "only which of several files the sentence names",
     },
     "core/run/inputs.py": {
-        "truth = read_truth(config.truth, Listing([], Path(config.data), [], [], data.rows, []), data.classes)":
-            "of such a list only the number of rows is looked at",
         'for name, part in (("validation", data.validation), ("train", data.train))})': "a dict in another order",
     },
     "core/run/schema.py": {
