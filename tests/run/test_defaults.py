@@ -140,3 +140,5 @@ def test_the_folder_of_a_run_is_called_by_what_it_is_and_new(tmp_path):
             out = configuration(parse([*data, *words.split()]), source).out
             assert out == f"runs/{name}{number}"
             (tmp_path / out).mkdir(parents=True)
+    (tmp_path / "mine" / "ant").mkdir(parents=True)
+    assert configuration(parse(["--data", "mine/ant/.."]), OWN).out == "runs/mine-seed0"

@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 
-from core.data import backbone
+from core.data import backbone, resnet_weights
 from core.errors import InputError
 from core.use import networks
 from nets import head, preact_resnet, safetensors_file
@@ -151,6 +152,11 @@ def test_a_file_whose_mean_is_no_image_is_damaged(tmp_path, monkeypatch, shape, 
     else:
         with pytest.raises(InputError, match="is damaged or no network of this program"):
             networks.load(tmp_path)
+    save_file({"w": np.zeros(1)}, tmp_path / "resnet.safetensors", {"network": "resnet", "size": "9"})
+    save_file({"w": np.zeros(1)}, tmp_path / "other.safetensors", {"network": "other"})
+    monkeypatch.setattr(resnet_weights, "load_finetuned", lambda path, about: (path, about))
+    assert networks.load(tmp_path / "resnet.safetensors") == (
+        tmp_path / "resnet.safetensors", {"network": "resnet", "size": "9"})
     of_head, _ = on_features()
     monkeypatch.setattr(safetensors_file, "load", lambda path: of_head)
-    assert networks.load(tmp_path) is of_head
+    assert networks.load(tmp_path) is networks.load(tmp_path / "other.safetensors") is of_head

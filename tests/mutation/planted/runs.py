@@ -9,13 +9,13 @@ TESTS = {
     "core/run/defaults.py": ["run/defaults", "run/inputs"],
     "core/run/description.py": ["run/description"],
     "core/run/dry_run.py": ["run/estimates", "run/dry_run"],
-    "core/run/experiment.py": ["run/experiment", "run/lock", "run/run_folds", "run/run_features", "run/resume"],
+    "core/run/experiment.py": ["run/trained", "run/lock", "run/experiment"],
     "core/run/folder.py": ["run/folder", "run/lock"],
     "core/run/folds.py": ["run/folds"],
     "core/run/inputs.py": ["run/inputs"],
     "core/run/network.py": ["run/finetune"],
     "core/run/options.py": ["run/options", "run/inputs", "run/defaults", "run/commands"],
-    "core/run/resume.py": ["run/originals", "run/commands", "run/resume"],
+    "core/run/resume.py": ["run/from_elsewhere", "run/progress", "run/commands"],
     "core/run/schema.py": ["run/foreign_files"],
     "core/run/seen.py": ["run/seen"],
     "core/run/state.py": ["run/fingerprint", "run/progress", "run/foreign_files"],
@@ -167,7 +167,6 @@ PLANTED = {
         ("pixels of what could not be read", "yield of_pixels(pixels[shapes[:, 0] > 0]), reasons",
          "yield of_pixels(pixels), reasons"),
         ("no mean image", "Images(pixels, mean, 0, False)", "Images(pixels, 0 * mean, 0, False)"),
-        ("mirrored at random", "Images(pixels, mean, 0, False)", "Images(pixels, mean, 1, True)"),
         ("features as they are", "Features(features[:, None], mean, std)",
          "Features(features[:, None], 0 * mean, std)"),
         ("statistics of another batch", "Flat(network.running, empty=np.zeros(0, np.float32))",
@@ -334,6 +333,10 @@ PLANTED = {
 }
 
 EQUIVALENT = {
+    "core/run/command_line.py": {
+        "except (SystemExit, InputError):": "catches the same",
+        "without if not more: return None": "the other turns change nothing either: only time",
+    },
     "core/run/config.py": {
         'RATED = ("symmetric-others", "symmetric", "asymmetric", "pair")': "lists them in another order",
         'CIFAR = ("cifar100", "cifar10")': "is only searched",
@@ -344,6 +347,9 @@ EQUIVALENT = {
     "core/run/inputs.py": {
         'for name, part in (("validation", data.validation), ("train", data.train))})': "a dict in another order",
     },
+    "core/run/options.py": {
+        "pairs, class_map = {}, [(-1, -1)]": "one pair and no entry, or the other way round: refused as well",
+    },
     "core/run/schema.py": {
         "kinds = (int,) if kind is int else (float, int)": "isinstance takes them in any order",
     },
@@ -351,5 +357,9 @@ EQUIVALENT = {
         "arrays = [array for split in splits for array in (split.labels, split.images, split.truth)]":
             "the same arrays in another order: every run has it",
         "and all(type(x) in (float, int) for x in numbers))": "is only searched",
+    },
+    "core/use/networks.py": {
+        "return Flat(network.running)": "a head has no running statistics: nobody asks for their buffer",
+        "return predictions(model, Images(pixels, mean, 0, True))": "predictions never mirror",
     },
 }
