@@ -105,11 +105,14 @@ def test_a_checkpoint_is_saved_at_the_end_of_a_step_and_else_as_its_share_of_the
 
 @pytest.mark.parametrize("change, words", [({"settings": "c"}, "its config.json is not the same as when"),
                                            ({"data": "c"}, "the data or the given labels are not the same as")])
-def test_a_checkpoint_of_other_settings_or_data_is_refused(tmp_path, change, words):
+def test_a_checkpoint_of_other_settings_or_data_is_refused(tmp_path, monkeypatch, change, words):
     state.Progress(tmp_path / state.FILE, ORIGIN).completed("joint", *trained(0, 1), record(), last=True)
     with pytest.raises(InputError, match=f"{tmp_path} cannot be resumed: {words}"):
         state.Progress(tmp_path / state.FILE, {**ORIGIN, **change}).load()
     state.Progress(tmp_path / state.FILE, {**ORIGIN, "ranks": 5}).load()                    # may change
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="was written by another version"):
+        patch.setattr(state, "FORMAT", [state.FORMAT[0] + 1, *state.FORMAT[1:]])
+        state.Progress(tmp_path / state.FILE, ORIGIN).load()
 
 
 # ---- opened by a run -------------------------------------------------------------------------------------------------

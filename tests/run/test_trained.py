@@ -55,6 +55,7 @@ class Watched:
         """Every epoch adds one to all weights, and step 1 draws other labels."""
         self.began.append(SimpleNamespace(step=step, theta=model.theta.buffer.copy(), Y=labels.Y.copy(), recipe=recipe,
                                           done=done, task=task, K=len(labels.ring)))
+        assert {np.geterr()[kind] for kind in ("over", "invalid", "divide")} == {"ignore"}     # NotFinite says more
         for epoch in range(done + 1, epochs + 1):
             model.theta.buffer += 1
             if step == "joint":

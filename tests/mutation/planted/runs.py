@@ -9,7 +9,7 @@ TESTS = {
     "core/run/defaults.py": ["run/defaults", "run/inputs"],
     "core/run/description.py": ["run/description"],
     "core/run/dry_run.py": ["run/estimates", "run/dry_run"],
-    "core/run/experiment.py": ["run/trained", "run/lock", "run/experiment"],
+    "core/run/experiment.py": ["run/trained", "run/lock"],
     "core/run/folder.py": ["run/folder", "run/lock"],
     "core/run/folds.py": ["run/folds"],
     "core/run/inputs.py": ["run/inputs"],
