@@ -77,16 +77,6 @@ def test_too_little_memory_is_impossible(reading, monkeypatch):
     assert dry_run.memory_lines(Config(RECIPE), data, tried._replace(peak=0))[1]      # where the system does not say
 
 
-def test_memory_is_what_the_system_and_the_container_leave(tmp_path):
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemTotal:  4000 kB\nMemAvailable:  3000 kB\nHugePages_Total:  0\n")
-    assert dry_run.free(meminfo, tmp_path) == 3_072_000 and dry_run.free(tmp_path / "no", tmp_path) == float("inf")
-    (tmp_path / "memory.current").write_text("500000\n")
-    for limit, expected in (("max", 3_072_000), ("2500000", 2_000_000)):
-        (tmp_path / "memory.max").write_text(f"{limit}\n")
-        assert dry_run.free(meminfo, tmp_path) == expected
-
-
 def test_findings_are_told_by_kind_with_a_few_examples():
     findings = [*(Finding("hidden", f"f{i}") for i in range(7)), Finding("contradiction", "a\nb", "c"),
                 *[Finding("other", "x")] * 5]

@@ -1,4 +1,7 @@
 """core/run/dry_run.py: the numbers behind the estimates of time and memory, by hand, with a clock that is told."""
+import resource
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -156,3 +159,19 @@ def test_times_and_sizes_are_rounded_as_people_say_them():
         "9.9 s", "10 s", "59 s", "1 min", "2 min", "59 min", "1 h 0 min", "1 h 1 min", "24 h 0 min"]
     assert [size(n) for n in (999, 10**6, 10**9, 99 * 10**6, 99.9 * 10**6, 100 * 10**6, 5 * 10**12)] == [
         "1 kB", "1 MB", "1 GB", "99 MB", "100 MB", "100 MB", "5000 GB"]
+
+
+def test_memory_is_what_the_system_and_the_container_leave(tmp_path):
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:  4000 kB\nMemAvailable:  3000 kB\nHugePages_Total:  0\n")
+    assert dry_run.free(meminfo, tmp_path) == 3_072_000 and dry_run.free(tmp_path / "no", tmp_path) == float("inf")
+    (tmp_path / "memory.current").write_text("500000\n")
+    for limit, expected in (("max", 3_072_000), ("2500000", 2_000_000), ("99999999", 3_072_000)):
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+        assert dry_run.free(meminfo, tmp_path) == expected
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="other systems tell it in another way")
+def test_peak_memory_is_told_in_bytes():
+    now = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    assert now / 2 < dry_run.peak_memory() < 1000 * now

@@ -244,7 +244,8 @@ def begun(seed, monkeypatch):
         patch.setattr(experiment.train, "joint_optimization", nothing)
         patch.setattr(experiment.train, "retrain", nothing)
         asked = config(seed=seed, folds=2, compare=True)
-        experiment.trained(asked, DATA, DATA.train.labels, np, Serial(), None, lambda records, *args: records, print, False)
+        experiment.trained(asked, DATA, DATA.train.labels, np, Serial(), None, lambda records, *_: records, print,
+                           False)
     return found
 
 
