@@ -1,5 +1,5 @@
 """core/run/dry_run.py: the numbers behind the estimates of time and memory, by hand, with a clock that is told."""
-import resource
+import os
 from pathlib import Path
 
 import numpy as np
@@ -173,5 +173,5 @@ def test_memory_is_what_the_system_and_the_container_leave(tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="other systems tell it in another way")
 def test_peak_memory_is_told_in_bytes():
-    now = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    now = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     assert now / 2 < dry_run.peak_memory() < 1000 * now

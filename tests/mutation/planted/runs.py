@@ -145,6 +145,13 @@ PLANTED = {
         ("weights of the network of step 1", "        return model\n\n    def step_1",
          "        return training.__dict__.setdefault(\"first\", model)\n\n    def step_1"),
         ("a step that goes on begins anew", "        progress.restore(key, model, labels)\n", ""),
+        ("the truth is not judged by", "judge(given, Y, s, s, truth, config.sure)",
+         "judge(given, Y, s, s, None, config.sure)"),
+        ("the checkpoint of a complete run stays", "        state.remove(folder)\n", ""),
+        ("epochs are logged without their fold", "(record._replace(fold=fold) for record in records)", "iter(records)"),
+        ("the out-of-sample probabilities are not those that are saved",
+         "            results.save_labels(folder, data, given, Y, P, verdict, config.data)\n    # DEV",
+         "            results.save_labels(folder, data, given, Y, s, verdict, config.data)\n    # DEV"),
         ("weights of the comparison", "        training(train.retrain, task, SoftLabels(labels.Y0, 1)",
          "        model = training(train.retrain, task, SoftLabels(labels.Y0, 1)"),
     ],
@@ -328,6 +335,7 @@ PLANTED = {
         ("resized by another rule than in the training", "network.jobs,\n"
          "                                                      network.levels, network.resample)", "network.jobs,\n"
          "                                                      network.levels)"),
+        ("images in a folder of an archive are told without it", 'f"{path}/{inner}" if inner else path', "path"),
         ("levels of the brightness forgotten", "network.levels, network.resample)", "None, network.resample)"),
     ],
 }
