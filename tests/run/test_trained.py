@@ -12,6 +12,7 @@ from core.data.source import Source
 from core.errors import InputError
 from core.files import load_sealed
 from core.labels import one_hot
+from core.parallel.ranks import Serial
 from core.posterior import noise_posterior
 from core.quality import judge, judge_by_posterior
 from core.recipes import RECIPES
@@ -204,3 +205,15 @@ def test_a_run_checks_its_folder_and_settings_before_it_reads_anything(watched, 
     for attempt in (lambda: check(bad, "digits"), lambda: run(bad), lambda: run(bad, source=Source("digits", "d"))):
         with pytest.raises(InputError, match="--sure 2"):
             attempt()
+
+
+@pytest.mark.parametrize("gpu, ranks, expected", [(None, 3, 3), (None, None, None), (2, None, 1)])
+def test_a_run_computes_where_it_is_asked_to(watched, monkeypatch, gpu, ranks, expected):
+    used, launched, seen = [], [], []
+    monkeypatch.setattr(experiment.backend, "use_gpu", lambda *args: used.append(args) or np)
+    monkeypatch.setattr(experiment, "launch", lambda main, ranks: launched.append(ranks) or main(Serial()))
+    monkeypatch.setattr(experiment, "with_features",
+                        lambda config, found, xp: seen.append((config.gpu, len(found.data.train.labels), xp)) or found)
+    run(CONFIG._replace(gpu=gpu, ranks=ranks, precision="float32"), say=watched.said.append)
+    assert used == [(gpu, "float32")] * (gpu is not None) and launched == [expected] and seen == [(gpu, 40, np)]
+    assert ("on GPU 2" in watched.said[0]) == (gpu == 2)
