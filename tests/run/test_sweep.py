@@ -1,5 +1,6 @@
 """Many runs from one file: each once, whatever interrupts the sweep."""
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,6 +92,23 @@ def test_a_line_of_a_sweep_does_nothing_but_run(tmp_path, capsys, line, words):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_run_that_fails_does_not_end_the_others_and_the_sweep_says_so(tmp_path, monkeypatch, capsys):
+    def run(config, resume):
+        if config.seed == 0:
+            raise InputError("no-such.npy is missing")
+        summary = {"initial": 0.5, "recovery": 0.25, "joint": {"test": 0.75}, "retrain": {"test": None}}
+        Path(config.out).mkdir(parents=True)
+        Path(config.out, "summary.json").write_text(json.dumps(summary))
+
+    monkeypatch.setattr(sweep, "run", run)
+    file = tmp_path / "sweep.txt"
+    for lines, status in ((f"{TINY}\n{TINY} --seed 1\n", 2), (f"{TINY} --seed 1\n", 0)):
+        file.write_text(lines)
+        assert demo.main(["sweep", str(file), "--out", str(tmp_path / "out"), "--jobs", "1"]) == status
+        out, err = capsys.readouterr()
+        assert ("failed" in out and "no-such.npy is missing" in err) == (status == 2) and "75.0 %" in out
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_every_run_that_is_not_complete_is_done_in_the_folder_of_its_line(tmp_path, monkeypatch, jobs):
     lines = [f"--quick --seed {seed}" for seed in (3, 1, 2, 0)]
@@ -161,11 +179,3 @@ def test_a_sweep_runs_every_line_once_and_only_what_is_missing(tmp_path, capsys)
     assert (folders[0] / "log.jsonl").read_text() == "not run again" and kept
     assert (folders[1] / "summary.json").exists()
     assert capsys.readouterr().out.splitlines()[:4] == table.splitlines()[:4], "the same seeds, the same table"
-
-
-def test_a_run_that_fails_does_not_end_the_others(tmp_path, capsys):
-    file = tmp_path / "sweep.txt"
-    file.write_text(f"{TINY} --noise labels --noise-file no-such.npy\n{TINY}\n")
-    assert demo.main(["sweep", str(file), "--out", str(tmp_path / "out"), "--jobs", "1"]) == 2
-    out, err = capsys.readouterr()
-    assert "failed" in out and "no-such.npy" in err and "%" in out
