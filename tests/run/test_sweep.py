@@ -1,5 +1,6 @@
 """Many runs from one file: each once, whatever interrupts the sweep."""
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,24 @@ def test_every_run_that_is_not_complete_is_done_in_the_folder_of_its_line(tmp_pa
     cells = [[cell.strip() for cell in row.split("  ") if cell.strip()] for row in table.splitlines()]
     assert cells[3] == [lines[1], "50.0 %", "25.0 %", "75.0 %", "-"] and cells[2] == [lines[0], "failed"]
     assert cells[0] == ["run", "correct labels", "corrected", "test, step 1", "test, step 2"]
+
+
+def test_while_runs_are_waited_for_the_sweep_hears_ctrl_c_and_those_that_it_starts_do_not(tmp_path, monkeypatch):
+    hears, waits = [], []
+
+    class Parallel:
+        def __init__(self, n_jobs, verbose, return_as="list"):
+            hears.append((n_jobs, signal.getsignal(signal.SIGINT)))
+            self.answer = list if return_as == "list" else iter
+
+        def __call__(self, tasks):
+            hears.append((len(list(tasks)), signal.getsignal(signal.SIGINT)))
+            return self.answer(waits.append(signal.getsignal(signal.SIGINT)) or f"e{k}" for k in range(2))
+
+    monkeypatch.setattr("joblib.Parallel", Parallel)
+    runs = [(line, options.configuration(parse(line.split()))) for line in ("--quick", "--quick --seed 1")]
+    assert sweep.sweep(runs, tmp_path, 3)[1] == ["e0", "e1"]
+    assert hears == [(3, signal.SIG_IGN), (2, signal.SIG_IGN)] and waits == [signal.getsignal(signal.SIGINT)] * 2
 
 
 def attempted(config):
