@@ -89,6 +89,10 @@ def test_a_command_does_its_own_and_says_nothing_of_flags(line, monkeypatch, cap
 
 
 def test_the_usage_of_a_command_names_what_is_written_after_it(capsys):
+    with pytest.raises(SystemExit):
+        parse(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "usage: demo.py [COMMAND] [options]" and lines[lines.index("commands:") + 1] == "  COMMAND"
     for name, command in COMMANDS.items():
         with pytest.raises(SystemExit):
             parse([name, "--help"])
