@@ -62,8 +62,9 @@ def network(tmp_path, monkeypatch):
     reasons = {}
     for name, function in (("features", features), ("file_features", file_features),
                            ("network", lambda path, size: SimpleNamespace(name="net", D=3)),
-                           ("file_of", lambda name: tmp_path / name), ("digest_of", lambda path: f"sha {path.name}")):
+                           ("file_of", Path), ("digest_of", lambda path: f"sha {path.name}")):
         monkeypatch.setattr(backbone, name, function)
+    monkeypatch.chdir(tmp_path)
     return SimpleNamespace(calls=calls, reasons=reasons)
 
 
@@ -86,7 +87,7 @@ def test_features_of_a_pretrained_network_belong_to_their_rows_and_views(network
             part = getattr(found.data, name)
             assert part.features.shape == (len(PARTS[name]), shown, 3)
             assert told(part.features) == (PARTS[name] + first).tolist() and (part.index == PARTS[name]).all()
-        about = 64, 3, "c", tmp_path / "b", "xp"
+        about = 64, 3, "c", Path("b"), "xp"
         assert network.calls == [
             (Path("root", name) if of_files else "array", about[0], shown, *about[1:], *[{1: (0, 9)}] * of_files)
             for name, shown in zip(NAMES, (views, 1, 1))]
