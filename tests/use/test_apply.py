@@ -1,5 +1,6 @@
 """core/use/apply.py: a person's decisions become the labels that they mean, and nothing else is touched."""
 import csv
+import errno
 import json
 import os
 from pathlib import Path
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 
 from core.data.csv_cells import csv_text, guarded, plain
-from core.errors import InputError
+from core.errors import InputError, Refused
 from core.report import written
 from core.report.issues import run_identity
+from core.use import predict
 from core.use.apply import clean, read_paths, read_run
 from tests.lib.own_data import write_folder
 from tests.lib.pages import page_of, save_run
@@ -169,6 +171,17 @@ def test_a_folder_that_is_no_run_is_refused(run, name, damage):
         (run / name).write_bytes(b"" if damage == "empty" else b"one\n")
     with pytest.raises(InputError, match="give the folder of a finished run with --from"):
         read_run(run)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "Too many open files")])
+def test_what_is_not_the_fault_of_a_file_is_not_called_damage(run, monkeypatch, error):
+    def fails(*args, **options):
+        raise error
+
+    monkeypatch.setattr(np, "load", fails)
+    for read in (lambda: read_run(run), lambda: predict.array(run / "index.npy", None)):
+        with pytest.raises(Refused):
+            read()
 
 
 def test_files_that_do_not_fit_together_are_no_run(run, made):
