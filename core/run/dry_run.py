@@ -193,7 +193,7 @@ def free(meminfo=Path("/proc/meminfo"), groups=Path("/sys/fs/cgroup")):
 def size(count):
     """Bytes in words: 1.2 GB"""
     unit = next((unit for unit in ((1e9, "GB"), (1e6, "MB")) if count >= unit[0]), (1e3, "kB"))
-    return f"{count / unit[0]:.2g} {unit[1]}" if count < 100 * unit[0] else f"{count / unit[0]:.0f} {unit[1]}"
+    return f"{count / unit[0]:.2g} {unit[1]}" if count < 10 * unit[0] else f"{count / unit[0]:.0f} {unit[1]}"
 
 
 def duration(seconds):

@@ -85,7 +85,7 @@ def run(config, watch=lambda records, epochs, step, fold: records, say=lambda te
         return launch(main, config.ranks if config.gpu is None else 1)
 
 
-def trained(config, data, given, xp, comm, folder, watch, say, resume=False):
+def trained(config, data, given, xp, comm, folder, watch, say, resume):
     """Both steps, on every rank: (records, labels Y (N, C) for step 2, probabilities P (N, C), Verdict, weights of step
     2 and of step 1).
 

@@ -1,7 +1,6 @@
 """The options of a run, and the Config made from them."""
 import argparse
 import os
-from pathlib import Path
 
 from core import backend
 from core.data.how import how_of
@@ -155,7 +154,7 @@ def configuration(args, source=None):
     need(args.rate is None or kind in RATED, f"--noise {kind} has no --rate")
     rate = None if kind not in RATED else rate if args.rate is None else args.rate
     folds = (FOLDS if on_features else None) if args.folds is None else args.folds or None
-    label = kind_of_data if not own else name_of(Path(args.data).resolve())
+    label = kind_of_data if not own else name_of(args.data)
     if (kind_of_data, kind) != ("own", "none"):
         label += f"-{kind}" + ("" if rate is None else f"-{rate:g}")
     config = Config(

@@ -17,7 +17,7 @@ RANGES = {                             # what the command line cannot set, or on
     "drops2": lambda x: len(x) < 100 and all(epoch >= 0 for epoch in x),
     "predict": lambda x: x in ("training", "evaluation"),
     "digits": lambda x: len(x) == 3 and all(0 <= n <= 1_000_000 for n in x) and x[0] >= 10,
-    "prior": lambda x: x in ("uniform", "given") if isinstance(x, str) else min(x, default=-1) >= 0 and sum(x) > 0,
+    "prior": lambda x: x in ("uniform", "given") if isinstance(x, str) else min(x, default=0) >= 0 and sum(x) > 0,
     "class_map": lambda x: x is None or all(0 <= c < 10_000 for pair in x.items() for c in pair),
 }
 

@@ -104,18 +104,18 @@ def in_archive(path, inner, network):
 
     Raises InputError for an archive that cannot be read.
     """
-    archive = Archive(path)
+    archive, place = Archive(path), f"{path}/{inner}" if inner else path
     names, _, findings = sorted_out(archive.entries, inner)
-    check_any(path, names, findings)
-    found, unread = {}, [(f"{path}/{f.path}", f.detail) for f in findings if f.kind in NAMED]
+    check_any(place, names, findings)
+    found, unread = {}, [(f"{place}/{f.path}", f.detail) for f in findings if f.kind in NAMED]
     paths, archive.numbers = sorted(names), names
     for rows, pixels, _, reasons, _ in archive.decode(paths, range(len(paths)), network.size, network.jobs,
                                                       network.levels, network.resample):
         good = [k for k, reason in enumerate(reasons) if reason is None]
         found.update(zip([rows[k] for k in good], network.of_pixels(pixels[good])))
-        unread += [(f"{path}/{paths[row]}", reason) for row, reason in zip(rows, reasons) if reason]
+        unread += [(f"{place}/{paths[row]}", reason) for row, reason in zip(rows, reasons) if reason]
     probs = np.array([found[row] for row in sorted(found)], np.float32).reshape(-1, len(network.classes))
-    return Predicted([f"{path}/{paths[row]}" for row in sorted(found)], probs, unread)
+    return Predicted([f"{place}/{paths[row]}" for row in sorted(found)], probs, unread)
 
 
 def images(source):

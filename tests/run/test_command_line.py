@@ -32,7 +32,8 @@ def again(config, source):
 def test_the_command_of_a_run_on_the_digits_gives_its_settings(words):
     source = open_source("digits")
     config = configuration(parse(shlex.split(words)), source)
-    assert flat(again(config, source)) == flat(config)
+    made = again(config, source)
+    assert flat(made) == flat(config) and made.seed == config.seed
 
 
 @pytest.mark.parametrize("words", OWN)

@@ -88,6 +88,22 @@ def test_a_command_does_its_own_and_says_nothing_of_flags(line, monkeypatch, cap
     assert capsys.readouterr() == (f"{command} {command}\n", "")
 
 
+def test_the_usage_of_a_command_names_what_is_written_after_it(capsys):
+    with pytest.raises(SystemExit):
+        parse(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "usage: demo.py [COMMAND] [options]" and lines[lines.index("commands:") + 1] == "  COMMAND"
+    for name, command in COMMANDS.items():
+        with pytest.raises(SystemExit):
+            parse([name, "--help"])
+        first, _, third, *_ = capsys.readouterr().out.splitlines()
+        assert first == f"usage: demo.py {name} {command.usage}" and third.lower() == f"{command.what}.".lower()
+        p = argparse.ArgumentParser()
+        command.add(p)
+        needed = [action.metavar for action in p._actions if not action.option_strings]
+        assert all(word in command.usage for word in [*needed, "[options]"])
+
+
 def test_every_command_is_done_by_a_function():
     assert demo.DO.keys() == COMMANDS.keys() and set(demo.SHARED) < COMMANDS.keys()
 

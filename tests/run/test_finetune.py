@@ -1,5 +1,6 @@
 """--backbone FILE with --finetune: all weights of a ResNet trained, saved by torchvision's names, and used."""
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from core.recipes import RECIPES, Recipe
 from core.report import results
 from core.run import Config, commands, options, run
 from core.run.inputs import read_data
+from core.run.network import network_of
 from core.run.seen import with_features
 from core.run.task import shown_by
 from core.use.predict import predict
@@ -42,6 +44,18 @@ def case(tmp_path):
         write_image(tmp_path / "photos" / "ab"[k % 2] / f"{k}.png", rng.integers(0, 256, (40, 40, 3), np.uint8))
     return Config(RECIPE, data=str(tmp_path / "photos"), noise="none", rate=None, net="resnet", finetune=True, ranks=1,
                   backbone=str(tmp_path / "w.safetensors"), size=SIZE, augment="flip", out=str(tmp_path / "r")), found
+
+
+def test_the_memory_of_a_step_is_said_before_it_is_taken_by_each_process_for_its_share(case):
+    config, _ = case
+    data = with_features(config, read_data(config)).data
+    for rank, ranks, share in ((0, 1, 4), (0, 2, 2), (0, 3, 2), (1, 3, 2)):
+        said = []
+        arch, _ = network_of(config, data, np, SimpleNamespace(rank=rank, size=ranks), said.append)
+        assert arch == resnet_weights.read(config.backbone)[0]._replace(classes=2)
+        needed = f"{fast_training_bytes(arch, SIZE, share) / 1e9:.1f} GB for a training step of {share} images"
+        each = f", in each of {ranks} processes" if ranks > 1 else ""
+        assert said == [f"memory   {needed}{each}, without the images"] * (rank == 0)
 
 
 def test_training_begins_with_the_weights_of_the_file_and_moves_them_all(case, tmp_path):
@@ -125,12 +139,3 @@ def test_options_that_do_not_go_with_it_are_refused(tmp_path, words, why):
     words = [str(tmp_path / "w.pth") if word == "W" else word for word in words]
     with pytest.raises(InputError, match=why):
         asked("--data", tmp_path / "data", *words)
-
-
-def test_the_memory_of_a_step_is_said_before_it_is_taken(case):
-    config, _ = case
-    said = []
-    run(config._replace(out=None), say=said.append)
-    line = next(text for text in said if text.startswith("memory"))
-    arch = resnet_weights.read(config.backbone)[0]._replace(classes=2)
-    assert f"{fast_training_bytes(arch, SIZE, 4) / 1e9:.1f} GB for a training step of 4 images" in line

@@ -74,6 +74,7 @@ def test_what_decides_nothing_does_not_count():
     other = DATA._replace(name="moved", rows=7, test=DATA.test._replace(paths=None, index=DATA.test.index + 1),
                           validation=DATA.validation._replace(paths=None, index=DATA.validation.index + 1))
     assert of(other) == of()
+    assert fingerprint({"a": 1, "b": {"c": 2, "d": 3}}) == fingerprint({"b": {"d": 3, "c": 2}, "a": 1})
     assert of(DATA._replace(train=DATA.train._replace(images=np.asfortranarray(DATA.train.images)))) == of()
 
 

@@ -45,6 +45,24 @@ def test_every_row_is_in_one_fold_and_the_folds_are_alike():
     assert not np.array_equal(dealings[0][0], dealings[1][0])
 
 
+def test_the_seed_of_the_run_deals_the_folds(monkeypatch):
+    monkeypatch.setattr(folds, "predictions", lambda model, images: np.zeros((len(images.pixels), C)))
+    model = fresh_model(preact_resnet, Architecture(C, (4, 4), (1, 1)), np.random.default_rng(0), np)
+    found = []
+    for seed in (0, 1, 7, 7):
+        rests = []
+        folds.out_of_sample(example(), GIVEN, K, seed,
+                            lambda data, given, fold: rests.append(data.train.index.tolist()) or model)
+        assert rests == [np.setdiff1d(range(N), rows).tolist() for rows in folds.dealt(GIVEN, K, C, seed)]
+        found.append(str(rests))
+    assert len(set(found)) == 3
+
+
+def test_there_may_be_as_many_folds_as_images():
+    assert sorted(map(list, folds.dealt(GIVEN, N, C, 0))) == [[row] for row in range(N)]
+    assert len(folds.dealt(GIVEN, 2, C, 0)) == 2
+
+
 @pytest.mark.parametrize("number", [-1, 0, 1, N + 1])
 def test_a_number_of_folds_that_cannot_be_is_one_sentence(number):
     with pytest.raises(InputError, match=f"--folds {number}: choose 2 to {N}"):

@@ -1,7 +1,5 @@
 """A run that replaces another by --force: what of the old one goes, what stays and is told,
 and what is never replaced."""
-import os
-
 import pytest
 
 from core.data.source import Source
@@ -12,7 +10,6 @@ from tests.lib.tiny_run import contents, tiny, tiny_runs  # noqa: F401   the fix
 
 pytestmark = pytest.mark.usefixtures("tiny_runs")
 OF_A_PERSON = {"cleaned_labels.csv", "decisions.csv", "notes.txt"}
-PHOTOS = {"data": "photos"}             # which is not read before the refusal
 
 
 @pytest.fixture
@@ -36,20 +33,6 @@ def test_what_a_program_made_of_the_old_run_goes_and_what_a_person_decided_stays
     assert "\n".join(heard).count(f"{old / 'cleaned_labels.csv'} stays: it follows from decisions on the run") == 1
 
 
-def test_nothing_is_told_of_a_run_that_was_not_there_or_had_no_decisions(old, tmp_path):
-    heard = []
-    (old / "cleaned_labels.csv").unlink()
-    run(tiny(old, force=True), say=heard.append)
-    run(tiny(tmp_path / "new"), say=heard.append)
-    assert "stays" not in "\n".join(heard)
-
-
-def test_predictions_that_a_person_has_edited_stay(old):
-    (old / "predictions.csv").write_text("mine")
-    run(tiny(old, force=True))
-    assert (old / "predictions.csv").read_text() == "mine"
-
-
 @pytest.mark.parametrize("name", ["predictions.csv", "1.jpg", "run/config.json"])
 def test_a_folder_of_a_person_without_a_run_is_not_used(tmp_path, name):
     """Pictures of a run among their photos would be photos of that class the next time."""
@@ -58,29 +41,6 @@ def test_a_folder_of_a_person_without_a_run_is_not_used(tmp_path, name):
     with pytest.raises(InputError, match="holds files and no run that --force could replace"):
         run(tiny(tmp_path, force=True))
     assert (tmp_path / name).read_text() == "mine" and len(list(tmp_path.iterdir())) == 1
-
-
-def test_a_run_that_was_killed_while_it_replaced_another_is_replaced(old):
-    """Nothing is left of the old run but what follows from a person's decisions."""
-    for path in old.iterdir():
-        if path.name not in ("cleaned_labels.csv", LEDGER):
-            path.unlink()
-    run(tiny(old, force=True))
-    assert (old / "cleaned_labels.csv").read_text() == "of the old run"
-
-
-@pytest.mark.parametrize("setting, name, others", [
-    ("data", "corrected_labels.csv", {}), ("test", "label_issues.csv", PHOTOS),
-    ("truth", "suggested_labels.npy", PHOTOS),
-    ("noise_file", "corrected_labels.npy", {"noise": "labels", "rate": None})])
-def test_what_the_run_is_to_learn_from_is_not_replaced_by_it(old, monkeypatch, setting, name, others):
-    before = contents(old)
-    monkeypatch.chdir(old.parent)
-    config = tiny(old, force=True)._replace(**{setting: os.path.join("run", name)}, **others)
-    with pytest.raises(InputError, match=f"^run/{name} is what the run needs and is never "
-                                         "replaced: choose another folder"):
-        run(config)
-    assert contents(old) == before
 
 
 def test_labels_that_a_person_decided_on_are_data_of_the_run_that_replaces_theirs(old):

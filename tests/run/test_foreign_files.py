@@ -1,6 +1,7 @@
 """Run folders from somebody else: a config.json with other values, a checkpoint that was changed and sealed anew,
 another summary. Each is one sentence, and nothing of it is believed."""
 import json
+import math
 import zipfile
 
 import numpy as np
@@ -11,6 +12,7 @@ from core.errors import InputError
 from core.files import load_json, load_sealed, save_sealed
 from core.run import run, state, sweep
 from core.run.resume import resume_hint, stored
+from core.run.schema import as_config
 from tests.lib.tiny_run import contents, stopped, tiny, tiny_runs  # noqa: F401   the fixture
 
 pytestmark = pytest.mark.usefixtures("tiny_runs")
@@ -59,6 +61,44 @@ def test_a_setting_of_another_type_or_range_is_named(folder, name, value):
     with_setting(folder, name, value)
     with pytest.raises(InputError, match=f"config.json: {name.split('.')[-1]} cannot be|config.json cannot be read"):
         stored(folder)
+
+
+@pytest.mark.parametrize("name", ["colour", "recipe.colour"])
+def test_a_setting_that_this_version_does_not_know_is_not_ignored(folder, name):
+    with_setting(folder, name, 1)
+    with pytest.raises(InputError, match="was written by another version of this program"):
+        stored(folder)
+
+
+EDGES = {                              # values that a run may have, values that none has
+    "momentum": ((0, 0.5), (1, -0.1)), "decay": ((0, 0.5), (1, -1e-9)), "source": (("x" * 999, ""), ("x" * 1000, "\n")),
+    "drops2": (((), (0,), (7,) * 99), ((7,) * 100, (-1,), (True,))),
+    "predict": (("training", "evaluation"), ("", None)),
+    "digits": (((10, 0, 0), (10**6,) * 3), ((9, 10, 10), (10**6 + 1, 1, 1), (10, 10, 10**6 + 1), (10, 10))),
+    "prior": (("given", "uniform", (0, 1), (2,)), ((0, 0), (), (1, -1), (1, True), ("1", "2"), None, 3)),
+    "class_map": ((None, {0: 0}, {9999: 9999}, {}), ({10_000: 0}, {0: 10_000}, {0: -1}, {-1: 0}, {"a": 1}, {1: True})),
+    "rate": ((None, 0.5, 1), ("1", True)), "seed": ((0, -1, 10**15 - 1), (10**15, 0.5, None)),
+    "lr": ((1, 1e14, -0.5), (10**15, math.inf, -math.inf, math.nan, None)),
+    "force": ((False, True), (0, None)), "out": ((None, "x"), (1,)), "net": (("x",), (None, 1)),
+}
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_a_setting_is_taken_up_to_its_edge(name):
+    def answer(value):
+        config = tiny("run")
+        recipe = config.recipe._asdict() | ({name: value} if name in config.recipe._fields else {})
+        others = {} if name in config.recipe._fields else {name: value}
+        try:
+            return as_config({**config._asdict(), **others, "recipe": recipe}, "file")
+        except InputError as error:
+            return str(error)
+
+    taken, refused = EDGES[name]
+    for value in taken:
+        config = answer(value)
+        assert (config.recipe if name in config.recipe._fields else config)._asdict()[name] == value
+    assert [value for value in refused if not str(answer(value)).startswith(f"file: {name} cannot be ")] == []
 
 
 def test_a_name_from_the_file_does_not_move_the_cursor_of_the_terminal(folder, capsys):

@@ -87,5 +87,11 @@ def test_a_full_disk_leaves_no_half_line_in_the_log(tmp_path, monkeypatch, writt
         with pytest.raises(InputError, match="log.jsonl: the disk is full"):
             run_folder.log(tmp_path, record)
     assert (tmp_path / "log.jsonl").read_bytes() == before
+    (tmp_path / "log.jsonl").rename(tmp_path / "there")
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="log.jsonl: the disk is full"):
+        patch.setattr(run_folder, "open", Full, raising=False)
+        run_folder.log(tmp_path, record)
+    assert (tmp_path / "log.jsonl").read_bytes() == b""
+    (tmp_path / "there").rename(tmp_path / "log.jsonl")
     run_folder.log(tmp_path, record)
     assert (tmp_path / "log.jsonl").read_bytes() == before + before.splitlines(keepends=True)[-1]

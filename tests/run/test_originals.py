@@ -1,19 +1,10 @@
 """No file that this program did not write is ever replaced or removed, whatever is forced."""
-import json
-import os
-from pathlib import Path
 
 import pytest
 
-import demo
 from core.errors import InputError
-from core.report import written
 from core.run import run
-from core.run.folder import FILES, begin, left_over, locked
-from core.run.resume import resume_hint, stored
-from core.use.apply import clean
-from tests.lib.own_data import write_folder
-from tests.lib.pages import page_of, save_run
+from core.run.folder import FILES
 from tests.lib.tiny_run import contents, stopped, tiny, tiny_runs  # noqa: F401   the fixture
 
 pytestmark = pytest.mark.usefixtures("tiny_runs")
@@ -36,50 +27,6 @@ def test_a_file_of_a_person_with_the_name_of_a_runs_is_never_replaced(tmp_path, 
     assert left_in(folder) == before
 
 
-def change(path):
-    path.write_bytes(path.read_bytes() + b"\n")
-
-
-def change_a_letter(path):
-    raw = bytearray(path.read_bytes())
-    raw[-2] ^= 1
-    path.write_bytes(raw)
-
-
-def replace_by_link(path):
-    path.rename(path.parent.parent / "original")
-    path.symlink_to(path.parent.parent / "original")
-
-
-@pytest.mark.parametrize("spoil", [change, change_a_letter, replace_by_link])
-@pytest.mark.parametrize("name", ["corrected_labels.csv", "weights.npz", "log.jsonl"])
-def test_a_file_of_the_old_run_that_a_person_has_edited_is_theirs(tmp_path, name, spoil):
-    run(tiny(tmp_path / "run"))
-    spoil(tmp_path / "run" / name)
-    before = left_in(tmp_path / "run")
-    with pytest.raises(InputError, match=f"{name} {REFUSED}"):
-        run(tiny(tmp_path / "run", force=True, seed=1))
-    assert left_in(tmp_path / "run") == before
-
-
-@pytest.mark.parametrize("name", ["checkpoint.npz", "checkpoint-previous.npz", "summary.json", "manifest.json"])
-def test_a_file_of_a_person_in_the_folder_of_a_complete_run_is_theirs(tmp_path, name):
-    run(tiny(tmp_path / "run"))
-    (tmp_path / "run" / name).write_text('{"mine": 1}')
-    with pytest.raises(InputError, match=f"{name} {REFUSED}"):
-        run(tiny(tmp_path / "run", force=True))
-    assert (tmp_path / "run" / name).read_text() == '{"mine": 1}'
-
-
-def test_another_programs_json_beside_an_interrupted_run_is_not_removed(tmp_path):
-    stopped(tiny(tmp_path), 2)
-    (tmp_path / "manifest.json").write_text('{"name": "a web page"}')
-    with pytest.raises(InputError, match=f"manifest.json {REFUSED}"):
-        run(tiny(tmp_path, force=True))
-    with pytest.raises(InputError, match=f"manifest.json {REFUSED}"):
-        begin(tmp_path, tiny(tmp_path))                      # of a run that is resumed before its first checkpoint
-
-
 def test_runs_that_are_complete_interrupted_or_killed_on_the_way_are_replaced(tmp_path):
     run(tiny(tmp_path / "whole", force=True))
     for epochs in (0, 2, 4):
@@ -91,117 +38,3 @@ def test_runs_that_are_complete_interrupted_or_killed_on_the_way_are_replaced(tm
     (tmp_path / "run" / "summary.json").unlink()
     run(tiny(tmp_path / "run", force=True))
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
-
-
-def test_only_temporary_files_of_ours_are_removed(tmp_path):
-    ours = {".log.jsonl.123.part", ".checkpoint.npz.9.part"}
-    for name in {*ours, ".film.part", ".film.avi.12.part", ".log.jsonl.part"}:
-        (tmp_path / name).touch()
-    assert {path.name for path in left_over(tmp_path)} == ours
-
-
-@pytest.mark.parametrize("make", [lambda path: path.write_text("mine"), lambda path: path.mkdir(),
-                                  lambda path: path.symlink_to(path.with_name("elsewhere"))])
-def test_a_file_with_the_name_of_the_lock_is_not_emptied(tmp_path, make):
-    make(tmp_path / ".lock")
-    with pytest.raises(InputError, match=".lock is no lock of this program and is never replaced"), locked(tmp_path):
-        pass
-    assert not (tmp_path / "elsewhere").exists()
-    assert not (tmp_path / ".lock").is_file() or (tmp_path / ".lock").read_text() == "mine"
-
-
-# ---- apply and predict -----------------------------------------------------------------------------------------------
-
-@pytest.fixture
-def judged(tmp_path):
-    """(decisions, run folder) of a run on the table mine.csv, which was named from tmp_path."""
-    (tmp_path / "mine.csv").write_text("path,label\n")
-    folder = save_run(tmp_path / "run", page_of(40, ("cat", "dog")))
-    settings = {"settings": {"data": "mine.csv"}, "paths": {"data": str(tmp_path / "mine.csv")}}
-    (folder / "config.json").write_text(json.dumps(settings))
-    (tmp_path / "decisions.csv").write_text("index,path,decision,label\n")
-    return tmp_path / "decisions.csv", folder
-
-
-def test_the_table_of_a_run_is_never_replaced_from_any_folder(judged, tmp_path, monkeypatch):
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    with pytest.raises(InputError, match="mine.csv is what the labels come from and is never replaced"):
-        clean(*judged, Path("..", "mine.csv"), force=True)
-    assert (tmp_path / "mine.csv").read_text() == "path,label\n"
-
-
-def test_apply_replaces_what_it_wrote_and_nothing_else(judged, tmp_path):
-    for place in (tmp_path, judged[1]):
-        out = place / "cleaned_labels.csv"
-        clean(*judged, out)
-        clean(*judged, out, force=True)
-        out.write_text("edited")
-        with pytest.raises(InputError, match="was not written by `apply` from this run, or was changed since"):
-            clean(*judged, out, force=True)
-        assert out.read_text() == "edited"
-    (tmp_path / "link.csv").symlink_to(tmp_path / "nowhere.csv")
-    with pytest.raises(InputError, match="link.csv is already there"):
-        clean(*judged, tmp_path / "link.csv")
-
-
-def test_what_apply_wrote_is_known_again_in_a_folder_that_was_moved(judged, tmp_path):
-    clean(*judged)
-    judged[1].rename(tmp_path / "moved")
-    clean(judged[0], tmp_path / "moved", force=True)
-    assert written.is_noted(tmp_path / "moved", tmp_path / "moved" / "cleaned_labels.csv")
-
-
-def test_nothing_is_written_among_the_images(judged, tmp_path, monkeypatch):
-    decisions, folder = judged
-    write_folder(tmp_path / "photos")
-    (folder / "config.json").write_text(json.dumps({"settings": {}, "paths": {"data": str(tmp_path / "photos")}}))
-    monkeypatch.chdir(tmp_path / "photos")
-    for out in (Path("labels.csv"), Path("cat", "labels.csv"), tmp_path / "photos" / ".." / "photos" / "labels.csv"):
-        with pytest.raises(InputError, match="labels.csv is inside the images of the run, where nothing is written"):
-            clean(decisions, folder, out)
-    assert sorted(os.listdir()) == ["cat", "dog"]
-
-
-# ---- from another folder ---------------------------------------------------------------------------------------------
-
-@pytest.fixture
-def interrupted(tmp_path, monkeypatch):
-    """The folder of an interrupted run, whose truth was named from tmp_path."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "truth.csv").write_text("0,1\n")
-    write_folder(tmp_path / "photos")
-    begin_with = tiny("run")._replace(data="photos", truth="truth.csv", cache="store")
-    (tmp_path / "run").mkdir()
-    begin(tmp_path / "run", begin_with)
-    (tmp_path / "elsewhere").mkdir()
-    return begin_with
-
-
-def test_a_run_is_resumed_from_another_folder(interrupted, tmp_path, monkeypatch):
-    content = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert (content["settings"]["data"], content["paths"]["data"]) == ("photos", str(tmp_path / "photos"))
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    config = stored(tmp_path / "run")
-    assert (config.data, config.truth) == (str(tmp_path / "photos"), str(tmp_path / "truth.csv"))
-
-
-def test_a_run_is_resumed_where_it_was_moved_to_with_its_data(interrupted, tmp_path, monkeypatch):
-    for name in ("run", "photos", "truth.csv"):
-        (tmp_path / name).rename(tmp_path / "elsewhere" / name)
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    config = stored("run")
-    assert (config.data, config.truth) == ("photos", "truth.csv")
-
-
-def test_data_that_are_gone_are_told_by_both_names_and_the_hint_needs_none(interrupted, tmp_path):
-    (tmp_path / "photos").rename(tmp_path / "gone")
-    with pytest.raises(InputError, match=f"^photos does not exist, nor does {tmp_path}/photos, which is what the run"):
-        stored("run")
-    assert resume_hint(interrupted).endswith("demo.py resume run --cache store")
-    assert resume_hint(interrupted._replace(data="other")) == "nothing was written"
-
-
-def test_a_cache_is_not_taken_from_a_file(interrupted):
-    assert stored("run").cache is None
-    assert demo.resumed(demo.parse(["resume", "run", "--cache", "mine"])).cache == "mine"

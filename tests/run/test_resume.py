@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import demo
 from core.errors import InputError
-from core.files import load_sealed, previous, save_sealed
+from core.files import previous
 from core.recipes import Recipe
 from core.report.config import read_config, settings
 from core.run import Config, experiment, run, state, sweep
@@ -51,20 +51,6 @@ def test_a_run_interrupted_after_every_epoch_passes_through_the_same_states(whol
     assert contents(tmp_path / "run") == contents(out)
 
 
-def test_the_epochs_that_are_over_are_not_trained_again(tmp_path):
-    stopped(tiny(tmp_path), 4)
-    trained, heard = [], []
-
-    def watch(records, epochs, step, fold):
-        for record in records:
-            trained.append((record.step, record.epoch, epochs))
-            yield record
-
-    result = run(stored(tmp_path), watch, heard.append, resume=True)
-    assert trained == [("retrain", 2, 2), *(("cross-entropy", epoch, 5) for epoch in range(1, 6))]
-    assert len(result.records) == EPOCHS and "resumed  after epoch 1 of step 2" in heard[0]
-
-
 # ---- what is stored ------------------------------------------------------------------------------------------------
 
 numbers = st.floats(allow_nan=False) | st.integers(-2**60, 2**60) | st.none()
@@ -99,15 +85,6 @@ def test_a_checkpoint_holds_no_pickle_and_opens_as_an_ordinary_archive(tmp_path)
     assert not {"joint.velocity", "joint.ring"} & shapes.keys(), "of a step that is over"
 
 
-def test_checkpoints_are_not_saved_more_often_than_their_share_of_the_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(state, "SHARE", 1e-9)
-    saved = []
-    monkeypatch.setattr(state, "save_sealed",
-                        lambda path, arrays: saved.append(state.about(arrays)["records"][-1][:3:2]))
-    run(tiny(tmp_path))
-    assert saved == [("joint", 1), ("joint", 3), ("retrain", 2), ("cross-entropy", 5)]
-
-
 # ---- what cannot be resumed ----------------------------------------------------------------------------------------
 
 def other_data(folder, monkeypatch):
@@ -124,33 +101,6 @@ def other_labels(folder, monkeypatch):
     monkeypatch.setattr(experiment, "given_labels", lambda *args: np.roll(labels(*args), 1))
 
 
-def other_settings(folder, monkeypatch):
-    rewrite(folder / "config.json", lambda content: content["settings"]["recipe"].update(lr=0.04))
-
-
-def unknown_settings(folder, monkeypatch):
-    rewrite(folder / "config.json", lambda content: content["settings"].update(colour="red"))
-
-
-def damaged_settings(folder, monkeypatch):
-    (folder / "config.json").write_text("{")
-
-
-def no_settings(folder, monkeypatch):
-    (folder / "config.json").unlink()
-
-
-def other_version(folder, monkeypatch):
-    monkeypatch.setattr(state, "FORMAT", [2, "step"])
-
-
-def other_network(folder, monkeypatch):
-    path = folder / state.FILE
-    arrays = load_sealed(path)
-    arrays["joint.theta"] = np.append(arrays["joint.theta"], np.float32(0))
-    save_sealed(path, arrays)
-
-
 def both_damaged(folder, monkeypatch):
     for path in (folder / state.FILE, previous(folder / state.FILE)):
         path.write_bytes(path.read_bytes()[:-1])
@@ -165,9 +115,6 @@ def rewrite(path, change):
 @pytest.mark.parametrize("change, words", [
     (other_data, "the data or the given labels are not the same"),
     (other_labels, "the data or the given labels are not"),
-    (other_settings, "config.json is not the same"), (unknown_settings, "another version"),
-    (damaged_settings, "cannot be read"),
-    (no_settings, "no run to resume"), (other_version, "another version"), (other_network, "another network"),
     (both_damaged, "the checkpoints in .* are damaged: delete that folder")])
 def test_what_cannot_go_on_says_why_in_one_sentence_and_loses_nothing(tmp_path, monkeypatch, capsys, change, words):
     stopped(tiny(tmp_path), 2)

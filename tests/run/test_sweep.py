@@ -1,5 +1,7 @@
 """Many runs from one file: each once, whatever interrupts the sweep."""
 import json
+import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,29 +21,6 @@ def few_images(monkeypatch):
     monkeypatch.setattr(options, "QUICK", IMAGES)
 
 
-def test_a_sweep_runs_every_line_once_and_only_what_is_missing(tmp_path, capsys):
-    file = tmp_path / "sweep.txt"
-    file.write_text(f"# two seeds\n{TINY} --seed 0\n\n{TINY} --seed 1   # the second\n")
-    arguments = ["sweep", str(file), "--out", str(tmp_path / "out"), "--jobs", "2"]
-    assert demo.main(arguments) == 0
-    folders = sorted((tmp_path / "out").iterdir())
-    assert [folder.name for folder in folders] == ["quick-epochs-1-seed-0", "quick-epochs-1-seed-1"]
-    table = capsys.readouterr().out
-    for folder in folders:
-        outcome = json.loads((folder / "summary.json").read_text())
-        assert sweep.percent(outcome["recovery"]) in table
-        corrected, true = np.load(folder / "corrected_labels.npy"), np.load(folder / "true_labels.npy")
-        assert outcome["recovery"] == pytest.approx((corrected == true).mean())
-
-    kept = (folders[0] / "log.jsonl").read_text()
-    (folders[0] / "log.jsonl").write_text("not run again")
-    (folders[1] / "summary.json").unlink()                      # as if the second had been interrupted
-    assert demo.main(arguments) == 0
-    assert (folders[0] / "log.jsonl").read_text() == "not run again" and kept
-    assert (folders[1] / "summary.json").exists()
-    assert capsys.readouterr().out.splitlines()[:4] == table.splitlines()[:4], "the same seeds, the same table"
-
-
 def test_runs_that_differ_in_their_seed_alone_are_summed_up(tmp_path):
     def outcome(recovery, test):
         return {"initial": 0.5, "recovery": recovery, "joint": {"test": test}, "retrain": {"test": 0.25}}
@@ -58,14 +37,6 @@ def test_runs_that_differ_in_their_seed_alone_are_summed_up(tmp_path):
     cells = [[cell.strip() for cell in row.split("  ") if cell.strip()] for row in rows]
     assert cells == [["--rate 0.2: 3 seeds", "50.0 ± 0.0 %", "96.6 ± 0.5 %", "-", "25.0 ± 0.0 %"],
                      ["2 seeds", "50.0 ± 0.0 %", "70.0 ± 14.1 %", "60.0 ± 14.1 %", "25.0 ± 0.0 %"]]
-
-
-def test_a_run_that_fails_does_not_end_the_others(tmp_path, capsys):
-    file = tmp_path / "sweep.txt"
-    file.write_text(f"{TINY} --noise labels --noise-file no-such.npy\n{TINY}\n")
-    assert demo.main(["sweep", str(file), "--out", str(tmp_path / "out"), "--jobs", "1"]) == 2
-    out, err = capsys.readouterr()
-    assert "failed" in out and "no-such.npy" in err and "%" in out
 
 
 def test_a_sweep_of_one_job_is_interrupted_as_any_other(tmp_path, monkeypatch, capsys):
@@ -122,6 +93,79 @@ def test_a_line_of_a_sweep_does_nothing_but_run(tmp_path, capsys, line, words):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_run_that_fails_does_not_end_the_others_and_the_sweep_says_so(tmp_path, monkeypatch, capsys):
+    def run(config, resume):
+        if config.seed == 0:
+            raise InputError("no-such.npy is missing")
+        summary = {"initial": 0.5, "recovery": 0.25, "joint": {"test": 0.75}, "retrain": {"test": None}}
+        Path(config.out).mkdir(parents=True)
+        Path(config.out, "summary.json").write_text(json.dumps(summary))
+
+    monkeypatch.setattr(sweep, "run", run)
+    file = tmp_path / "sweep.txt"
+    for lines, status in ((f"{TINY}\n{TINY} --seed 1\n", 2), (f"{TINY} --seed 1\n", 0)):
+        file.write_text(lines)
+        assert demo.main(["sweep", str(file), "--out", str(tmp_path / "out"), "--jobs", "1"]) == status
+        out, err = capsys.readouterr()
+        assert ("failed" in out and "no-such.npy is missing" in err) == (status == 2) and "75.0 %" in out
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_every_run_that_is_not_complete_is_done_in_the_folder_of_its_line(tmp_path, monkeypatch, jobs):
+    lines = [f"--quick --seed {seed}" for seed in (3, 1, 2, 0)]
+    runs = [(line, options.configuration(parse(line.split()))) for line in lines]
+    complete = {"initial": 0.5, "recovery": 0.25, "joint": {"test": 0.75}, "retrain": {"test": None}}
+    done = tmp_path / sweep.folder_name(lines[1])
+    done.mkdir()
+    (done / "summary.json").write_text(json.dumps(complete))
+    monkeypatch.setattr(sweep, "attempt", attempted)
+    table, errors = sweep.sweep(runs, tmp_path, jobs)
+    expected = [config._replace(out=str(tmp_path / sweep.folder_name(line)), ranks=1, force=True)
+                for line, config in runs if "seed 1" not in line]
+    assert errors == list(map(repr, expected))
+    assert [row.split("  ")[0] for row in table.splitlines()[2:]] == lines
+    cells = [[cell.strip() for cell in row.split("  ") if cell.strip()] for row in table.splitlines()]
+    assert cells[3] == [lines[1], "50.0 %", "25.0 %", "75.0 %", "-"] and cells[2] == [lines[0], "failed"]
+    assert cells[0] == ["run", "correct labels", "corrected", "test, step 1", "test, step 2"]
+
+
+def test_while_runs_are_waited_for_the_sweep_hears_ctrl_c_and_those_that_it_starts_do_not(tmp_path, monkeypatch):
+    hears, waits = [], []
+
+    class Parallel:
+        def __init__(self, n_jobs, verbose, return_as="list"):
+            hears.append((n_jobs, signal.getsignal(signal.SIGINT)))
+            self.answer = list if return_as == "list" else iter
+
+        def __call__(self, tasks):
+            hears.append((len(list(tasks)), signal.getsignal(signal.SIGINT)))
+            return self.answer(waits.append(signal.getsignal(signal.SIGINT)) or f"e{k}" for k in range(2))
+
+    monkeypatch.setattr("joblib.Parallel", Parallel)
+    runs = [(line, options.configuration(parse(line.split()))) for line in ("--quick", "--quick --seed 1")]
+    assert sweep.sweep(runs, tmp_path, 3)[1] == ["e0", "e1"]
+    assert hears == [(3, signal.SIG_IGN), (2, signal.SIG_IGN)] and waits == [signal.getsignal(signal.SIGINT)] * 2
+
+
+def attempted(config):
+    """Says what it was asked for, as the error that the sweep then tells."""
+    return repr(config)
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_an_attempt_goes_on_with_what_is_there_and_tells_an_error_as_a_line(monkeypatch, goes_on):
+    config, met = options.configuration(parse(["--quick", "--out", "o"])), []
+    monkeypatch.setattr(sweep, "can_go_on", lambda config: goes_on)
+    monkeypatch.setattr(sweep, "run", lambda config, resume: met.append((config, resume)))
+    assert sweep.attempt(config) is None and met == [(config, goes_on)]
+    for error, told in ((InputError("a sentence"), "a sentence"), (ValueError("a bug"), "ValueError: a bug"),
+                        (MemoryError(), "memory ran out: ")):
+        def failing(config, resume, error=error):
+            raise error
+        monkeypatch.setattr(sweep, "run", failing)
+        assert sweep.attempt(config).startswith(f"o: {told}")
+
+
 @pytest.mark.parametrize("line, ranks", [("--quick", 1), ("--quick --gpu", None)])
 def test_every_run_has_one_process_and_the_gpu_none_of_the_cpus(tmp_path, monkeypatch, line, ranks):
     """The settings that a sweep makes pass the check of every run."""
@@ -131,3 +175,26 @@ def test_every_run_has_one_process_and_the_gpu_none_of_the_cpus(tmp_path, monkey
     config = options.configuration(parse(line.split()))
     _, errors = sweep.sweep([(line, config)], tmp_path, jobs=1)
     assert errors == [] and [c.ranks for c in started] == [ranks]
+
+
+def test_a_sweep_runs_every_line_once_and_only_what_is_missing(tmp_path, capsys):
+    file = tmp_path / "sweep.txt"
+    file.write_text(f"# two seeds\n{TINY} --seed 0\n\n{TINY} --seed 1   # the second\n")
+    arguments = ["sweep", str(file), "--out", str(tmp_path / "out"), "--jobs", "2"]
+    assert demo.main(arguments) == 0
+    folders = sorted((tmp_path / "out").iterdir())
+    assert [folder.name for folder in folders] == ["quick-epochs-1-seed-0", "quick-epochs-1-seed-1"]
+    table = capsys.readouterr().out
+    for folder in folders:
+        outcome = json.loads((folder / "summary.json").read_text())
+        assert sweep.percent(outcome["recovery"]) in table
+        corrected, true = np.load(folder / "corrected_labels.npy"), np.load(folder / "true_labels.npy")
+        assert outcome["recovery"] == pytest.approx((corrected == true).mean())
+
+    kept = (folders[0] / "log.jsonl").read_text()
+    (folders[0] / "log.jsonl").write_text("not run again")
+    (folders[1] / "summary.json").unlink()                      # as if the second had been interrupted
+    assert demo.main(arguments) == 0
+    assert (folders[0] / "log.jsonl").read_text() == "not run again" and kept
+    assert (folders[1] / "summary.json").exists()
+    assert capsys.readouterr().out.splitlines()[:4] == table.splitlines()[:4], "the same seeds, the same table"

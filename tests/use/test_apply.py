@@ -1,15 +1,20 @@
 """core/use/apply.py: a person's decisions become the labels that they mean, and nothing else is touched."""
 import csv
+import errno
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from core.data.csv_cells import csv_text, guarded, plain
-from core.errors import InputError
+from core.errors import InputError, Refused
+from core.report import written
 from core.report.issues import run_identity
+from core.use import predict
 from core.use.apply import clean, read_paths, read_run
+from tests.lib.own_data import write_folder
 from tests.lib.pages import page_of, save_run
 
 HEAD = "index,path,decision,label\n"
@@ -168,6 +173,32 @@ def test_a_folder_that_is_no_run_is_refused(run, name, damage):
         read_run(run)
 
 
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "Too many open files")])
+def test_what_is_not_the_fault_of_a_file_is_not_called_damage(run, monkeypatch, error):
+    def fails(*args, **options):
+        raise error
+
+    monkeypatch.setattr(np, "load", fails)
+    for read in (lambda: read_run(run), lambda: predict.array(run / "index.npy", None)):
+        with pytest.raises(Refused):
+            read()
+
+
+def test_files_that_do_not_fit_together_are_no_run(run, made):
+    read_run(run)
+    for name, array in (("index", made.index), ("given_labels", made.given), ("suggested_labels", made.suggested)):
+        turned, below = array.copy(), array.copy()
+        turned[-1], below[-1] = array[0] if name == "index" else len(CLASSES), -1
+        for wrong in (array[:-1], turned, below, array.astype(float), array[:, None], np.append(array, array[:1])):
+            np.save(run / f"{name}.npy", wrong)
+            with pytest.raises(InputError, match="give the folder of a finished run with --from"):
+                read_run(run)
+        np.save(run / f"{name}.npy", array)
+    (run / "classes.txt").write_text("".join(f"{name}\n" for name in (*CLASSES, CLASSES[0])), encoding="utf-8")
+    with pytest.raises(InputError, match="do not fit together"):
+        read_run(run)
+
+
 def test_nothing_is_replaced_without_force_and_originals_never(tmp_path, made, run):
     path = decisions(tmp_path, HEAD + f"{made.index[0]},,remove,\n")
     source = tmp_path / "mine.csv"
@@ -179,7 +210,9 @@ def test_nothing_is_replaced_without_force_and_originals_never(tmp_path, made, r
         clean(path, run)
     clean(path, run, force=True)
     os.link(source, tmp_path / "also-mine.csv")
-    for original in (path, source, tmp_path / "also-mine.csv", run / "label_issues.csv"):
+    (run / "predictions.csv").write_text("path,label\n")
+    written.note(run, run / "predictions.csv")               # as `predict` does
+    for original in (path, source, tmp_path / "also-mine.csv", run / "label_issues.csv", run / "predictions.csv"):
         with pytest.raises(InputError, match="never replaced"):
             clean(path, run, original, force=True)
     for wrong in (tmp_path, tmp_path / "image.png"):
@@ -196,3 +229,56 @@ def test_a_run_has_a_name_of_its_own(made):
     assert name() == name(given=made.given.astype(np.int32)) == name(classes=list(made.classes)) and len(name()) == 12
     assert len({name(), name(classes=made.classes[::-1]), name(index=made.index + 1), name(given=made.suggested),
                 name(suggested=made.given)}) == 5
+
+
+# ---- what is never replaced ------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def judged(tmp_path):
+    """(decisions, run folder) of a run on the table mine.csv, which was named from tmp_path."""
+    (tmp_path / "mine.csv").write_text("path,label\n")
+    folder = save_run(tmp_path / "run", page_of(40, ("cat", "dog")))
+    settings = {"settings": {"data": "mine.csv"}, "paths": {"data": str(tmp_path / "mine.csv")}}
+    (folder / "config.json").write_text(json.dumps(settings))
+    (tmp_path / "decisions.csv").write_text("index,path,decision,label\n")
+    return tmp_path / "decisions.csv", folder
+
+
+def test_the_table_of_a_run_is_never_replaced_from_any_folder(judged, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="mine.csv is what the labels come from and is never replaced"):
+        clean(*judged, Path("..", "mine.csv"), force=True)
+    assert (tmp_path / "mine.csv").read_text() == "path,label\n"
+
+
+def test_apply_replaces_what_it_wrote_and_nothing_else(judged, tmp_path):
+    for place in (tmp_path, judged[1]):
+        out = place / "cleaned_labels.csv"
+        clean(*judged, out)
+        clean(*judged, out, force=True)
+        out.write_text("edited")
+        with pytest.raises(InputError, match="was not written by `apply` from this run, or was changed since"):
+            clean(*judged, out, force=True)
+        assert out.read_text() == "edited"
+    (tmp_path / "link.csv").symlink_to(tmp_path / "nowhere.csv")
+    with pytest.raises(InputError, match="link.csv is already there"):
+        clean(*judged, tmp_path / "link.csv")
+
+
+def test_what_apply_wrote_is_known_again_in_a_folder_that_was_moved(judged, tmp_path):
+    clean(*judged)
+    judged[1].rename(tmp_path / "moved")
+    clean(judged[0], tmp_path / "moved", force=True)
+    assert written.is_noted(tmp_path / "moved", tmp_path / "moved" / "cleaned_labels.csv")
+
+
+def test_nothing_is_written_among_the_images(judged, tmp_path, monkeypatch):
+    decisions, folder = judged
+    write_folder(tmp_path / "photos")
+    (folder / "config.json").write_text(json.dumps({"settings": {}, "paths": {"data": str(tmp_path / "photos")}}))
+    monkeypatch.chdir(tmp_path / "photos")
+    for out in (Path("labels.csv"), Path("cat", "labels.csv"), tmp_path / "photos" / ".." / "photos" / "labels.csv"):
+        with pytest.raises(InputError, match="labels.csv is inside the images of the run, where nothing is written"):
+            clean(decisions, folder, out)
+    assert sorted(os.listdir()) == ["cat", "dog"]

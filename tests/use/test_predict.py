@@ -1,18 +1,25 @@
 """The classifier at work: the network, the size and the mean image of the training, on files, folders and arrays."""
 import csv
+import io
 import json
+import os
+import pickle
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from core.data.csv_cells import plain
+from core.data.images import decode
 from core.errors import InputError
 from core.report import manifest
 from core.use import predict
+from core.use.networks import Ready
 from nets import preact_resnet
 from nets import safetensors_file as export
 from nets.preact_resnet import Architecture
+from tests.lib.deep_images import png
 from tests.lib.small_net import drawn
 
 ARCH, CLASSES = Architecture(3, (16, 16), (1, 1)), ("cat", "=dog", "bird, small")
@@ -66,6 +73,9 @@ def test_an_array(run, network, pixels, tmp_path):
     assert probs == pytest.approx(expected(pixels, network), abs=1e-5)
     assert labels == {str(i): CLASSES[c] for i, c in enumerate(expected(pixels, network).argmax(axis=1))}
     assert sum("%" in line for line in lines) == 20 and "... and 5 more" in lines and "predictions.csv" in lines[-1]
+    assert [line.split("  ")[0] for line in lines[2:22]] == [*map(str, range(20))]
+    assert all(CLASSES[row.argmax()] in line and f"{100 * row.max():.1f} %" in line
+               for line, row in zip(lines[2:22], probs))
 
 
 def test_a_folder_with_and_without_class_folders_and_single_files(run, network, pixels, tmp_path):
@@ -90,6 +100,100 @@ def test_an_image_of_another_size_is_made_that_of_the_training(run, network, tmp
     predict.predict([tmp_path / "grey.png"], run, tmp_path / "grey.csv")
     _, probs = written(tmp_path / "grey.csv")
     assert probs == pytest.approx(expected(np.full((1, 8, 8, 3), 77, np.uint8), network), abs=1e-5)
+
+
+def test_a_long_array_is_classified_piece_by_piece(run, network, pixels, tmp_path, monkeypatch):
+    monkeypatch.setattr(predict, "PIECE", 8)
+    for n in (8, 24, 25):
+        np.save(tmp_path / "images.npy", pixels[:n])
+        predict.predict([tmp_path / "images.npy"], run)
+        assert written(run / "predictions.csv")[1] == pytest.approx(expected(pixels[:n], network), abs=1e-5)
+
+
+def in_archive(path, images, broken=()):
+    """Write {name: bytes} in any order, and files between them that are no images."""
+    with ZipFile(path, "w") as archive:
+        names = [*images, *broken]
+        for k in np.random.default_rng(3).permutation(len(names)):
+            archive.writestr(names[k], images.get(names[k], b"no image"))
+
+
+def as_png(image):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "png")
+    return file.getvalue()
+
+
+def test_images_in_an_archive_are_classified_by_their_names(run, network, pixels, tmp_path):
+    """Whatever their order in it, and whatever cannot be read between them."""
+    path = tmp_path / "new.zip"
+    images = {f"{'bac'[k % 3]}/{k}.png": k for k in range(25)}
+    broken = [f"{'bac'[k % 3]}/{k}x.jpg" for k in range(0, 25, 4)]
+    in_archive(path, {name: as_png(pixels[k]) for name, k in images.items()}, broken)
+    for inner in ("", "/a"):
+        inside = f"{inner[1:]}/" if inner else ""
+        names = sorted(name for name in images if name.startswith(inside))
+        lines = predict.predict([f"{path}{inner}"], run, tmp_path / "predictions.csv")
+        labels, probs = written(tmp_path / "predictions.csv")
+        assert list(labels) == [f"{path}{inner}/{name.removeprefix(inside)}" for name in names]
+        assert probs == pytest.approx(expected(pixels[[images[name] for name in names]], network), abs=1e-5)
+        assert sorted(line.split(": ")[1] for line in lines if "left out" in line) == sorted(
+            f"{path}{inner}/{name.removeprefix(inside)}" for name in broken if name.startswith(inside))
+    in_archive(path, {}, broken)
+    with pytest.raises(InputError, match="no image to classify: .*x.jpg"):
+        predict.predict([path], run, tmp_path / "predictions.csv")
+
+
+def test_images_in_an_archive_are_resized_and_scaled_as_files_are(tmp_path):
+    images = {f"{k}.png": png(np.random.default_rng(k).integers(0, 900, (30, 40, 3), np.uint16)) for k in range(4)}
+    in_archive(tmp_path / "new.zip", images)
+    levels = {1: (0.0, 1000.0)}
+    network = Ready(CLASSES, None, None, "files", lambda pixels: pixels.reshape(-1, 8 * 8 * 3)[:, :3], size=8,
+                    levels=levels, resample="BICUBIC")
+    found = predict.classified(tmp_path / "new.zip", network).probs
+    as_files = [pixels for pixels, *_ in decode([images[name] for name in sorted(images)], 8, 1, levels, "BICUBIC")]
+    assert np.array_equal(found, np.concatenate(as_files)[:, 0, 0])
+
+
+def test_each_network_of_a_run_is_the_one_that_its_step_has_trained(run, network, pixels, tmp_path):
+    np.save(tmp_path / "images.npy", pixels)
+    first = {name: -array for name, array in network[0].items()}
+    export.save(run / "model_step1.safetensors", {**first, **network[1]}, network[2], CLASSES, 1)
+    about = {name: manifest.described(run / name) for name in ("model.safetensors", "model_step1.safetensors")}
+    (run / "manifest.json").write_text(json.dumps({"files": about}))
+    for step, theta in (("step2", network[0]), ("step1", first)):
+        predict.predict([tmp_path / "images.npy"], run, file=predict.NETWORKS[step])
+        assert written(run / "predictions.csv")[1] == pytest.approx(expected(pixels, (theta, *network[1:])), abs=1e-5)
+
+
+class Planted:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def test_nothing_in_an_array_is_executed(run, tmp_path):
+    (tmp_path / "images.npy").write_bytes(pickle.dumps(Planted(str(tmp_path / "executed"))))
+    with pytest.raises(InputError, match="not an intact .npy file"):
+        predict.predict([tmp_path / "images.npy"], run)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_an_array_of_features_is_one_of_those_of_the_training(tmp_path):
+    good = np.random.default_rng(4).random((5, 4)).astype(np.float32)
+    network, path = Ready(CLASSES, None, 4, None, None, lambda features: features[:, :3]), tmp_path / "features.npy"
+    for array in (good, good[:0], good.astype(np.float64)):
+        np.save(path, array)
+        found = predict.classified(path, network)
+        assert np.array_equal(found.probs, array[:, :3]) and found.names == [*map(str, range(len(array)))]
+    for wrong in (good[:, :3], good[:, :, None], good[0], good.astype(int), good * np.float32("nan"), good > 0.5):
+        np.save(path, wrong)
+        with pytest.raises(InputError, match=r"not an array of features as in the training: .*\(n, 4\)"):
+            predict.classified(path, network)
 
 
 def damage(run):
