@@ -6,8 +6,9 @@
     comm.barrier()              returns when all ranks have called it
 
 Serial is one rank, Forked are processes on one machine, Mpi those of an MPI program; core/parallel/launch.py starts and
-ends them. Where there is no fork, core/parallel/spawn.py has Spawned, which differs from Forked in how it begins. Processes and not threads: NumPy gives Python's lock away only inside an operation, and after 10 to 100
-microseconds a thread waits to have it back (two threads take 1.2 to 1.8 times as long as two processes).
+ends them. Where there is no fork, core/parallel/spawn.py has Spawned, whose processes begin in another way.
+Processes and not threads: NumPy gives Python's lock away only inside an operation, and after 10 to 100 microseconds a
+thread waits to have it back (two threads take 1.2 to 1.8 times as long as two processes).
 """
 import mmap
 import os
@@ -74,18 +75,13 @@ class Mpi:
         self.world.Barrier()
 
 
-class Forked:
+class Shared:
     """Processes of one machine with a counter each and two slots of shared memory each.
 
     An all-reduce: write into the own slot, barrier, add up everybody's. With two slots in turn one barrier is enough:
     who writes into a slot again has passed the barrier in between, which nobody reaches before having read this one.
+    How its processes begin and end, a subclass knows: orphaned(), alive() and kill(rank).
     """
-
-    def __init__(self, size):
-        from multiprocessing import Lock  # imported where needed: demo.py starts sooner
-
-        self.parent = os.getpid()
-        self.begin(size, mmap.mmap(-1, sum(parts(size))), nullcontext() if ordered() else Lock())
 
     def begin(self, size, memory, fence):
         """As rank 0 of `size`, with shared memory of parts(size), zero at first, and a lock that all share."""
@@ -145,13 +141,23 @@ class Forked:
         if self.rank and self.orphaned():
             os._exit(1)                                      # nobody is left to tell
 
-    def orphaned(self):
-        """Whether rank 0 has died."""
-        return os.getppid() != self.parent
-
     def give_up(self):
         """Nobody is to wait any more for those who have not come."""
         self.counters[self.size] = 1
+
+
+class Forked(Shared):
+    """Those that begin as copies of this process."""
+
+    def __init__(self, size):
+        from multiprocessing import Lock  # imported where needed: demo.py starts sooner
+
+        self.parent = os.getpid()
+        self.begin(size, mmap.mmap(-1, sum(parts(size))), nullcontext() if ordered() else Lock())
+
+    def orphaned(self):
+        """Whether rank 0 has died."""
+        return os.getppid() != self.parent
 
     def alive(self):
         """Rank 0's list of the other ranks that still run; takes note of how the others have ended."""

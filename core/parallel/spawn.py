@@ -12,12 +12,12 @@ from contextlib import contextmanager, nullcontext
 from multiprocessing import connection, get_context, parent_process, resource_tracker
 from types import ModuleType
 
-from core.parallel.ranks import Forked, ordered, parts
+from core.parallel.ranks import Shared, ordered, parts
 
 ALIGNED = 64             # bytes: an array that is sent begins a cache line
 
 
-class Spawned(Forked):
+class Spawned(Shared):
     """The ranks of one machine, started anew. Their memory is multiprocessing's: a file without a name, or on Windows
     memory with one, which goes when the last process does."""
 
