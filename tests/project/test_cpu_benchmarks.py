@@ -2,11 +2,12 @@
 import numpy as np
 import pytest
 
+from benchmarks import peers
 from benchmarks.flops import direct_flops, product_flops
 from benchmarks.growth import fitted, slope
 from benchmarks.lesson import problem, table
 from benchmarks.operations import CLOCKS, REST, WAIT
-from benchmarks.peers import PEAK, numpy_steps, steps_of
+from benchmarks.peers import PEAK, PEERS, READABLE, installed_peers, is_half, numpy_steps, steps_of
 from benchmarks.stages import as_images, loops, stages
 from core.layers import conv_forward
 from core.parallel.ranks import Serial
@@ -51,6 +52,27 @@ def test_fast_and_readable_contestants_take_the_same_steps():
     for _ in range(3):
         (loss, gradient), (plain_loss, plain_gradient) = (step() for step in steps)
         assert abs(loss - plain_loss) < 1e-10 and np.abs(gradient - plain_gradient).max() < 1e-10
+
+
+@pytest.mark.parametrize("kind", [kind for kind in PEERS if "compile" not in kind])
+def test_peers_take_the_same_steps_as_the_readable_path(kind):
+    """Those that are compiled are the same functions, and compiling takes a minute."""
+    if kind not in installed_peers():
+        pytest.skip("not installed")
+    dtype, bound = (np.float32, 0.1) if is_half(kind) else (np.float64, 1e-10)
+    steps = [steps_of(name, Serial(), ARCH, 8, 6, dtype) for name in (kind, READABLE)]
+    for _ in range(2):
+        (loss, gradient), (plain_loss, plain_gradient) = (step() for step in steps)
+        assert abs(loss - plain_loss) < bound * abs(plain_loss)
+        assert np.linalg.norm(gradient - plain_gradient) < bound * np.linalg.norm(plain_gradient)
+
+
+def test_peers_are_those_that_are_installed(monkeypatch):
+    monkeypatch.setattr(peers, "find_spec", lambda library: library == "torch")
+    monkeypatch.setattr(peers.shutil, "which", lambda compiler: compiler == "c++")
+    assert installed_peers() == [kind for kind in PEERS if kind != "JAX jit"]
+    monkeypatch.setattr(peers.shutil, "which", lambda compiler: None)
+    assert installed_peers() == ["PyTorch default", "PyTorch channels_last", "PyTorch bfloat16"]
 
 
 def test_the_peak_is_a_contestant_too():
