@@ -88,6 +88,17 @@ def table(key, ranks, seconds, others, foreign):
             "libraries' own, all processes together; page faults: in a step of the last round.", ""]
 
 
+def summary(found):
+    """Markdown lines: how many times as long as the fast path each takes. found: {net: {contestant: seconds}}"""
+    kinds = [kind for kind in next(iter(found.values())) if kind != PEAK]
+    lines = ["| times as long as the fast path | " + " | ".join(kinds) + " |", "|---" * (len(kinds) + 1) + "|"]
+    for key, seconds in found.items():
+        ratios = [statistics.median(t / f for t, f in zip(seconds[kind], seconds[FAST])) for kind in kinds[1:]]
+        middle = 1e3 * statistics.median(seconds[FAST])
+        lines.append(f"| {key} | {middle:.1f} ms | {' | '.join(f'{ratio:.2f}' for ratio in ratios)} |")
+    return [*lines, ""]
+
+
 def share(ranks, direct, products, seconds):
     """What the numbers mean beside the machine's measured peak."""
     peak = ranks * 100 * 2 * SGEMM**3 / statistics.median(seconds[PEAK]) / 1e9
@@ -130,13 +141,14 @@ def main():
                         help="seconds to wait for an idle machine before every turn")
     parser.add_argument("--out", type=Path, default=RESULTS / "cpu.md")
     chosen = parser.parse_args()
-    lines = header("A training step on the CPU", chosen.ranks, "benchmarks.cpu")
-    print("\n".join(lines))
+    first, lines, found = header("A training step on the CPU", chosen.ranks, "benchmarks.cpu"), [], {}
+    print("\n".join(first))
     for key in chosen.nets:
-        found = table(key, chosen.ranks, *compete(key, chosen.ranks, chosen.rounds, chosen.patience))
-        print("\n".join(found), flush=True)
-        lines += found
-        chosen.out.write_text("\n".join(lines))
+        found[key], *others = compete(key, chosen.ranks, chosen.rounds, chosen.patience)
+        lines += table(key, chosen.ranks, found[key], *others)
+        chosen.out.write_text("\n".join([*first, *summary(found), *lines]))
+        print(f"{key} is done", flush=True)
+    print("\n".join([*summary(found), *lines]))
 
 
 if __name__ == "__main__":
