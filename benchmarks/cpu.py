@@ -6,6 +6,7 @@ are installed: PyTorch in both its layouts, compiled, in bfloat16, in bfloat16 a
     python -m benchmarks.cpu --out FILE          as an AVX2 machine, with these in the environment:
                              OPENBLAS_CORETYPE=Haswell ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
                              XLA_FLAGS=--xla_cpu_max_isa=AVX2
+                             and --peers without those in bfloat16, which have no instructions there
 
 First every contestant's gradient is compared with the readable path's: in float64, and those in bfloat16 as they are.
 Then they take turns. What is reported are medians over the rounds, and of the ratios within a round: what a busy
@@ -14,6 +15,7 @@ neighbour takes, he takes from all.
 import argparse
 import os
 import platform
+import shlex
 import statistics
 import sys
 from datetime import date
@@ -32,9 +34,9 @@ BOUNDS_HALF = {"P": 0.5, "S32": 0.1, "S16": 0.1}          # it was 0.05 for thre
 RESULTS = Path(__file__).parent / "results"
 
 
-def compete(key, ranks, rounds, patience):
+def compete(key, peers, ranks, rounds, patience):
     """{contestant: seconds of each round}, {contestant: (deviation of its gradient, peak MB, faults)}, foreign loads"""
-    turns = {kind: Turn(kind, key, ranks) for kind in (FAST, *installed_peers(), READABLE, PEAK)}
+    turns = {kind: Turn(kind, key, ranks) for kind in (FAST, *peers, READABLE, PEAK)}
     deviations = {kind: deviation(turn, turns[READABLE]) for kind, turn in turns.items() if kind != PEAK}
     assert all(off < (BOUNDS_HALF[key] if is_half(kind) else BOUND) for kind, off in deviations.items()), \
         f"not the same gradient: {deviations}"
@@ -122,7 +124,7 @@ def header(title, ranks, command):
             f"{date.today()}, {processor}, {available_processors()} processors, Python {platform.python_version()}, "
             f"numpy {installed('numpy')}, torch {installed('torch')}, jax {installed('jax')}; "
             f"the fast path on {ranks} ranks.", "",
-            f"    {' '.join([*emulated, 'python -m', command, *sys.argv[1:]])}", ""]
+            f"    {shlex.join([*emulated, 'python', '-m', command, *sys.argv[1:]])}", ""]
 
 
 def installed(name):
@@ -135,6 +137,7 @@ def installed(name):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS))
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=installed_peers(), help="those to compare with")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--ranks", type=int, default=available_processors())
     parser.add_argument("--patience", type=float, default=20,
@@ -144,7 +147,7 @@ def main():
     first, lines, found = header("A training step on the CPU", chosen.ranks, "benchmarks.cpu"), [], {}
     print("\n".join(first))
     for key in chosen.nets:
-        found[key], *others = compete(key, chosen.ranks, chosen.rounds, chosen.patience)
+        found[key], *others = compete(key, chosen.peers, chosen.ranks, chosen.rounds, chosen.patience)
         lines += table(key, chosen.ranks, found[key], *others)
         chosen.out.write_text("\n".join([*first, *summary(found), *lines]))
         print(f"{key} is done", flush=True)
