@@ -118,12 +118,12 @@ def add_sums(sums, f, x):
     """
     H, W, n, C = f.shape
     f, x = f.reshape(H * W, n * C), x.reshape(H * W, n * C)
-    sums[0] += (ones(H * W, f.dtype) @ f).reshape(n, C).sum(axis=0, dtype=float)
+    sums[0] += (row_of_ones(H * W, f.dtype) @ f).reshape(n, C).sum(axis=0, dtype=float)
     sums[1] += np.einsum("ij,ij->j", f, x).reshape(n, C).sum(axis=0, dtype=float)
 
 
 @cache
-def ones(n, dtype):
+def row_of_ones(n, dtype):
     """(1, 1, ...), kept: made anew for every block they took 1 % of the small net's step."""
     return np.ones(n, dtype)
 
