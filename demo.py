@@ -8,6 +8,7 @@ from pathlib import Path
 from core.errors import InputError, Refused, last_words, need, refused
 
 if __name__ == "__main__":
+    os.environ.setdefault("VECLIB_MAXIMUM_THREADS", "1")           # Apple's BLAS hears nothing else: core/parallel
     sys.excepthook = last_words                                    # memory may not suffice for the imports
     if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))     # until everything is imported

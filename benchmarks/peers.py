@@ -1,32 +1,56 @@
-"""The contestants of the CPU benchmarks: one training step by the fast path, by the readable path and by PyTorch.
+"""The contestants of the CPU benchmarks: one training step by the fast path, by the readable path, by PyTorch and JAX.
 
 A step is forward, the three-term objective, backward and SGD with momentum and decay. step() takes one and returns
 (loss, gradient); the gradient, in the order and layout of theta, only for batches smaller than BATCH,
 which are compared.
 """
+import shutil
+from importlib.util import find_spec
+
 import numpy as np
 
 from core.objective import objective_backward, objective_forward
 from core.optim import Flat, sgd_step
 from core.parallel.ranks import gathered, part_of
 from nets import preact_resnet
-from nets.preact_resnet import Architecture, block_plan, init
+from nets.preact_resnet import Architecture, init
 from nets.preact_resnet_fast import FastNet
 
 SMALL = Architecture(widths=(16, 32, 64), blocks=(1, 1, 1))
 NETS = {"P": (Architecture(), 32, 1), "S32": (SMALL, 32, 6), "S16": (SMALL, 16, 20)}  # net, image size, steps in a turn
-FAST, READABLE, DEFAULT, LAST = "fast path", "readable path", "PyTorch default", "PyTorch channels_last"
+FAST, READABLE = "fast path", "readable path"
+PEERS = {                                        # contestant: (library, arguments of benchmarks/torch_steps.py)
+    "PyTorch default": ("torch", {"channels_last": False}), "PyTorch channels_last": ("torch", {}),
+    "torch.compile": ("torch", {"compiled": True}), "PyTorch bfloat16": ("torch", {"half": True}),
+    "PyTorch bfloat16, compiled": ("torch", {"half": True, "compiled": True}), "JAX jit": ("jax", {})}
 PEAK, SGEMM = "sgemm 512", 512                   # not a network: products of matrices that lie in the cache, 100 a step
 BATCH, ALPHA, BETA, LR, MOMENTUM, DECAY = 128, 1.2, 0.8, 0.01, 0.9, 1e-4
+
+
+def installed_peers():
+    """Those of PEERS that can run here. torch.compile writes C++, which somebody has to compile."""
+    compiler = any(map(shutil.which, ("g++", "c++", "clang++", "cl")))
+    return [kind for kind, (library, how) in PEERS.items()
+            if find_spec(library) and (compiler or "compiled" not in how)]
+
+
+def is_half(kind):
+    """Whether a contestant computes in 16 bits."""
+    return kind in PEERS and "half" in PEERS[kind][1]
 
 
 def steps_of(kind, comm, arch, size, N, dtype):
     """The function step() of a contestant."""
     if kind == PEAK:
         return products(comm)
-    if kind in (DEFAULT, LAST):
-        return torch_steps(arch, size, N, dtype, kind == LAST)
-    return numpy_steps(FastNet(comm) if kind == FAST else preact_resnet, comm, arch, size, N, dtype)
+    if kind not in PEERS:
+        return numpy_steps(FastNet(comm) if kind == FAST else preact_resnet, comm, arch, size, N, dtype)
+    library, how = PEERS[kind]
+    if library == "jax":
+        from benchmarks.jax_steps import jax_steps
+        return jax_steps(arch, size, N, dtype)
+    from benchmarks.torch_steps import torch_steps
+    return torch_steps(arch, size, N, dtype, **how)
 
 
 def products(comm):
@@ -65,60 +89,6 @@ def numpy_steps(net, comm, arch, size, N, dtype):
         gradient = flat.copy() if N < BATCH else None
         sgd_step(theta.buffer, velocity, flat, LR, MOMENTUM, DECAY)
         return float(L[0]), gradient
-
-    return step
-
-
-def torch_steps(arch, size, N, dtype, channels_last):
-    """The same with torch.nn and autograd."""
-    import torch
-    from torch import nn
-    from torch.nn import functional as F
-
-    theta, x, y, p = problem(arch, size, N, dtype)
-    plan, layers = block_plan(arch), nn.ModuleDict()
-    for name, w in theta.items():
-        key = name.replace(".", "_")
-        if name.endswith("gamma"):
-            layers[key[:-6]] = nn.BatchNorm2d(len(w), eps=2e-5)
-        elif w.ndim == 4:
-            R, _, C, K = w.shape
-            strides = {block: stride for block, _, _, stride, _ in plan}
-            stride = strides.get(name.rpartition(".")[0], 1) if not name.endswith("conv2") else 1
-            layers[key] = nn.Conv2d(C, K, R, stride, R // 2, bias=False)
-    layers["linear"] = nn.Linear(arch.widths[-1], arch.classes)
-    layers.to(getattr(torch, np.dtype(dtype).name))
-    own = {name: parameter_of(layers, name) for name in theta}
-    with torch.no_grad():
-        for name, w in theta.items():
-            own[name].data = torch.from_numpy(to_torch(w).copy())
-    x, y, p = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(y), torch.from_numpy(p)
-    if channels_last:
-        layers, x = layers.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
-    sgd = torch.optim.SGD(own.values(), LR, MOMENTUM, weight_decay=DECAY)
-
-    def forward(x):
-        x = layers["conv"](x)
-        for name, *_, projecting in plan:
-            block = name.replace(".", "_")
-            a = F.relu(layers[f"{block}_bn1"](x))
-            h = layers[f"{block}_conv2"](F.relu(layers[f"{block}_bn2"](layers[f"{block}_conv1"](a))))
-            x = h + (layers[f"{block}_projection"](a) if projecting else x)
-        return layers["linear"](F.relu(layers["bn"](x)).mean(dim=(2, 3)))
-
-    def step():
-        log_s = F.log_softmax(forward(x), dim=1)
-        s = log_s.exp()
-        L = ((torch.xlogy(y, y) - y * log_s).sum() / N + ALPHA * (torch.xlogy(p, p) - p * s.mean(dim=0).log()).sum()
-             - BETA * (s * log_s).sum() / N)
-        sgd.zero_grad()
-        L.backward()
-        gradient = None
-        if N < BATCH:
-            gradient = np.concatenate([to_numpy(own[name].grad.numpy(), w.ndim).reshape(-1)
-                                       for name, w in theta.items()])
-        sgd.step()
-        return float(L.detach()), gradient
 
     return step
 

@@ -1,4 +1,5 @@
 """Contestants that take turns: each in processes of its own, which rest while another computes."""
+import importlib
 import multiprocessing
 import os
 import resource
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.peers import BATCH, DEFAULT, FAST, LAST, NETS, PEAK, steps_of
+from benchmarks.peers import BATCH, FAST, NETS, PEAK, PEERS, is_half, steps_of
 from core.parallel.launch import launch
 
 
@@ -16,10 +17,10 @@ def contestant(kind, key, ranks, line):
     arch, size, _ = NETS[key]
 
     def main(comm):
-        if kind in (DEFAULT, LAST):
-            import torch  # noqa: F401                       # its 200 MB of code are not what is compared
+        if kind in PEERS:
+            importlib.import_module(PEERS[kind][0])          # its 200 MB of code are not what is compared
         start = resident_megabytes()
-        answer(comm, line, steps_of(kind, comm, arch, size, 16, np.float64)())
+        answer(comm, line, steps_of(kind, comm, arch, size, 16, np.float32 if is_half(kind) else np.float64)())
         step, request = steps_of(kind, comm, arch, size, BATCH, np.float32), np.zeros(1)
         while True:
             request[0] = line.recv() if comm.rank == 0 else 0

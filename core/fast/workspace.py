@@ -11,20 +11,35 @@ import numpy as np
 from core.fast.winograd import Convolution, Filters
 
 LINE = 64               # bytes of a cache line
+MEMORY = 1 << 26        # bytes that are taken from the system at once
 
 
 class Workspace:
     """space(name, shape): an array of that dtype, zero at first."""
 
     def __init__(self, dtype):
-        self.dtype, self.arrays, self.plans = np.dtype(dtype), {}, {}
+        self.dtype, self.arrays, self.plans, self.memory = np.dtype(dtype), {}, {}, np.zeros(0, np.uint8)
 
     def __call__(self, name, shape):
         """The array of that name and shape."""
         key = name, shape
         if key not in self.arrays:
-            self.arrays[key] = aligned_zeros(shape, self.dtype)
+            self.arrays[key] = self.zeros(shape)
         return self.arrays[key]
+
+    def zeros(self, shape):
+        """A new array, whose first number begins a cache line, in memory that the system maps in pages of 2 MB.
+
+        NumPy's own large arrays begin 16 bytes into a line, so that each of the processor's 64-byte loads and stores
+        touches two: 1.07 to 1.1 times as long a step. On Linux NumPy asks for large pages from 4 MB on, so arrays are
+        cut out of pieces of 64 MB: a step is 1.1 times as fast, as the processor looks up 500 times fewer pages.
+        """
+        size = math.prod(shape) * self.dtype.itemsize
+        if len(self.memory) < size:
+            self.memory = np.zeros(max(size, MEMORY) + LINE, np.uint8)
+            self.memory = self.memory[-self.memory.ctypes.data % LINE:]
+        found, self.memory = self.memory[:size], self.memory[size + -size % LINE:]
+        return found.view(self.dtype).reshape(shape)
 
     def blocks(self, name, x, *shape):
         """One block for each block of x: of its shape (H, W, n, C), or with another H, W, C."""
@@ -46,15 +61,3 @@ class Workspace:
         if key not in self.plans:
             self.plans[key] = kind(*arguments, self.dtype, self)
         return self.plans[key]
-
-
-def aligned_zeros(shape, dtype):
-    """np.zeros whose first number begins a cache line.
-
-    NumPy's own large arrays begin 16 bytes into one, so that each of the processor's 64-byte loads and stores touches
-    two lines. Alone this makes a step 1.07 times (small net) to 1.1 times (paper's net) as fast.
-    """
-    size = math.prod(shape) * dtype.itemsize
-    memory = np.zeros(size + LINE, np.uint8)
-    start = -memory.ctypes.data % LINE
-    return memory[start:start + size].view(dtype).reshape(shape)

@@ -15,7 +15,6 @@ import sys
 import time
 import traceback
 import warnings
-from contextlib import suppress
 
 from core.errors import InputError, Refused, refused
 from core.parallel.processors import available_processors
@@ -27,13 +26,15 @@ RAISED, QUIET, BAD_INPUT, REFUSED = 1, 3, 4, 5     # exit statuses of a rank; QU
 ENDING = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 
-def launch(main, size=None):
+def launch(main, size=None, portable=None):
     """main(comm) on all ranks, with one BLAS thread in each; returns, on rank 0 alone, what main did.
 
     One thread for a single rank as well: the fast network's products are too small to share, and on a busy machine
     threads of the BLAS that wait for each other took 8 s for a step of 0.5 s.
-    size None: the ranks of mpirun where it started this program, else one for each available processor, or one alone
-    where processes cannot be forked. Errors: see above. Raises InputError for a size that cannot be had here.
+    size None: the ranks of mpirun where it started this program, else one for each available processor. portable: what
+    the other ranks do in place of main where processes can't be forked; there it goes to them by pickle, so that it is
+    a function of a module or a partial of one (core/parallel/spawn.py). Errors: see above. Raises InputError for a size
+    that cannot be had here.
     """
     from threadpoolctl import threadpool_limits  # imported where needed: demo.py starts sooner
 
@@ -42,13 +43,16 @@ def launch(main, size=None):
             raise InputError("under mpirun the number of ranks is mpirun's: leave out --ranks, --gpu and sweeps, or "
                              "mpirun")
         return launch_mpi(main, Mpi())
-    can_fork = hasattr(os, "fork") and sys.platform != "darwin"              # macOS can fork, but its libraries can't
-    if size and size > 1 and not can_fork:
-        raise InputError(f"--ranks {size}: only Linux lets one training have several processes; leave out --ranks for "
-                         f"one, or start the program by `mpirun -n {size}`")
-    size = size or (available_processors() if can_fork else 1)
+    size = size or available_processors()
     with threadpool_limits(1, "blas"):
-        return main(Serial()) if size == 1 else launch_forked(main, size)
+        if size == 1:
+            return main(Serial())
+        return launch_forked(main, size) if can_fork() else launch_spawned(main, size, portable or main)
+
+
+def can_fork():
+    """Whether a rank can begin as a copy of this process. macOS can fork, but its libraries can't."""
+    return hasattr(os, "fork") and sys.platform != "darwin"
 
 
 def under_mpirun():
@@ -104,9 +108,29 @@ def launch_forked(main, size):
 
     Raises RankFailed, or the InputError of a rank.
     """
-    comm, patience, lost = Forked(size), 2, None
+    comm = Forked(size)
+    return shared(comm, main, lambda rank, mask: fork(comm, main, rank, mask))
+
+
+def launch_spawned(main, size, portable):
+    """The same where processes start anew and have nothing of this one but what they are sent.
+
+    Raises RankFailed, or the InputError of a rank.
+    """
+    from core.parallel.spawn import Spawned  # imported where needed: demo.py starts sooner
+
+    comm = Spawned(size, portable)
+    return shared(comm, main, comm.spawn)
+
+
+def shared(comm, main, start):
+    """What main does on rank 0, while the processes that start(rank, mask) starts do their parts.
+
+    Raises RankFailed, or the InputError of a rank.
+    """
+    patience, lost = 2, None
     try:
-        fork(comm, main)
+        start_all(comm, start)
         result = main(comm)
         patience = math.inf
     except RankFailed as error:
@@ -118,28 +142,34 @@ def launch_forked(main, size):
     return result
 
 
-def fork(comm, main):
-    """The processes of ranks 1, 2, ...: each calls main and ends with it.
+def start_all(comm, start):
+    """The processes of ranks 1, 2, ...: comm.children[rank] = start(rank, mask).
 
-    Raises InputError if the system starts no more processes.
+    mask: the signals that are blocked; while processes start, those that end the program are, too: Ctrl-C waits until
+    a child is noted, and knows that it is one. Raises InputError if the system starts no more processes.
     """
     flush()                                                  # or every child would write it again
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    masks = hasattr(signal, "pthread_sigmask")               # not on Windows
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, []) if masks else set()
     try:
-        # Ctrl-C waits until the child is noted, and knows that it is one
-        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        if masks:
+            signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         for rank in range(1, comm.size):
-            with warnings.catch_warnings():            # Python 3.12 warns where there are threads, whose locks may stay
-                warnings.simplefilter("ignore", DeprecationWarning)         # shut in the child: it takes none of theirs
-                pid = os.fork()
-            if pid == 0:
-                child(comm, main, rank, mask)
-            comm.children[rank] = pid
+            comm.children[rank] = start(rank, mask)
     except OSError as error:
         raise InputError(f"--ranks {comm.size}: the system starts no more processes ({error.strerror}): "
                          "choose fewer") from None
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if masks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def fork(comm, main, rank, mask):
+    """A process that calls main as that rank and ends with it; returns its number."""
+    with warnings.catch_warnings():                    # Python 3.12 warns where there are threads, whose locks may stay
+        warnings.simplefilter("ignore", DeprecationWarning)                 # shut in the child: it takes none of theirs
+        pid = os.fork()
+    return pid or child(comm, main, rank, mask)
 
 
 def child(comm, main, rank, mask):
@@ -150,7 +180,8 @@ def child(comm, main, rank, mask):
             if callable(signal.getsignal(number)):           # made for rank 0
                 signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)         # Ctrl-C is for rank 0, which releases the others
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         comm.rank = rank
         main(comm)
         status = 0
@@ -185,9 +216,7 @@ def finish(comm, patience):
             time.sleep(1e-3)
     finally:
         for rank in comm.alive():
-            with suppress(ProcessLookupError, ChildProcessError):
-                os.kill(comm.children[rank], signal.SIGKILL)
-                os.waitpid(comm.children[rank], 0)
+            comm.kill(rank)
             comm.ended[rank] = QUIET
 
 
@@ -203,7 +232,7 @@ def failure(comm):
         elif code not in (0, QUIET, None):
             words.append(f"rank {rank} " + (f"ended with status {code}" if code > 0 else
                                             f"was ended by signal {-code} ({signal.strsignal(-code)})"))
-        if code == -signal.SIGKILL:
+        if code == -9:                                       # SIGKILL, which Windows has no name for
             words.append("the system does that when memory runs out: choose a smaller --batch, or fewer --ranks")
     return RankFailed("; ".join(words)) if words else None
 

@@ -6,15 +6,17 @@
     comm.barrier()              returns when all ranks have called it
 
 Serial is one rank, Forked are processes on one machine, Mpi those of an MPI program; core/parallel/launch.py starts and
-ends them. Processes and not threads: NumPy gives Python's lock away only inside an operation, and after 10 to 100
-microseconds a thread waits to have it back (two threads take 1.2 to 1.8 times as long as two processes).
+ends them. Where there is no fork, core/parallel/spawn.py has Spawned, whose processes begin in another way.
+Processes and not threads: NumPy gives Python's lock away only inside an operation, and after 10 to 100 microseconds a
+thread waits to have it back (two threads take 1.2 to 1.8 times as long as two processes).
 """
 import mmap
 import os
 import platform
+import signal
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 import numpy as np
 
@@ -22,7 +24,7 @@ from core.errors import InputError
 from core.parallel.processors import available_processors
 
 SLOT = 1 << 20           # bytes that a rank hands over at once: longer arrays go in pieces, which stay in the cache
-LINE = 8                 # counters lie 64 bytes apart, each on a cache line of its own
+LINE = 16                # counters lie 128 bytes apart, each on a cache line of its own: Apple's have 128 bytes
 SPINS = 2000             # looks at the counters before a waiting rank begins to sleep: about a millisecond
 NOTE = 1000              # bytes that a rank can leave to say why it failed
 
@@ -73,24 +75,22 @@ class Mpi:
         self.world.Barrier()
 
 
-class Forked:
+class Shared:
     """Processes of one machine with a counter each and two slots of shared memory each.
 
     An all-reduce: write into the own slot, barrier, add up everybody's. With two slots in turn one barrier is enough:
     who writes into a slot again has passed the barrier in between, which nobody reaches before having read this one.
+    How its processes begin and end, a subclass knows: orphaned(), alive() and kill(rank).
     """
 
-    def __init__(self, size):
-        from multiprocessing import Lock  # imported where needed: demo.py starts sooner
-
-        self.rank, self.size, self.calls, self.parent = 0, size, 0, os.getpid()
+    def begin(self, size, memory, fence):
+        """As rank 0 of `size`, with shared memory of parts(size), zero at first, and a lock that all share."""
+        self.rank, self.size, self.calls, self.fence = 0, size, 0, fence
         self.spins = SPINS if size <= available_processors() else 0              # where others wait for this processor
-        self.children, self.ended = {}, {}                                       # rank: process id; rank: how it ended
-        # the last one: no more waiting
-        self.counters = memoryview(mmap.mmap(-1, (size + 1) * LINE * 8)).cast("q")[::LINE]
-        self.slots = np.frombuffer(mmap.mmap(-1, 2 * size * SLOT), np.uint8).reshape(2, size, SLOT)
-        self.notes = np.frombuffer(mmap.mmap(-1, size * NOTE), f"S{NOTE}")                   # why a rank failed
-        self.fence = nullcontext() if platform.machine() in ("x86_64", "AMD64") else Lock()  # x86 keeps stores in order
+        self.children, self.ended = {}, {}                                       # rank: process; rank: how it ended
+        counters, slots, notes = np.split(np.frombuffer(memory, np.uint8), np.cumsum(parts(size))[:2])
+        self.counters = memoryview(counters).cast("q")[::LINE]                   # the last one: no more waiting
+        self.slots, self.notes = slots.reshape(2, size, SLOT), notes.view(f"S{NOTE}")        # why a rank failed
 
     def allreduce(self, array):
         """The sum in the order of the ranks: the same bits everywhere."""
@@ -128,7 +128,7 @@ class Forked:
                 break
             if over:
                 raise RankFailed("another rank has failed or left")
-            os.sched_yield() if look < self.spins else self.rest(look - self.spins)
+            give_way() if look < self.spins else self.rest(look - self.spins)
         with self.fence:                                     # whose counter has come, his slot has come too
             pass
 
@@ -138,12 +138,26 @@ class Forked:
         time.sleep(min(1e-5 * (times + 1), 5e-3))
         if self.rank == 0 and len(self.alive()) < len(self.children):
             self.give_up()
-        if self.rank and os.getppid() != self.parent:
-            os._exit(1)                                      # an orphan: nobody is left to tell
+        if self.rank and self.orphaned():
+            os._exit(1)                                      # nobody is left to tell
 
     def give_up(self):
         """Nobody is to wait any more for those who have not come."""
         self.counters[self.size] = 1
+
+
+class Forked(Shared):
+    """Those that begin as copies of this process."""
+
+    def __init__(self, size):
+        from multiprocessing import Lock  # imported where needed: demo.py starts sooner
+
+        self.parent = os.getpid()
+        self.begin(size, mmap.mmap(-1, sum(parts(size))), nullcontext() if ordered() else Lock())
+
+    def orphaned(self):
+        """Whether rank 0 has died."""
+        return os.getppid() != self.parent
 
     def alive(self):
         """Rank 0's list of the other ranks that still run; takes note of how the others have ended."""
@@ -156,6 +170,28 @@ class Forked:
                 if pid:
                     self.ended[rank] = os.waitstatus_to_exitcode(status)
         return sorted(self.children.keys() - self.ended.keys())
+
+    def kill(self, rank):
+        """End another rank, without a word."""
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(self.children[rank], signal.SIGKILL)
+            os.waitpid(self.children[rank], 0)
+
+
+def parts(size):
+    """Bytes of counters, slots and notes of `size` ranks, which they share."""
+    return (size + 1) * LINE * 8, 2 * size * SLOT, size * NOTE
+
+
+def ordered():
+    """Whether other processors see this one's stores in their order, as x86 promises; elsewhere a lock has to see to
+    it."""
+    return platform.machine() in ("x86_64", "AMD64")
+
+
+def give_way():
+    """Let another process have this processor, if one wants it. Windows has no sched_yield."""
+    os.sched_yield() if hasattr(os, "sched_yield") else time.sleep(0)
 
 
 # ---- sharing -------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 N training images, C classes, K slots of the ring of predictions.
 """
 import time
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,23 +82,26 @@ def trial(config, reading, given):
         data, seeing = few_seen(config, reading, xp)
     nothing = data.train.take(rows[:0])
     small = data._replace(train=data.train.take(rows % len(data.train.labels)), validation=nothing, test=nothing)
-    stored = 0 if small.train.features is None else small.train.features[0].nbytes
     recipe = config.recipe._replace(epochs=2, begin=2, K=1)
 
-    def steps(comm):
-        task, notes = as_task(small, config.seed, xp), []
-        arch, (net, theta_epoch, prepare) = network_of(config, data, xp, comm, notes.append)
-        model = fresh_model(net, arch, np.random.default_rng(config.seed), xp, comm)
-        labels = SoftLabels(one_hot(backend.to_device(given[rows], xp), len(data.classes)), 1)
-        prepare(arch, task.train, len(labels.Y), recipe)
-        *_, last = train.joint_optimization(model, task, labels, recipe, theta_epoch=theta_epoch)
-        for _ in range(2):                                   # the first pass on a GPU includes compilation
-            start = time.perf_counter()
-            backend.to_host(predictions(model, task.train))
-        looking = time.perf_counter() - start
-        return Trial(last.seconds / len(rows), looking / len(rows), peak_memory(), comm.size, notes, seeing, stored)
+    steps = partial(trial_of_rank, config=config, data=small, given=given[rows], recipe=recipe, seeing=seeing)
+    return launch(partial(steps, xp=xp), config.ranks if config.gpu is None else 1, portable=steps)
 
-    return launch(steps, config.ranks if config.gpu is None else 1)
+
+def trial_of_rank(comm, config, data, given, recipe, seeing, xp=np):
+    """The Trial of one rank."""
+    task, notes = as_task(data, config.seed, xp), []
+    arch, (net, theta_epoch, prepare) = network_of(config, data, xp, comm, notes.append)
+    model = fresh_model(net, arch, np.random.default_rng(config.seed), xp, comm)
+    labels = SoftLabels(one_hot(backend.to_device(given, xp), len(data.classes)), 1)
+    prepare(arch, task.train, len(labels.Y), recipe)
+    *_, last = train.joint_optimization(model, task, labels, recipe, theta_epoch=theta_epoch)
+    for _ in range(2):                                       # the first pass on a GPU includes compilation
+        start = time.perf_counter()
+        backend.to_host(predictions(model, task.train))
+    looking = time.perf_counter() - start
+    stored = 0 if data.train.features is None else data.train.features[0].nbytes
+    return Trial(last.seconds / len(given), looking / len(given), peak_memory(), comm.size, notes, seeing, stored)
 
 
 def few_seen(config, reading, xp):

@@ -30,6 +30,8 @@ from core.run.seen import with_features
 from core.run.task import as_task
 from nets.families import HEADS
 
+QUIET = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}     # NotFinite says more than these warnings
+
 
 class Result(NamedTuple):
     """The outcome, as NumPy arrays; N training images, C classes. `verdict` is core.quality.Verdict."""
@@ -81,8 +83,15 @@ def run(config, watch=lambda records, epochs, step, fold: records, say=lambda te
             return finished(config, data, given, folder, say, *outcome,
                             partial(about, config, source, reading, given)) if comm.rank == 0 else None
 
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):      # NotFinite says more than these warnings
-        return launch(main, config.ranks if config.gpu is None else 1)
+    with np.errstate(**QUIET):
+        return launch(main, config.ranks if config.gpu is None else 1,
+                      portable=partial(other_rank, config=config, data=data, given=given, folder=folder, resume=resume))
+
+
+@np.errstate(**QUIET)
+def other_rank(comm, config, data, given, folder, resume):
+    """The part of a rank that was not forked, and has none of rank 0's functions."""
+    trained(config, data, given, np, comm, folder, watch=None, say=None, resume=resume)
 
 
 def trained(config, data, given, xp, comm, folder, watch, say, resume):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from core.fast.winograd import algorithms, toom_cook
-from core.fast.workspace import Workspace
+from core.fast.workspace import MEMORY, Workspace
 from core.layers import conv_backward, conv_forward
 
 # H W n C K
@@ -70,6 +70,18 @@ def test_the_arrays_of_a_workspace_begin_a_cache_line():
     space = Workspace(np.float32)
     arrays = [space(f"array {k}", (k, 3)) for k in range(1, 6)]
     assert all(array.ctypes.data % 64 == 0 and array.flags.c_contiguous and not array.any() for array in arrays)
+
+
+def test_the_arrays_of_a_workspace_lie_apart_in_one_piece_of_memory():
+    """Which is what the system maps in large pages; an array that is larger has a piece of its own."""
+    space = Workspace(np.float32)
+    arrays = [space(f"array {k}", (k, 3000)) for k in (1, 50, 2, 1000)]
+    for k, array in enumerate(arrays):
+        array[...] = k
+    assert [array.min() for array in arrays] == [array.max() for array in arrays] == [0, 1, 2, 3]
+    starts = [array.ctypes.data for array in arrays]
+    assert starts == sorted(starts) and starts[-1] + arrays[-1].nbytes - starts[0] < MEMORY < space("more", (
+        MEMORY // 4 + 1,)).nbytes
 
 
 def test_the_weight_gradient_is_collected_over_blocks():

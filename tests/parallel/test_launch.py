@@ -14,7 +14,7 @@ import threadpoolctl
 
 from core.errors import InputError
 from core.parallel.launch import launch
-from core.parallel.ranks import NOTE, RankFailed, Serial
+from core.parallel.ranks import NOTE, RankFailed
 
 forking = pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="ranks need fork")
 pytestmark = pytest.mark.usefixtures("no_child_is_left")
@@ -60,16 +60,6 @@ def test_blas_threads_are_one_within_and_restored_after(size, fails):
         else:
             launch(main, size)
         assert set(within) == {1} and blas_threads() == before != within
-
-
-@pytest.mark.parametrize("platform", ["darwin", "no fork"])
-def test_without_fork_there_is_one_rank_and_more_are_refused(monkeypatch, platform):
-    monkeypatch.setattr(sys, "platform", platform)
-    if platform == "no fork":
-        monkeypatch.delattr(os, "fork", raising=False)
-    assert launch(type) is launch(type, 1) is Serial
-    with pytest.raises(InputError, match="--ranks 2: only Linux"):
-        launch(type, 2)
 
 
 @forking

@@ -2,11 +2,13 @@
 import numpy as np
 import pytest
 
+from benchmarks import peers
+from benchmarks.cpu import summary
 from benchmarks.flops import direct_flops, product_flops
 from benchmarks.growth import fitted, slope
 from benchmarks.lesson import problem, table
 from benchmarks.operations import CLOCKS, REST, WAIT
-from benchmarks.peers import PEAK, numpy_steps, steps_of
+from benchmarks.peers import FAST, PEAK, PEERS, READABLE, installed_peers, is_half, numpy_steps, steps_of
 from benchmarks.stages import as_images, loops, stages
 from core.layers import conv_forward
 from core.parallel.ranks import Serial
@@ -53,6 +55,27 @@ def test_fast_and_readable_contestants_take_the_same_steps():
         assert abs(loss - plain_loss) < 1e-10 and np.abs(gradient - plain_gradient).max() < 1e-10
 
 
+@pytest.mark.parametrize("kind", [kind for kind in PEERS if "compile" not in kind])
+def test_peers_take_the_same_steps_as_the_readable_path(kind):
+    """Those that are compiled are the same functions, and compiling takes a minute."""
+    if kind not in installed_peers():
+        pytest.skip("not installed")
+    dtype, bound = (np.float32, 0.1) if is_half(kind) else (np.float64, 1e-10)
+    steps = [steps_of(name, Serial(), Architecture((4, 6), (1, 1)), 8, 6, dtype) for name in (kind, READABLE)]
+    for _ in range(2):
+        (loss, gradient), (plain_loss, plain_gradient) = (step() for step in steps)
+        assert abs(loss - plain_loss) < bound * abs(plain_loss)
+        assert np.linalg.norm(gradient - plain_gradient) < bound * np.linalg.norm(plain_gradient)
+
+
+def test_peers_are_those_that_are_installed(monkeypatch):
+    monkeypatch.setattr(peers, "find_spec", lambda library: library == "torch")
+    monkeypatch.setattr(peers.shutil, "which", lambda compiler: compiler == "c++")
+    assert installed_peers() == [kind for kind in PEERS if kind != "JAX jit"]
+    monkeypatch.setattr(peers.shutil, "which", lambda compiler: None)
+    assert installed_peers() == ["PyTorch default", "PyTorch channels_last", "PyTorch bfloat16"]
+
+
 def test_the_peak_is_a_contestant_too():
     assert steps_of(PEAK, Serial(), ARCH, 8, 6, np.float32)() == (0, None)
 
@@ -70,6 +93,12 @@ def test_the_table_of_the_lesson_has_a_row_for_every_stage():
     lines = table({"convolution": seconds, "P": {"F(4x4), blocks": 1.5}, "S16": {"F(4x4), blocks": 0.02}})
     assert "| F(4x4), blocks | 10.0 | 242 | 1500 | 20.0 |" in lines
     assert all(any(line.startswith(f"| {name} |") for line in lines) for name in seconds)
+
+
+def test_the_summary_has_the_median_of_the_ratios_of_every_net():
+    seconds = {FAST: [0.1, 0.2, 0.1], "JAX jit": [0.2, 0.3, 0.4], PEAK: [1, 1, 1]}
+    assert summary({"P": seconds})[2] == "| P | 100.0 ms | 2.00 |"
+    assert summary({"P": seconds})[0].endswith("| fast path | JAX jit |")
 
 
 def test_every_function_with_a_clock_exists_and_has_one_clock():

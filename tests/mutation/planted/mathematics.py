@@ -808,7 +808,7 @@ PLANTED = {
          "            self.total[i][...] = dx\n"),
         ("slope 1 where h = 0", "np.negative(h.view(integer), out=ones)",
          "np.invert(h.view(integer) - 1 + 0 * ones, out=ones)\n    ones[h == 0] = -1"),
-        ("sums of the last block only", "sums[0] += (np.ones", "sums[0] = (np.ones"),
+        ("sums of the last block only", "sums[0] += (row_of_ones", "sums[0] = (row_of_ones"),
     ],
     "core/fast/units.py": [
         ("shortcut forgotten", "            y[i] += base[i]\n", "            pass\n"),
