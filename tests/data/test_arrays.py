@@ -143,12 +143,29 @@ def test_parts_for_training_validation_and_test(tmp_path, form):
     data = load(npz(tmp_path / "x.npz", **members, extra=np.zeros(3)), size=16).data
     for part, (a, b) in ((data.train, (0, 6)), (data.validation, (6, 9)), (data.test, (9, 12))):
         assert (part.images == COLOUR[a:b]).all() and part.labels.tolist() == LABELS[a:b].tolist()
+    assert [len(listing.paths) for listing in load(tmp_path / "x.npz", size=8).listings] == [6, 3, 3]
     reading = load(tmp_path / "x.npz", size=16, held_out=0.5, test=tmp_path / "x.npz")
     assert len(reading.data.validation.labels) == 3 and set(reading.data.validation.index) < set(range(6))
     assert (reading.data.test.images == COLOUR[9:]).all() and "not used: 'extra'" in " ".join(reading.notes)
     assert f"{tmp_path / 'x.npz'}: its images for validation are not used, because of --held-out" in reading.notes
     listing = read_arrays(tmp_path / "x.npz", test=True)
     assert listing.rows == 3 and listing.packed.others == {}
+
+
+def test_test_images_that_are_given_take_the_place_of_those_in_the_file(tmp_path):
+    path = npz(tmp_path / "x.npz", x_train=COLOUR[:6], y_train=LABELS[:6], x_test=COLOUR[6:9], y_test=LABELS[6:9])
+    other = npz(tmp_path / "y.npz", images=COLOUR[8:], labels=LABELS[8:])
+    reading = load(path, size=16, test=other)
+    assert (reading.data.test.images == COLOUR[8:]).all() and str(reading.listings[2].root) == str(other)
+    assert load(path, size=16).listings[2].paths == ["x_test[0]", "x_test[1]", "x_test[2]"]
+
+
+def test_a_class_without_a_readable_image_is_none(tmp_path):
+    """The others keep their order, that of the numbers."""
+    images = COLOUR / 255
+    images[[0, 3, 6, 9]] = np.nan
+    data = load(npz(tmp_path / "x.npz", images=images, labels=np.array([7, 10, 9] * 4)), size=16).data
+    assert data.classes == ("9", "10") and data.train.labels.tolist() == [1, 0] * 4
 
 
 def test_numbers_keep_their_order_and_may_have_names(tmp_path):
@@ -325,16 +342,6 @@ def test_what_a_directory_claims_is_compared_with_what_is_packed(tmp_path):
     assert complaint(tmp_path / "x.npz") == f"{tmp_path / 'x.npz'} {arrays.DAMAGED}"
 
 
-def test_an_array_is_read_in_blocks(tmp_path):
-    """Memory is that of the small images and of some blocks, not of the array."""
-    np.savez_compressed(tmp_path / "x.npz", images=np.zeros((600, 256, 256, 3), np.uint8), labels=np.arange(600) % 2)
-    tracemalloc.start()
-    load(tmp_path / "x.npz", size=8)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 60e6                                      # of 118 MB, a block has 8
-
-
 def test_damage_is_told(tmp_path):
     raw = npz(tmp_path / "x.npz", images=COLOUR, labels=LABELS).read_bytes()
     for length in (0, 10, len(raw) // 2, len(raw) - 30):
@@ -382,3 +389,13 @@ def test_decoded_arrays_are_stored_and_known_again(tmp_path):
     assert (load(path, size=8, store=tmp_path / "store").data.train.images == first).all()
     npz(path, images=COLOUR[::-1].copy(), labels=LABELS)
     assert (load(path, size=8, store=tmp_path / "store").data.train.images == first[::-1]).all()
+
+
+def test_an_array_is_read_in_blocks(tmp_path):
+    """Memory is that of the small images and of some blocks, not of the array."""
+    np.savez_compressed(tmp_path / "x.npz", images=np.zeros((600, 256, 256, 3), np.uint8), labels=np.arange(600) % 2)
+    tracemalloc.start()
+    load(tmp_path / "x.npz", size=8)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60e6                                      # of 118 MB, a block has 8

@@ -57,6 +57,42 @@ def test_texts_of_spreadsheets_in_other_encodings(read, encoding):
     assert cells(read("path\tlabel\r\n1.jpg\tÉmeu\r\n", "t.tsv", encoding)) == [("1.jpg", "Émeu")]
 
 
+FILES = """path file_path filename file image_path image_file image_filename image_file_path image_name img_path img_file
+           img_filename img_name image img photo picture image_id img_id photo_id id_code isic_id image_url url uri id
+           name""".split()
+
+
+def test_every_name_of_a_column_of_files_is_known_in_every_spelling_the_better_first(read):
+    for better, name in zip([None, *FILES], FILES):
+        for spelt in {name, name.upper(), name.title().replace("_", ""), name.replace("_", " "), f"{name}_"}:
+            found = read(f"x,label,{spelt}\n7,cat,1\n8,dog,2\n")
+            assert cells(found) == [("1", "cat"), ("2", "dog")]
+            assert found.notes == [] if spelt.lower() == "path" else f"in the column {spelt!r}" in found.notes[0]
+        if better:
+            assert cells(read(f"label,{name},{better}\ncat,7,1\n")) == [("1", "cat")]
+    assert cells(read("path,label,photo\n7,cat,1.jpg\n")) == [("7", "cat")]      # `path` is meant so
+    assert cells(read("x,label,id\n1.jpg,cat,7\n2,dog,8\n3.jpg,cow,9\n"))[0] == ("1.jpg", "cat")
+    assert cells(read("x,label,id\n1.jpg,cat,7\n2,dog,8\n"))[0] == ("7", "cat")       # more than half of them
+
+
+def test_every_name_of_a_column_of_labels_is_known_in_every_spelling(read):
+    for name in ("label labels class classes target targets category categories class_name label_name species breed "
+                 "diagnosis dx choice annotation tag tags y").split():
+        for spelt in {name, name.upper(), name.replace("_", " "), name.title()}:
+            found = read(f"x,path,{spelt},z\n7,1.jpg,cat,9\n8,2.jpg,dog,9\n")
+            assert cells(found) == TWO and len(found.notes) == (spelt not in ("label", "Label"))
+    for word in "score confidence probability prob count number num is by time date source".split():
+        assert not any(map(may_be_label, (f"label_{word}", f"{word} of class", f"{word.title()}Label")))
+
+
+def test_lines_keep_their_numbers_and_their_order(read):
+    """Beside empty ones, lines that break and a line before the header."""
+    text = 'sep=,\n\npath,label\n\n1.jpg,"a\nb"\n\n2.jpg,c\n'
+    assert read(text).lines == [(6, "1.jpg", "a\nb"), (8, "2.jpg", "c")]
+    text = '\n{"path": "1.jpg", "label": "a"}\n\n{"path": "2.jpg", "label": "b"}\n'
+    assert read(text, "t.jsonl").lines == [(2, "1.jpg", "a"), (4, "2.jpg", "b")]
+
+
 def test_the_better_name_and_the_cells_decide(read):
     head = "lead_time,annotator,annotation_id,image,choice,id,created_at"
     assert cells(read(f"{head}\n0.5,2,0,1.jpg,cat,1,2024\n")) == [("1.jpg", "cat")]

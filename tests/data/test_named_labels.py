@@ -71,17 +71,6 @@ def test_a_missing_name_is_answered_by_all_of_them_and_the_example_works(tmp_pat
         assert read_labels(said.rpartition(" as ")[2], CLASSES, 5).tolist() == WORSE.tolist()
 
 
-def test_what_torch_itself_writes(tmp_path):
-    torch = pytest.importorskip("torch")
-    torch.save({**LABELS, "tensor": torch.tensor(WORSE), "column": torch.tensor(WORSE)[:, None].float(), "text": "x"},
-               tmp_path / "t.pt")
-    for name in ("worse_label", "tensor", "column"):
-        assert read_labels(f"{tmp_path / 't.pt'}:{name}", CLASSES, 5).tolist() == WORSE.tolist()
-    assert "'clean_label', 'column', 'tensor', 'worse_label': " in complaint(tmp_path / "t.pt")
-    torch.save(LABELS, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
-    assert "is no file of PyTorch 1.6 or later: load it" in complaint(tmp_path / "old.pt:worse_label")
-
-
 def test_labels_in_a_column_and_in_floats(tmp_path):
     np.savez(tmp_path / "t.npz", a=WORSE[:, None], b=WORSE.astype(np.float32), c=WORSE + 0.5, d=np.eye(3))
     for name in "ab":
@@ -177,3 +166,14 @@ def test_changed_bytes_give_labels_or_an_input_error(tmp_path):
                 outcomes.add("error")
                 assert "\n" not in str(error)
     assert outcomes == {(5,), "error"}
+
+
+def test_what_torch_itself_writes(tmp_path):
+    torch = pytest.importorskip("torch")
+    torch.save({**LABELS, "tensor": torch.tensor(WORSE), "column": torch.tensor(WORSE)[:, None].float(), "text": "x"},
+               tmp_path / "t.pt")
+    for name in ("worse_label", "tensor", "column"):
+        assert read_labels(f"{tmp_path / 't.pt'}:{name}", CLASSES, 5).tolist() == WORSE.tolist()
+    assert "'clean_label', 'column', 'tensor', 'worse_label': " in complaint(tmp_path / "t.pt")
+    torch.save(LABELS, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    assert "is no file of PyTorch 1.6 or later: load it" in complaint(tmp_path / "old.pt:worse_label")

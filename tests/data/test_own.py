@@ -98,6 +98,22 @@ def test_another_folder_is_the_test_set(root, tmp_path):
                         ("leaked", "cat/0.png", "is émeu/0.png of the test set")]
 
 
+def test_what_is_found_in_the_test_images_is_told_too(root, tmp_path):
+    """Unreadable, even and missing ones, and notes; their sizes are not those of the training images."""
+    test = write_table(tmp_path / "test.csv", ["1.png,b", "none.png,a", "2.png,a", "3.png,b"], "file,class")
+    (tmp_path / "1.png").write_bytes(b"")
+    write_image(tmp_path / "2.png", np.full((20, 9, 3), 7, np.uint8))
+    write_image(tmp_path / "3.png", picture(5, 20, 9))
+    train = write_table(tmp_path / "t.csv", ["pets/cat/0.png,a", "pets/dog/0.png,b", "pets/dog/1.png,b"])
+    data, findings, notes, shapes, _, listings = load(train, size=8, test=test)
+    assert kinds(findings) == {"single": ["a"], "missing": ["none.png"], "unreadable": ["1.png"], "blank": ["2.png"]}
+    assert "'file', the labels in 'class'" in notes[-1] and (shapes == (12, 10)).all() and len(shapes) == data.rows == 3
+    assert [listing and listing.root / listing.paths[0] for listing in listings] == [
+        root / "cat" / "0.png", root / "cat" / "0.png", tmp_path / "1.png"]
+    assert data.test.index.tolist() == [2, 3] and data.test.images.shape == (2, 8, 8, 3)
+    assert (data.test.images[1] == decode_one(tmp_path / "3.png", 8)[0]).all()
+
+
 def test_the_same_image_is_found_whatever_its_file(tmp_path):
     root = write_folder(tmp_path / "data", images=2)
     write_image(root / "cat" / "copy.bmp", picture(0))

@@ -5,7 +5,7 @@ import pytest
 
 from core.data.folder import scan
 from core.data.own import load
-from core.data.splits import part_of
+from core.data.splits import about_levels, part_of, parts_among
 from core.errors import InputError
 from tests.lib.own_data import kinds, picture, write_image
 
@@ -128,6 +128,32 @@ def test_classes_that_only_sound_like_parts_are_classes(tmp_path, classes):
     ("trainB", ("training", ("b",))), ("Validation-Images", ("validation", ())), ("", None), ("日本語", None)])
 def test_the_part_that_a_name_says(name, expected):
     assert part_of(name) == expected
+
+
+WORDS = {"training": "train training trains trn trainval",
+         "test": "test testing tests tst eval evaluation heldout holdout",
+         "validation": "val valid validate validation vali dev devel development"}
+
+
+def test_every_word_for_a_part_is_known_in_every_spelling():
+    for part, words in WORDS.items():
+        for word in words.split():
+            for name in (word, word.upper(), word.title(), f"{word}_set", f"{word}set", f"{word}data", f"{word}images",
+                         f"{word}imgs", f"{word}split", f"My{word.title()}Split", f"{word}2017", f"0-{word}-part"):
+                found = part_of(name)
+                assert found == (part, ("my",) if name.startswith("My") else ()), name
+    for word in ("set sets data dataset images image imgs img split splits folder files photos pictures part "
+                 "subset").split():
+        assert part_of(f"test_{word}") == ("test", ()) and part_of(word) is None
+
+
+def test_every_word_for_images_without_labels_is_known(tmp_path):
+    for word in ("unlabeled unlabelled unsupervised unsup extra pred predict prediction predictions query "
+                 "gallery").split():
+        tree = {"train": {"cat": {}, "dog": {}}, word: {}}
+        assert parts_among(tree) == ["train", word] and about_levels({"cat": {}, f"My {word}2": {}, "dog": {}}) == [
+            ("part", f"My {word}2", "")]
+        assert parts_among({**tree, "cow": {}}) == []
 
 
 # ---- findings ------------------------------------------------------------------------------------------------------
