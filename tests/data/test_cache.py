@@ -1,7 +1,9 @@
 """core/data/cache.py: stored images are used while nothing has changed, and never when anything has."""
 import os
+import shutil
 
 import numpy as np
+import PIL
 import pytest
 
 from core.data import cache, images, own, source
@@ -67,6 +69,25 @@ def test_any_change_of_a_file_is_noticed(root, store, decoded, change):
     change(root)
     load(root, store)
     assert len(decoded) >= 12 and len(list(store.iterdir())) == 1
+
+
+def test_the_fingerprint_tells_all_that_the_images_depend_on(root, tmp_path, monkeypatch):
+    paths = ["cat/0.png", "cat/1.png", "dog/2.png"]
+    found = [cache.fingerprint(root, paths, 8)]
+    assert cache.fingerprint(root, list(paths), 8) == found[0]
+    found += [cache.fingerprint(*other) for other in (
+        (root, paths, 9), (root, paths[::-1], 8), (root, paths[:2], 8), (root, [*paths, "none.png"], 8), (root, [*paths, "lost.png"], 8),
+        (root, [*paths[:2], "none.png"], 8), (root, ["dog/0.png", *paths[1:]], 8))]
+    for target, name in ((cache, "VERSION"), (PIL, "__version__")):
+        with monkeypatch.context() as patch:
+            patch.setattr(target, name, "another")
+            found.append(cache.fingerprint(root, paths, 8))
+    shutil.copytree(root, tmp_path / "copy", copy_function=shutil.copy2)
+    found.append(cache.fingerprint(tmp_path / "copy", paths, 8))
+    for change in (touch, rewrite, rename):
+        change(root)
+        found.append(cache.fingerprint(root, paths, 8))
+    assert len(set(found)) == len(found) == 14
 
 
 def test_labels_are_never_stored(root, store, decoded):

@@ -159,6 +159,15 @@ def test_a_large_jpeg_is_unpacked_in_part_and_looks_the_same(tmp_path):
     assert abs(shown(write_image(tmp_path / "a.jpg", ramp, quality=95)).astype(int) - whole).max() <= 3
 
 
+@pytest.mark.parametrize("resample", ["LANCZOS", "BICUBIC", "BOX"])
+def test_the_filter_is_the_one_that_is_asked_for(tmp_path, resample):
+    path = write_image(tmp_path / "a.png", picture(2, 40, 40))
+    expected = np.asarray(Image.fromarray(picture(2, 40, 40)).resize((16, 16), Image.Resampling[resample]))
+    found, = ([*decode([path], 16, 1, None, resample)][0][0])
+    assert (found == expected).all()
+    assert (shown(path) == expected).all() == (resample == "LANCZOS")
+
+
 # ---- damaged and hostile files ---------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "ppm", "tif", "gif", "webp"])
