@@ -1,4 +1,5 @@
 """core/data/cache.py: stored images are used while nothing has changed, and never when anything has."""
+import errno
 import os
 import shutil
 
@@ -7,7 +8,7 @@ import PIL
 import pytest
 
 from core.data import cache, images, own, source
-from core.errors import InputError
+from core.errors import InputError, Refused
 from core.files import disk_errors
 from tests.lib.own_data import kinds, write_folder, write_image, write_table
 
@@ -143,6 +144,31 @@ def test_a_file_that_is_cut_off_or_of_another_shape_is_told(root, store, decoded
     assert "are damaged" in load(root, store).notes[0]
     np.savez(file, **arrays | {"images": arrays["images"][1:]})
     assert "are damaged" in load(root, store).notes[0]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOMEM, "Cannot allocate memory")])
+def test_a_file_that_does_not_fit_into_memory_is_not_called_damaged(tmp_path, monkeypatch, error):
+    def refuses(*args, **options):
+        raise error
+    (tmp_path / "a.npz").touch()
+    monkeypatch.setattr(np, "load", refuses)
+    with pytest.raises(Refused, match="^memory ran out"):
+        cache.load(tmp_path / "a.npz", "", (1,))
+
+
+@pytest.mark.parametrize("name", ["images", "shapes", "depths"])
+@pytest.mark.parametrize("change", [lambda a: a[:-1], lambda a: a[..., :-1], lambda a: a[None]], ids=["rows", "columns", "more"])
+def test_stored_arrays_that_do_not_fit_each_other_are_damaged(tmp_path, name, change):
+    file = tmp_path / "a.npz"
+    arrays = {"images": np.zeros((4, 8, 8, 3), np.uint8), "shapes": np.zeros((4, 2), np.int32),
+              "depths": np.zeros((4, 3))}
+    cache.save(file, "key", **arrays)
+    found = cache.load(file, "key", (4, 8, 8, 3))
+    assert all((a == b).all() and a.shape == b.shape and a.dtype == b.dtype for a, b in zip(found, arrays.values()))
+    assert cache.load(file, "other", (4, 8, 8, 3)) is None
+    cache.save(file, "key", **arrays | {name: change(arrays[name])})
+    with pytest.raises(InputError, match="are damaged"):
+        cache.load(file, "key", (4, 8, 8, 3))
 
 
 def test_without_a_place_to_store_the_run_goes_on(root, store, monkeypatch):

@@ -1,8 +1,8 @@
 """Errors planted where files from elsewhere are read: formats, limits, pickles, what is kept on disk."""
 
 TESTS = {
-    "core/data/images.py": ["data/depth", "data/formats", "data/images", "run/limits"],
-    "core/data/cache.py": ["data/cache", "data/pickles", "run/limits"],
+    "core/data/images.py": ["data/depth", "data/formats", "data/images"],
+    "core/data/cache.py": ["data/cache", "data/pickles"],
     "core/data/thumbnails.py": ["data/thumbnails"],
     "core/data/archive.py": ["data/packed_rows", "data/archive"],
     "core/data/array_images.py": ["data/packed_rows", "data/arrays"],
