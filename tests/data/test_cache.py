@@ -77,7 +77,8 @@ def test_the_fingerprint_tells_all_that_the_images_depend_on(root, tmp_path, mon
     found = [cache.fingerprint(root, paths, 8)]
     assert cache.fingerprint(root, list(paths), 8) == found[0]
     found += [cache.fingerprint(*other) for other in (
-        (root, paths, 9), (root, paths[::-1], 8), (root, paths[:2], 8), (root, [*paths, "none.png"], 8), (root, [*paths, "lost.png"], 8),
+        (root, paths, 9), (root, paths[::-1], 8), (root, paths[:2], 8), (root, [*paths, "none.png"], 8),
+        (root, [*paths, "lost.png"], 8),
         (root, [*paths[:2], "none.png"], 8), (root, ["dog/0.png", *paths[1:]], 8))]
     for target, name in ((cache, "VERSION"), (PIL, "__version__")):
         with monkeypatch.context() as patch:
@@ -157,7 +158,8 @@ def test_a_file_that_does_not_fit_into_memory_is_not_called_damaged(tmp_path, mo
 
 
 @pytest.mark.parametrize("name", ["images", "shapes", "depths"])
-@pytest.mark.parametrize("change", [lambda a: a[:-1], lambda a: a[..., :-1], lambda a: a[None]], ids=["rows", "columns", "more"])
+@pytest.mark.parametrize("change", [lambda a: a[:-1], lambda a: a[..., :-1], lambda a: a[None]],
+                         ids=["rows", "columns", "more"])
 def test_stored_arrays_that_do_not_fit_each_other_are_damaged(tmp_path, name, change):
     file = tmp_path / "a.npz"
     arrays = {"images": np.zeros((4, 8, 8, 3), np.uint8), "shapes": np.zeros((4, 2), np.int32),

@@ -22,7 +22,8 @@ FIRST = {                              # kind: first bytes, by the formats' own 
     "JPEG XL": ["ff 0a", "00 00 00 0c 4a 58 4c 20 0d 0a 87 0a"],
     "JPEG 2000": ["00 00 00 0c 6a 50 20 20 0d 0a 87 0a", "ff 4f ff 51"], "PDF": [b"%PDF-1.7"],
     "PostScript": [b"%!PS-Adobe", "c5 d0 d3 c6"], "a Photoshop document": [b"8BPS\0\1"],
-    "an icon": ["00 00 01 00 01 00", "00 00 02 00 05 00", b"icns"], "DICOM": [bytes(128) + b"DICM", b"\n" * 128 + b"DICM"],
+    "an icon": ["00 00 01 00 01 00", "00 00 02 00 05 00", b"icns"],
+    "DICOM": [bytes(128) + b"DICM", b"\n" * 128 + b"DICM"],
     "OpenEXR": ["76 2f 31 01"], "Radiance HDR": [b"#?RADIANCE\n", b"#?RGBE\n"], "DDS": [b"DDS |"],
     "FITS": [b"SIMPLE  =                    T"], "an XCF of GIMP": [b"gimp xcf v011"], "DjVu": [b"AT&TFORM"],
     "a drawing (EMF)": [b"\1\0\0\0" + b"\n" * 36 + b" EMF"], "HDF5": [b"\x89HDF\r\n\x1a\n"],
@@ -53,7 +54,8 @@ def test_what_cannot_be_opened_has_no_first_bytes(tmp_path):
 
 
 ENDINGS = {                            # by the formats' own descriptions
-    None: ".jpg .jpeg .jpe .jfif .png .ppm .pgm .pbm .pnm .bmp .gif .tif .tiff .webp .avif .avifs .heic .heif .hif .txt",
+    None: ".jpg .jpeg .jpe .jfif .png .ppm .pgm .pbm .pnm .bmp .gif .tif .tiff .webp .avif .avifs .heic .heif .hif"
+          " .txt",
     "a camera's raw file": ".nef .arw .dng .cr2 .cr3 .raf .orf .rw2 .pef .srw .nrw .3fr .iiq .raw .dcr .kdc .mrw .x3f",
     "JPEG XL": ".jxl", "JPEG 2000": ".jp2 .j2k .jpx .jpf", "SVG": ".svg .svgz", "PDF": ".pdf", "TGA": ".tga",
     "a video": ".mp4 .mov .avi .mkv .webm .m4v .mpg .mpeg .wmv .flv .3gp .mts .m2ts", "an icon": ".ico .icns .cur",
