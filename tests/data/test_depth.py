@@ -112,11 +112,13 @@ def test_images_of_8_bits_beside_them_stay_as_they_are(tmp_path):
 
 
 def test_test_images_are_shown_as_the_training_images(tmp_path):
-    """A darker test set stays darker."""
-    write(tmp_path / "train", (GREY * 4095).astype(np.uint16), encoded)
+    """A darker test set stays darker, and is shown anew to a network that was trained on others."""
     write(tmp_path / "test", (GREY * 1000).astype(np.uint16), encoded)
-    test = own.load(tmp_path / "train", size=16, test=tmp_path / "test").data.test.images
-    assert abs(test[..., 0].astype(int) - GREY * 1000 * 255 / 4095).max() <= 1.1
+    for white in (4095, 8191):
+        write(tmp_path / f"{white}", (GREY * white).astype(np.uint16), encoded)
+        for store in (None, tmp_path / "store", tmp_path / "store"):
+            test = own.load(tmp_path / f"{white}", size=16, test=tmp_path / "test", store=store).data.test.images
+            assert abs(test[..., 0].astype(int) - GREY * 1000 * 255 / white).max() <= 1.1, (white, store)
 
 
 def test_stored_images_are_the_same_and_one_more_image_changes_all(tmp_path):

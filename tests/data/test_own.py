@@ -45,11 +45,15 @@ def test_a_table_says_the_same_in_its_own_order(root):
 
 
 def test_an_image_that_cannot_be_read_leaves_the_rows_of_the_others_alone(root):
-    whole = load(root).data.train
+    for k, path in enumerate(sorted(root.rglob("*.png"))):
+        write_image(path, picture(k, 12 + k, 10))
+    whole, *_, sizes, _, _ = load(root)
+    whole = whole.train
     (root / "cat" / "1.png").write_bytes(b"")
     (root / "émeu" / "0.png").write_bytes((root / "émeu" / "0.png").read_bytes()[:200])
-    data, findings, *_ = load(root)
+    data, findings, _, shapes, *_ = load(root)
     assert data.train.index.tolist() == [0, 2, 3, 4, 5, 6, 7, 9, 10, 11] and data.rows == 12
+    assert sizes.tolist() == [[12 + k, 10] for k in range(12)] and (shapes == sizes[data.train.index]).all()
     assert (data.train.images == whole.images[data.train.index]).all()
     assert (data.train.paths == whole.paths[data.train.index]).all()
     assert (data.train.labels == whole.labels[data.train.index]).all()

@@ -156,6 +156,13 @@ def test_metadata_without_labels_beside_class_folders_is_not(tmp_path):
     with pytest.raises(InputError):                                   # three columns in the header
         read_table(tmp_path / "repo" / "metadata.csv")
     assert load(tmp_path / "repo", size=8).data.classes == ("cat", "dog")
+    for how in (How(label_column="none"), How(path_column="none"), How(images=str(tmp_path))):      # it is meant
+        with pytest.raises(InputError, match="metadata.csv"):
+            load(tmp_path / "repo", size=8, how=how)
+    (tmp_path / "flat").mkdir()
+    (tmp_path / "repo" / "metadata.csv").rename(tmp_path / "flat" / "metadata.csv")
+    with pytest.raises(InputError, match="metadata.csv, line 2 has 2 columns"):                  # nothing is beside it
+        load(tmp_path / "flat", size=8)
 
 
 @pytest.mark.parametrize("text, expected", [

@@ -2,7 +2,8 @@
 
 TESTS = {
     "core/data/__init__.py": ["data/splits"],
-    "core/data/source.py": ["data/own", "data/cache", "data/depth", "data/places", "data/arrays"],
+    "core/data/source.py": ["data/own", "data/cache", "data/depth", "data/places", "data/arrays",
+                            "data/links"],
     "core/data/own.py": ["data/own", "data/truth", "data/arrays", "data/depth"],
     "core/data/truth.py": ["data/truth"],
     "core/data/label_files.py": ["data/label_files", "data/named_labels"],
