@@ -16,7 +16,7 @@ TESTS = {
     "core/data/feature_files.py": ["data/feature_files", "data/pickles"],
     "core/data/photos.py": ["data/photos"],
     "core/data/duplicates.py": ["data/duplicates"],
-    "core/data/resnet_weights.py": ["data/resnet_weights", "run/finetune"],
+    "core/data/resnet_weights.py": ["data/resnet_weights"],
     "core/files.py": ["run/files", "run/power", "run/sealed", "use/safetensors_file", "data/pickles"],
     "core/errors.py": ["run/limits"],
     "nets/safetensors_file.py": ["use/safetensors_file", "data/depth"],
