@@ -114,6 +114,7 @@ def test_several_columns_of_labels_are_named_and_the_remedy_works(read):
 
 
 def test_the_user_chooses_any_column(read):
+    assert cells(read("a,b,c,d;mine ;yours\n1;2.jpg;dog\n", path_column="mine", label_column="yours")) == TWO[1:]
     found = read("path,label,other,file\n1.jpg,cat,dog,2.jpg\n", path_column="file", label_column="other")
     assert cells(found) == [("2.jpg", "dog")] and "'file', the labels in 'other'" in found.notes[0]
     with pytest.raises(InputError, match="has no column 'x', but 'path', 'label': choose one of these with "
@@ -147,6 +148,7 @@ def test_a_column_for_each_class_with_two_or_none(read):
     ("path,size,width\n1.jpg,5,6\n", " has the columns 'path', 'size', 'width', and none is known to hold labels: "
                                      "choose it"
                                      " with --label-column"),
+    ("path,size,no dog\n1.jpg,5,1\n2.jpg,6,0\n", " has the columns 'path', 'size', 'no dog', and none is known to"),
     ("path,label,label\n1.jpg,a,b\n", " has two columns called 'label': rename one of them"),
     ("1.jpg,cat\n2.jpg,dog\n", " does not begin with a line that names the columns path and label: add it"),
     ("path\n1.jpg\n", " does not begin with"), ("sep=;\n", " does not begin with"), ("", " does not begin with")])
@@ -159,7 +161,7 @@ def test_tables_whose_columns_are_unclear(read, text, fault, tmp_path):
 def test_objects_of_json_in_lines(read):
     lines = [{"file_name": "1.jpg", "label": "cat", "box": [1, 2]}, {"label": "dog", "file_name": "2.jpg",
                                                                      "extra": None}]
-    assert cells(read("\n".join(map(json.dumps, lines)), "metadata.jsonl")) == TWO
+    assert cells(read("\n \n".join(map(json.dumps, lines)), "metadata.jsonl")) == TWO
     values = [{"image": f"{i}.jpg", "label": value} for i, value in enumerate([1, 1.0, True, None, ["a"], ["a", "b"]])]
     assert [label for _, label in cells(read("\n\n".join(map(json.dumps, values)), "t.ndjson"))] == [
         "1", "1.0", "True", "", "a", "a|b"]

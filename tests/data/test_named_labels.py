@@ -9,7 +9,7 @@ import pytest
 
 from core.data import named_labels
 from core.data.label_files import read_labels
-from core.data.named_labels import divided, several
+from core.data.named_labels import divided, labels_in, several
 from core.errors import InputError
 from tests.lib.torch_files import Code, call, described, named, zip_file
 
@@ -79,6 +79,8 @@ def test_labels_in_a_column_and_in_floats(tmp_path):
     for name, array in (("a", WORSE[:, None]), ("b", WORSE.astype(float))):
         np.save(tmp_path / f"{name}.npy", array)
         assert read_labels(tmp_path / f"{name}.npy", CLASSES, 5).tolist() == WORSE.tolist()
+    assert labels_in(np.array([1, 2.0**53 - 1])).tolist() == [1, 2**53 - 1]
+    assert labels_in(np.array([1, 2.0**53])) is labels_in(np.array([1, -2.0**53])) is None     # or one more
     np.save(tmp_path / "c.npy", WORSE + 0.5)
     assert "c.npy has shape (5,) and type float64: save whole numbers of shape (5,)" in complaint(tmp_path / "c.npy")
 
@@ -140,6 +142,14 @@ def test_what_is_too_large_is_not_read(tmp_path, monkeypatch):
     assert "t.npz has more than 67,108,864 bytes: give" in complaint(f"{tmp_path / 't.npz'}:a")
     WRITERS["arrays.npz"](tmp_path / "t.npz", {"a": np.zeros(100_000, int)})
     assert "t.npz has more than 67,108,864 bytes: give" in complaint(f"{tmp_path / 't.npz'}:a")
+    for name in ("dict.npy", "tensors.pt", "packed.npz"):
+        WRITERS[name](tmp_path / name, LABELS)
+        packed = name == "packed.npz"
+        size = 2 * (128 + 5 * 8) if packed else (tmp_path / name).stat().st_size
+        monkeypatch.setattr(named_labels, "LARGEST", max(size, (tmp_path / name).stat().st_size))
+        assert read_labels(f"{tmp_path / name}:worse_label", CLASSES, 5).tolist() == WORSE.tolist()
+        monkeypatch.setattr(named_labels, "LARGEST", named_labels.LARGEST - 1)
+        assert f"{name} has more than 67,108,864 bytes: give" in complaint(f"{tmp_path / name}:worse_label")
 
 
 def test_a_colon_divides_only_behind_a_file_of_several(tmp_path):

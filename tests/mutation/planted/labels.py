@@ -173,7 +173,7 @@ PLANTED = {
         ("several columns of labels", "if known and (plainly or len(known) == 1):", "if known:"),
         ("the first of several ones", "        if len(ones) > 1:\n", "        if False:\n"),
         ("no limit to cells", "len(names) * len(found) <= CELLS", "True"),
-        ("zeros as ones", 'BITS = {"0": 0, "1": 1,', 'BITS = {"0": 1, "1": 0,'),
+        ("zeros as ones", "ONES, NOUGHTS = {", "NOUGHTS, ONES = {"),
         ("the header is a row too", "read_rows(path, delimiter, text)[skipped:]", "read_rows(path, delimiter, text)"),
         ("scores taken for labels", "and not words & NOT_LABELS", ""),
         ("lines of another length", "need(len(cells) == len(header),", "need(len(cells) >= len(header),"),
@@ -388,4 +388,11 @@ PLANTED = {
 }
 
 EQUIVALENT = {
+    "core/data/named_labels.py": {
+        'found[entry.filename.removesuffix(".npy")] = np.lib.format.read_array(raw, allow_pickle=True)':
+            "objects do not get there: the type in the header is one of numbers",
+    },
+    "core/data/columns.py": {
+        "except (RecursionError, ValueError):": "the order of caught exceptions",
+    },
 }
