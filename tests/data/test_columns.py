@@ -114,7 +114,7 @@ def test_several_columns_of_labels_are_named_and_the_remedy_works(read):
 
 
 def test_the_user_chooses_any_column(read):
-    assert cells(read("a,b,c,d;mine ;yours\n1;2.jpg;dog\n", path_column="mine", label_column="yours")) == TWO[1:]
+    assert cells(read("a,b,c,d;mine ;yours \n1;2.jpg;dog\n", path_column="mine", label_column="yours")) == TWO[1:]
     found = read("path,label,other,file\n1.jpg,cat,dog,2.jpg\n", path_column="file", label_column="other")
     assert cells(found) == [("2.jpg", "dog")] and "'file', the labels in 'other'" in found.notes[0]
     with pytest.raises(InputError, match="has no column 'x', but 'path', 'label': choose one of these with "

@@ -142,14 +142,15 @@ def test_what_is_too_large_is_not_read(tmp_path, monkeypatch):
     assert "t.npz has more than 67,108,864 bytes: give" in complaint(f"{tmp_path / 't.npz'}:a")
     WRITERS["arrays.npz"](tmp_path / "t.npz", {"a": np.zeros(100_000, int)})
     assert "t.npz has more than 67,108,864 bytes: give" in complaint(f"{tmp_path / 't.npz'}:a")
-    for name in ("dict.npy", "tensors.pt", "packed.npz"):
-        WRITERS[name](tmp_path / name, LABELS)
-        packed = name == "packed.npz"
-        size = 2 * (128 + 5 * 8) if packed else (tmp_path / name).stat().st_size
-        monkeypatch.setattr(named_labels, "LARGEST", max(size, (tmp_path / name).stat().st_size))
-        assert read_labels(f"{tmp_path / name}:worse_label", CLASSES, 5).tolist() == WORSE.tolist()
-        monkeypatch.setattr(named_labels, "LARGEST", named_labels.LARGEST - 1)
-        assert f"{name} has more than 67,108,864 bytes: give" in complaint(f"{tmp_path / name}:worse_label")
+    for name, size, told in (("dict.npy", None, "3 is no label"), ("tensors.pt", None, "3 is no label"),
+                             ("packed.npz", 2 * (128 + 1000 * 8), "has 1000 labels for 5 images")):
+        labels = np.full(1000 if size else 5, 3)
+        WRITERS[name](tmp_path / name, {"a": labels, "b": labels})
+        size = size or (tmp_path / name).stat().st_size
+        monkeypatch.setattr(named_labels, "LARGEST", size)
+        assert told in complaint(f"{tmp_path / name}:a")
+        monkeypatch.setattr(named_labels, "LARGEST", size - 1)
+        assert f"{name} has more than 67,108,864 bytes: give" in complaint(f"{tmp_path / name}:a")
 
 
 def test_a_colon_divides_only_behind_a_file_of_several(tmp_path):
