@@ -5,7 +5,7 @@ import pytest
 
 from core.data.folder import scan
 from core.data.own import load
-from core.data.splits import about_levels, part_of, parts_among
+from core.data.splits import about_levels, find_parts, part_of, parts_among
 from core.errors import InputError
 from tests.lib.own_data import kinds, picture, write_image
 
@@ -103,6 +103,21 @@ def test_parts_of_one_kind(tmp_path):
     assert followed(refused(root)).classes == ("bird", "car")
 
 
+def test_two_parts_of_one_kind_beside_test_images(tmp_path):
+    root = write(tmp_path / "set", [f"{part}/{name}" for part in ("train1", "train2", "test") for name in "ab"])
+    assert refused(root).endswith(f"give {root}/train1 with --data and {root}/test with --test")
+
+
+def test_parts_are_looked_for_a_few_levels_deep():
+    def tree(depth):
+        split = {part: {"bird": {}, "car": {}} for part in ("train", "test")}
+        return split if depth == 0 else {"a": tree(depth - 1), "b": {}}
+
+    for depth in range(9):
+        found = find_parts(tree(depth))
+        assert found is None if depth > 5 else found[:2] == (("a",) * depth, ["train", "test"])
+
+
 def test_parts_without_class_folders(tmp_path):
     assert refused(write(tmp_path, ["train", "test", "seg_pred"])).endswith(
         "has the folders train, test of a split set instead of one for each class: put the images of each class into a "
@@ -166,6 +181,7 @@ def test_folders_of_the_same_names_inside_several_classes_are_told(tmp_path):
 
 def test_one_common_folder_means_nothing(tmp_path):
     assert scan(write(tmp_path, ["n01/images", "n02/images", "n03/images"])).findings == []
+    assert about_levels({"cat": {"train": {}}, "dog": {"train": {}}, "cow": {}}) == []
 
 
 def test_classes_that_consist_of_folders_are_told(tmp_path):
