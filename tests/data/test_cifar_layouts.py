@@ -94,6 +94,7 @@ def test_what_is_official_is_known_by_the_file(tmp_path, monkeypatch):
     path = written(tmp_path, "cifar-100-python", FORMS["cifar-100-python"], "folder")
     assert cifar10.is_official(path, "cifar-100-python") is False
     for name in ("train", "test"):
+        assert cifar10.is_official(path, "cifar-100-python") is False, "not all of them"
         monkeypatch.setitem(cifar10_files.OFFICIAL, name, cifar10_files.md5((path / name).read_bytes()))
     assert cifar10.is_official(path, "cifar-100-python") is True
     binary = written(tmp_path, "cifar-10-batches-bin", FORMS["cifar-10-batches-bin"], "folder")

@@ -269,7 +269,6 @@ PLANTED = {
         ("spaces around a class's name", 'unicodedata.normalize("NFC", text).strip()',
          'unicodedata.normalize("NFC", text)'),
         ("arrays' images have names", 'hasattr(self.packed, "entries")', "True"),
-        ("images of an archive are files", "return self.packed is None\n\n\ndef", "return True\n\n\ndef"),
     ],
     "core/data/csv_cells.py": [
         ("a minus is no formula", "[=+\\\\-@", "[=+@"),
