@@ -62,6 +62,13 @@ def test_reads_both_formats(read, form):
         assert not found[name].flags.writeable
 
 
+def test_storages_stand_in_the_order_of_their_keys_in_the_file(read):
+    pair = [(key, np.full(12, k, np.float32)) for k, key in enumerate(["b", "10", "9", "a"])]
+    value = {key: tensor(storage(key, "FloatStorage", 12, None), 0, (12,), (1,)) for key, _ in reversed(pair)}
+    found = read(line_file(value, {key: array.tobytes() for key, array in pair}))
+    assert all((found[key] == array).all() for key, array in pair)
+
+
 @pytest.mark.parametrize("shape, strides, offset", [
     ((3, 4), (4, 1), 0), ((4, 3), (1, 4), 0), ((2, 2), (4, 2), 3), ((3,), (0,), 5), ((), (), 11),
     ((1, 1, 2), (77, 99, 6), 4), ((0, 3), (1, 1), 0)])
@@ -73,9 +80,10 @@ def test_a_tensor_is_its_storage_through_offset_shape_and_strides(read, shape, s
 
 
 @pytest.mark.parametrize("kind, dtype", [("FloatStorage", "<f4"), ("HalfStorage", "<f2"), ("LongStorage", "<i8"),
-                                         ("DoubleStorage", "<f8"), ("IntStorage", "<i4"), ("ByteStorage", "u1")])
+                                         ("DoubleStorage", "<f8"), ("IntStorage", "<i4"), ("ByteStorage", "u1"),
+                                         ("ShortStorage", "<i2"), ("CharStorage", "i1"), ("BoolStorage", "?")])
 def test_types_are_kept(read, kind, dtype):
-    numbers = np.array([0, 1, 5, 100], dtype)
+    numbers = np.array([0, 1, 5, 200 if dtype == "u1" else -100], dtype)
     found = read(of_one((4,), (1,), n=4, raw=numbers.tobytes(), kind=kind))["w"]
     assert found.dtype == numbers.dtype and (found == numbers).all()
 
@@ -86,6 +94,7 @@ def test_bfloat16_becomes_float32(read):
     expected = (halves.astype(np.uint32) << 16).view(np.float32)
     found = read(of_one((5,), (1,), n=5, raw=halves.tobytes(), kind="BFloat16Storage"))["w"]
     assert found.dtype == np.float32 and found.tobytes() == expected.tobytes() and found[0] == 1.5
+    assert not found.flags.writeable
 
 
 @pytest.mark.parametrize("key", pth.NESTED)

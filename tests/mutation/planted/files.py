@@ -163,10 +163,10 @@ PLANTED = {
     ],
     "core/data/pth.py": [
         ("the offset ignored", "as_strided(numbers[offset:]", "as_strided(numbers[0:]"),
-        ("strides in the order of the shape", "shape, strides, writeable=False)",
-         "shape, strides[::-1], writeable=False)"),
+        ("strides in the order of the shape", "numbers[offset:], shape, strides)",
+         "numbers[offset:], shape, strides[::-1])"),
         ("memory beyond the storage", " or last >= len(numbers)", ""),
-        ("arrays that can be written", "shape, strides, writeable=False)", "shape, strides)"),
+        ("arrays that can be written", "        wide.flags.writeable = False\n", ""),
         ("bfloat16 as float16", '"BFloat16Storage": BFLOAT16', '"BFloat16Storage": "<f2"'),
         ("halves in the lower bits", "wide <<= 16", "wide <<= 0"),
         ("bytes for signed numbers", '"CharStorage": "<i1"', '"CharStorage": "<u1"'),
