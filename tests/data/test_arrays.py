@@ -134,6 +134,34 @@ def test_names_of_arrays(tmp_path, names):
         assert (images_of(tmp_path)[0] == COLOUR).all() and (images_of(tmp_path / f"{names[0]}.npy")[0] == COLOUR).all()
 
 
+WORDS = {"images": "images image imgs img x data pixels photos pictures inputs arr_0",
+         "labels": "labels label y targets target lbls arr_1"}
+SPLITS = {"train": "train training tr", "val": "val valid validation dev", "test": "test testing te", "": ""}
+
+
+def test_every_word_is_known_before_and_after_the_part_of_the_set():
+    for kind, words in WORDS.items():
+        for word in words.split():
+            for split, names in SPLITS.items():
+                assert role(word) == ("", kind)
+                for name in names.split():
+                    for text in (f"{name}_{word}", f"{word}_{name}", f"{word}-{name}".upper(), f"{name}{word.title()}"):
+                        assert role(text) == (split, kind), text
+    assert [role(name) for name in ("train_x_test", "trial_x", "xy", "train", "", "my_images")] == [None] * 6
+
+
+def test_of_several_names_of_one_kind_the_usual_one_is_taken(tmp_path):
+    arrays = {"pixels": COLOUR[::-1], "x": COLOUR[::-1], "images": COLOUR, "y": LABELS[::-1], "label": LABELS[::-1],
+              "labels": LABELS}
+    found, labels = images_of(npz(tmp_path / "x.npz", **arrays))
+    assert (found == COLOUR).all() and (labels == LABELS).all()
+    del arrays["images"], arrays["labels"]
+    assert images_of(npz(tmp_path / "x.npz", **arrays | {"x": COLOUR, "label": LABELS}))[1].tolist() == LABELS.tolist()
+    how = How(path_column="pixels", label_column="y")
+    found, labels = images_of(tmp_path / "x.npz", how=how)
+    assert (found == COLOUR[::-1]).all() and (labels == LABELS[::-1]).all()
+
+
 @pytest.mark.parametrize("form", ["{}_images {}_labels", "x_{} y_{}", "{}_x {}_y"])
 def test_parts_for_training_validation_and_test(tmp_path, form):
     members = {}
