@@ -375,11 +375,24 @@ def test_damage_is_told(tmp_path):
     for length in (0, 10, len(raw) // 2, len(raw) - 30):
         (tmp_path / "x.npz").write_bytes(raw[:length])
         assert complaint(tmp_path / "x.npz") == f"{tmp_path / 'x.npz'} {arrays.DAMAGED}"
+    for array in (COLOUR, LABELS):                           # a changed bit is known by the checksum of the archive
+        changed = bytearray(raw)
+        changed[raw.index(array.tobytes()) + 5] ^= 1
+        (tmp_path / "x.npz").write_bytes(changed)
+        assert complaint(tmp_path / "x.npz") == f"{tmp_path / 'x.npz'} {arrays.DAMAGED}"
     np.save(tmp_path / "images.npy", COLOUR)
     raw = (tmp_path / "images.npy").read_bytes()
     np.save(tmp_path / "labels.npy", LABELS)
     (tmp_path / "images.npy").write_bytes(raw[:-1])
     assert complaint(tmp_path / "images.npy") == f"{tmp_path / 'images.npy'} {arrays.DAMAGED}"
+
+
+def test_columns_that_stand_one_after_another_are_read_whole_and_so_have_a_limit(tmp_path, monkeypatch):
+    path = npz(tmp_path / "x.npz", images=np.asfortranarray(COLOUR), labels=LABELS)
+    monkeypatch.setattr(arrays, "WHOLE", COLOUR.nbytes)
+    assert (images_of(path)[0] == COLOUR).all()
+    monkeypatch.setattr(arrays, "WHOLE", COLOUR.nbytes - 1)
+    assert f"x.npz has {COLOUR.nbytes:,} bytes in the order of columns: save it by rows" in complaint(path)
 
 
 def test_changed_bytes_give_data_or_an_input_error(tmp_path):
