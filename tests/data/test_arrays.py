@@ -202,6 +202,11 @@ def test_numbers_keep_their_order_and_may_have_names(tmp_path):
     names = np.array(["zebra", "ant", "cow"])
     data = load(npz(tmp_path / "y.npz", images=COLOUR, labels=LABELS, label_names=names), size=8).data
     assert data.classes == ("zebra", "ant", "cow") and data.train.labels.tolist() == LABELS.tolist()
+    for few in (names[:2], names[[0, 1, 1]]):                # names that do not fit are not used
+        path = npz(tmp_path / "z.npz", images=COLOUR, labels=LABELS, Class_Names=few)
+        assert load(path, size=8).data.classes == ("0", "1", "2")
+    path = npz(tmp_path / "z.npz", images=COLOUR, labels=LABELS, Class_Names=names)
+    assert load(path, size=8).data.classes == ("zebra", "ant", "cow")
 
 
 @pytest.mark.parametrize("labels", [LABELS.astype(np.uint8), LABELS[:, None], LABELS.astype(float), np.eye(3)[LABELS],
@@ -270,6 +275,7 @@ def test_labels_of_some_images_leave_out_the_others(tmp_path):
     ({"images": np.zeros(()), "labels": LABELS}, " has images of shape ()"),
     ({"images": COLOUR, "labels": LABELS / 2}, " has labels with fractions, 'labels': save whole numbers"),
     ({"images": COLOUR, "labels": LABELS - 5}, " has the label -5, in 'labels': use 0, 1, 2, ..., or -1 for unknown"),
+    ({"images": COLOUR, "labels": np.where(LABELS == 2, -2, LABELS)}, " has the label -2, in 'labels'"),
     ({"images": COLOUR, "labels": np.ones((12, 3))}, " has labels of shape (12, 3), 'labels': save one for each "
                                                      "image, or rows with a single 1 in each"),
     ({"images": COLOUR, "labels": np.zeros((12, 3, 2))}, " has labels of shape (12, 3, 2), 'labels': save one for "
