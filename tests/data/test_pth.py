@@ -144,8 +144,8 @@ BOMBS = {
     "hash of a global": Code(opcodes("os") + deep(60) + b"\x93"),
     "storage that is compared": Code(opcodes((deep(60), deep(60), deep(60), deep(60), deep(60))) + b"Q"),
     "shape": tensor(storage("0", "FloatStorage", 12), 0, deep(60), deep(60)),
-    "nested": Code(b")" + b"\x85" * 50_000),
-    "nested lists": Code(b"](" * 30_000 + b"e" * 30_000),
+    "nested": Code(b")" + b"\x85" * 10_000),
+    "nested lists": Code(b"](" * 10_000 + b"e" * 10_000),
     "memo of 2^32": Code(b"Nr\xff\xff\xff\xff"),
     "text of 2 GB": Code(b"X\xff\xff\xff\x7fshort"),
     "text of 2^56 bytes": Code(b"\x8d" + b"\xff" * 7 + b"\x00short"),
@@ -153,7 +153,7 @@ BOMBS = {
     "list in itself": Code(b"]q\x00h\x00a"),
     "call with many arguments": Code(
         b"(" + storage("0", "FloatStorage", 12) + opcodes(0) + opcodes((1,)) * 2 + b"N" * 200_000 + b"tq\x00"
-        + named("torch._utils", "_rebuild_tensor_v2") + b"q\x01" + b"h\x01h\x00R" * 100_000),
+        + named("torch._utils", "_rebuild_tensor_v2") + b"q\x01" + b"h\x01h\x00R" * 50_000),
     "set": Code(b"\x8f(K\x01\x90"), "INST": Code(b"(S'echo'\nios\nsystem\n"),
     "OBJ": Code(b"(cos\nsystem\nS'echo'\no"),
     "NEWOBJ": Code(b"ccollections\nOrderedDict\n)\x81"), "BUILD": Code(b"ccollections\nOrderedDict\n}b"),
