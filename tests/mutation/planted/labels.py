@@ -391,6 +391,19 @@ EQUIVALENT = {
         'found[entry.filename.removesuffix(".npy")] = np.lib.format.read_array(raw, allow_pickle=True)':
             "objects do not get there: the type in the header is one of numbers",
     },
+    "core/data/clothing1m.py": {
+        "LARGEST = 256 << 21": "twice the limit is one, too",
+        'return any((folder / f"noisy_train{KEYS}").is_file() for folder in (path / ANNOTATIONS, path))':
+            "any of them in any order",
+    },
+    "core/data/digits.py": {
+        'ImageDraw.Draw(wall).text((0, side), text, 256, font, anchor="ls")': "no grey is brighter than 255",
+    },
+    "core/data/kinds.py": {
+        '("PNG", rb"\\x89PNG\\r\\n\\x1a\\n"), ("JPEG", rb"\\xff\\xd8\\xff"), ("GIF", rb"GIF8[79]a"), '
+        '("WebP", rb"RIFF....WEBP"),':
+            "no file begins like both",
+    },
     "core/data/columns.py": {
         "except (RecursionError, ValueError):": "the order of caught exceptions",
     },
