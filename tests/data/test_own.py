@@ -1,11 +1,12 @@
 """core/data/own.py: folders and tables of images -> data sets."""
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from core.data import own
-from core.data.how import How
+from core.data.how import How, how_of
 from core.data.images import decode_one
 from core.data.own import load
 from core.data.source import cifar_layout, open_source
@@ -181,6 +182,12 @@ def test_options_of_other_data_are_not_ignored(root, tmp_path, option):
     np.savez(tmp_path / "x.npz", images=np.zeros((4, 8, 8), np.uint8), labels=np.arange(4) % 2)
     assert (words in complaint(table, how=How(**{option: "x"}))) == (option == "labels")
     assert (words in complaint(tmp_path / "x.npz", how=How(**{option: "x"}))) == (option == "images")
+
+
+def test_what_the_user_says_is_taken_by_its_name():
+    said = SimpleNamespace(**{name: f"the {name}" for name in ("labels", "images", "label_column", "path_column",
+                                                               "follow_links", "data")})
+    assert how_of(said) == How("the path_column", "the label_column", "the images", "the labels", "the follow_links")
 
 
 def test_the_images_of_a_test_table_may_be_elsewhere(root, tmp_path):
