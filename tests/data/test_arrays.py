@@ -70,6 +70,15 @@ def test_grey_in_every_form(tmp_path, grey):
     assert (found == GREY[..., None]).all()
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_the_whole_set_is_stretched_however_few_images_are_read_at_once(tmp_path, monkeypatch, first):
+    images = np.full((N, 16, 16), 300, np.int32)
+    images[0 if first else -1, 0, :2] = 100, 1100
+    monkeypatch.setattr(array_images, "BLOCK", images[0].nbytes)
+    found, _ = images_of(npz(tmp_path / "x.npz", images=images, labels=LABELS))
+    assert found[5, 5, 5, 0] == round(255 * 300 / 1100) and found.max() == 255
+
+
 def test_bits_and_twelve_bits_are_stretched_over_the_whole_set(tmp_path):
     found, _ = images_of(npz(tmp_path / "x.npz", images=GREY > 99, labels=LABELS))
     assert (found[..., 0] == 255 * (GREY > 99)).all()
@@ -237,6 +246,22 @@ def test_labels_as_text(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     found, labels = images_of(tmp_path / "pixels of mine.npy", how=How(labels=str(tmp_path / name)))
     assert labels.tolist() == LABELS.tolist() and (found == COLOUR).all()
+
+
+def test_labels_of_a_file_of_their_own_have_the_names_of_the_images_file(tmp_path):
+    path = npz(tmp_path / "x.npz", images=COLOUR, label_names=np.array(["zebra", "ant", "cow"]))
+    np.save(tmp_path / "given.npy", LABELS)
+    for file in (tmp_path / "given.npy", npz(tmp_path / "given.npz", a=LABELS, b=LABELS * 0)):
+        how = How(labels=f"{file}:a" if file.suffix == ".npz" else str(file))
+        data = load(path, size=8, how=how).data
+        assert data.classes == ("zebra", "ant", "cow") and data.train.labels.tolist() == LABELS.tolist()
+
+
+def test_one_of_images_and_labels_may_be_chosen_and_the_other_is_known_by_its_name(tmp_path):
+    path = npz(tmp_path / "x.npz", x_train=COLOUR, other=COLOUR[::-1], noisy=LABELS, clean=LABELS[::-1].copy())
+    for name, expected in (("noisy", LABELS), ("clean", LABELS[::-1])):
+        found, labels = images_of(path, how=How(label_column=name))
+        assert (found == COLOUR).all() and (labels == expected).all()
 
 
 def test_labels_as_an_array_or_one_of_several(tmp_path):

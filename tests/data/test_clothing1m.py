@@ -102,7 +102,7 @@ def test_images_that_are_missing_repeated_or_without_a_label_are_findings(own):
     absolute, spaced = f"{own.parent}/outside.jpg", "images/0/a b.jpg"
     (own / spaced).parent.mkdir(parents=True, exist_ok=True)
     (own / spaced).touch()
-    keys.write_text(keys.read_text() + f"{absolute}\n{spaced}\n  \n")
+    keys.write_text(keys.read_text() + f"{absolute}\n {spaced} \n  \n")
     label_file.write_text(label_file.read_text() + f"../outside.jpg 1\n{absolute} 1\n{spaced} 11\n \n")
     listing = scan(own)
     assert (listing.paths[-1], listing.labels[-1]) == (spaced, "Dress")

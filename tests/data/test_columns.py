@@ -45,7 +45,8 @@ def test_two_columns_are_recognised_and_said(read, header, order):
 @pytest.mark.parametrize("text", [
     "path,label,class\n1.jpg,cat,9\n2.jpg,dog,8\n", "id,path,label\n7,1.jpg,cat\n8,2.jpg,dog\n",
     "sep=;\r\npath;label\r\n1.jpg;cat\r\n2.jpg;dog\r\n", '"sep=|"\npath|label\n1.jpg|cat\n2.jpg|dog\n',
-    "path, label\n1.jpg, \"cat\"\n2.jpg, dog\n", "\ufeffpath\tlabel\n1.jpg\tcat\n2.jpg\tdog\n"])
+    "path, label\n1.jpg, \"cat\"\n2.jpg, dog\n",
+    " \n\npath;label\n1.jpg;cat\n2.jpg;dog\n", "\ufeffpath\tlabel\n1.jpg\tcat\n2.jpg\tdog\n"])
 def test_path_and_label_go_without_saying(read, text):
     found = read(text)
     assert cells(found) == TWO and found.notes == []

@@ -156,6 +156,21 @@ def test_an_image_that_was_clipped_is_scaled_anew_when_it_is_no_longer_alone(tmp
     assert (shown(root, store=tmp_path / "store") == shown(root)).all() and (shown(root)[4] > 250).mean() < 0.1
 
 
+def test_what_is_said_of_a_set_counts_the_images_of_each_kind_and_names_those_outside():
+    depths = np.array([(1, 100, 200), (0, 0, 0), (1, 99, 150), (2, -1, 1), (1, 120, 201), (2, -1.5, 0)] + [(0, 0, 0)])
+    levels = {1: (100.0, 200.0), 2: (-1.0, 1.0)}
+    assert depth.clipped(depths, levels) == [(2, "99 to 150"), (4, "120 to 201"), (5, "-1.5 to 0")]
+    assert [note[:44] for note in depth.note(depths, levels)] == [
+        "3 images of 16 or 32 bits (whole numbers): 1", "2 images of 16 or 32 bits (fractions): -1 is"]
+    assert depth.note(depths[[1, 6]], levels) == []
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_values_that_are_no_numbers_are_neither_black_nor_white(odd):
+    with pytest.raises(ValueError, match="not finite"):
+        depth.eight_bits(np.array([0.5, odd, 1.0]), 0.0, 1.0)
+
+
 def test_processes_share_the_levels(tmp_path, monkeypatch):
     monkeypatch.setattr("core.data.images.FEW", 0)
     monkeypatch.setattr("core.data.images.CHUNK", 2)

@@ -199,6 +199,14 @@ def test_the_images_of_a_test_table_may_be_elsewhere(root, tmp_path):
         "pets/cat/0.png", "pets/dog/0.png"]
 
 
+def test_test_images_are_read_as_the_user_says_too(root):
+    lines = ["cat/0.png,a,b,1.png", "dog/0.png,b,a,2.png"]
+    tables = [write_table(root / f"{name}.csv", lines, "mine,yours,label,path") for name in ("train", "test")]
+    data = load(tables[0], size=8, test=tables[1], how=How("mine", "yours")).data
+    for part in (data.train, data.test):
+        assert part.paths.tolist() == ["cat/0.png", "dog/0.png"] and part.labels.tolist() == [0, 1]
+
+
 def test_a_test_set_with_other_classes(root, tmp_path):
     write_folder(tmp_path / "test", ("cat", "Dog", "emu"))
     assert complaint(root, test=tmp_path / "test").endswith(

@@ -38,6 +38,7 @@ def test_reads_arrays_and_plain_data(dump):
     value = {"data": PIXELS, "labels": [0, 7, 9], "names": ["a", "b"]}
     content = unpickle(dump(value), "file")
     np.testing.assert_array_equal(uint8_rows(field(content, "data"), 6), PIXELS)
+    assert uint8_rows(field(content, "data"), 5) is uint8_rows(field(content, "data"), 7) is None
     assert field(content, "labels") == [0, 7, 9] and field(content, "absent") is None
     again = unpickle(dump({key.encode(): value for key, value in value.items()}), "file")     # read as bytes, and saved
     assert field(again, "labels") == [0, 7, 9] and (uint8_rows(field(again, "data"), 6) == PIXELS).all()

@@ -126,7 +126,8 @@ def test_plain_data_of_every_protocol_is_what_python_reads(protocol):
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("module, name", [("os", "system"), ("builtins", "eval"), ("torch.nn.modules.linear", "Linear"),
-                                          ("torch", "load"), ("collections", "defaultdict"), ("numpy", "ndarray")])
+                                          ("torch", "load"), ("collections", "defaultdict"), ("numpy", "ndarray"),
+                                          ("torch", "OrderedDict")])
 def test_what_a_file_asks_to_run_is_named_and_not_run(read, tmp_path, form, module, name):
     value = {"w": call(named(module, name), f"touch {tmp_path}/ran")}
     raw = zip_file(value, {}) if form == "zip" else line_file(value, {})

@@ -182,6 +182,8 @@ def test_folders_of_the_same_names_inside_several_classes_are_told(tmp_path):
 def test_one_common_folder_means_nothing(tmp_path):
     assert scan(write(tmp_path, ["n01/images", "n02/images", "n03/images"])).findings == []
     assert about_levels({"cat": {"train": {}}, "dog": {"train": {}}, "cow": {}}) == []
+    assert about_levels({name: {"train": {}, "images": {}} for name in ("cat", "dog")}) == [
+        ("parts", "cat/train", "and dog")]
 
 
 def test_classes_that_consist_of_folders_are_told(tmp_path):

@@ -159,7 +159,6 @@ PLANTED = {
         ("globals of a module that is known", "(module, name) not in self.functions",
          "name not in [n for _, n in self.functions]"),
         ("keys and values exchanged", "    for key, value in pairs:", "    for value, key in pairs:"),
-        ("items of the list's class", "list.extend(self.stack[-1], items)", "self.stack[-1].extend(items)"),
     ],
     "core/data/pth.py": [
         ("the offset ignored", "as_strided(numbers[offset:]", "as_strided(numbers[0:]"),
@@ -337,6 +336,15 @@ EQUIVALENT = {
     "core/data/array_images.py": {
         '"last": len(shape) == 4 and shape[3] in (3, 1, 4), "first": len(shape) == 4 and shape[1] in (1, 3, 4)}':
             "any of them in any order",
+    },
+    "core/data/opcodes.py": {
+        'elif name in ("LONG_BINGET", "BINGET", "GET"):': "any of them in any order",
+    },
+    "core/data/pickles.py": {
+        "if kind is None or raw is None or len(shape) > 5 or not all(type(n) is int and 0 <= n < 1 << 32 for n in "
+        "shape):":
+            "five axes are limited as well",
+        "return bytes(value) if isinstance(value, (bytearray, bytes)) else None": "any of them in any order",
     },
     "nets/safetensors_file.py": {
         "if not all(kind in (2, 1) and math.isfinite(white - black) for kind, (black, white) in levels.items()):":
