@@ -91,6 +91,9 @@ def test_annotations_may_be_a_folder_and_images_may_be_left_out(tmp_path):
     assert test.root == root and test.labels == [CLASSES[n % 14] for n in range(48, 62)]
     truth = clothing1m.truth(root / "annotations/clean_label_kv.txt", listing, CLASSES)
     assert truth.tolist() == [-1] * 20 + [n % 14 for n in range(20, 28)]
+    (tmp_path / "clean_label_kv.txt").write_text(f"{key(7)} 0\n")              # a single one, of the first class
+    truth = clothing1m.truth(tmp_path / "clean_label_kv.txt", listing, CLASSES)
+    assert truth.tolist() == [-1] * 7 + [0] + [-1] * 20
 
 
 def test_images_that_are_missing_repeated_or_without_a_label_are_findings(own):

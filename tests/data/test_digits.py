@@ -1,5 +1,6 @@
 """The drawn data set: exact shapes and counts, the same bytes for the same seed, splits apart,
 fonts that may be missing."""
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,12 @@ def test_splits_have_the_promised_shapes_and_types(size):
         assert split.images.shape == (n, size, size, 3) and split.images.dtype == np.uint8
         assert split.labels.shape == (n,) and split.labels.dtype == np.int64
         assert split.index.tolist() == list(range(n)) and split.index.dtype == np.int64
+
+
+def test_the_demo_has_4000_500_and_1000_images_of_16_pixels():
+    assert list(inspect.signature(digits.load).parameters.items()) == [
+        (name, inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=value)) for name, value in
+        (("seed", 0), ("train", 4000), ("validation", 500), ("test", 1000), ("size", 16))]
 
 
 def test_every_digit_is_equally_frequent_in_random_order(data):

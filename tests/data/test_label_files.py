@@ -37,6 +37,7 @@ def write(path, content):
     ("a.txt", "Émeu\ncat\ndog\ncat\n"), ("a.csv", '"Émeu"\n"cat"\n"dog"\n"cat"\n'),
     ("a.csv", b"\xef\xbb\xbf2\n0\n1\n0\n"),
     ("a.csv", "0,2\n1,0\n2,1\n3,0\n"), ("a.csv", "index,label\n3,0\n1,0\n0,2\n2,1\n"),
+    ("a.csv", 'index, label\n2, "dog"\n3, "cat"\n1, "cat"\n0, "Émeu"\n'),
     ("a.csv", "Index, Label\n2, dog\n3, cat\n1, cat\n0, Émeu"),
     ("a.csv", "index;label\n3;0\n1;0\n0;2\n2;1\n"), ("a.tsv", "3\t0\n1\t0\n0\t2\n2\t1\n"),
     ("a.tab", "label\nÉmeu\ncat\ndog\ncat\n"),
@@ -175,6 +176,8 @@ def test_a_text_too_large_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(label_files, "LARGEST", 7)
     assert complaint(read_labels, write(tmp_path / "a.csv", "2\n0\n1\n0\n"), CLASSES,
                      4).startswith(" has more than 7 bytes")
+    monkeypatch.setattr(label_files, "LARGEST", 8)
+    assert read_labels(tmp_path / "a.csv", CLASSES, 4).tolist() == [2, 0, 1, 0]
 
 
 def test_a_header_that_claims_terabytes_takes_no_memory(tmp_path):
