@@ -171,6 +171,8 @@ def test_objects_of_json_in_lines(read):
             read(text, "t.jsonl")
     nested = '{"image": {"bytes": null, "path": "1.jpg"}, "label": {"x": 1}}'
     assert cells(read(nested, "t.jsonl")) == [("1.jpg", "dict")]
+    mixed = '{"image": "1.jpg", "label": ["a", ["b"]]}\n{"image": "2.jpg", "label": [{"c": 1}, "d"]}'
+    assert cells(read(mixed, "t.jsonl")) == [("1.jpg", "list"), ("2.jpg", "list")]
     assert cells(read('{"image": "1.jpg", "label": "cat", "box": ' + "[" * 500 + "]" * 500 + "}", "t.jsonl")) == [
         ("1.jpg", "cat")]
 

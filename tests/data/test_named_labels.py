@@ -59,6 +59,8 @@ def test_the_array_of_the_name_is_read(tmp_path, name):
     for key, labels in LABELS.items():
         found = read_labels(f"{path}:{key}", CLASSES, 5)
         assert found.dtype == np.int64 and found.tolist() == labels.tolist()
+    WRITERS[name](path, {"alone": WORSE})
+    assert read_labels(path, CLASSES, 5).tolist() == read_labels(f"{path}:alone", CLASSES, 5).tolist() == WORSE.tolist()
 
 
 @pytest.mark.parametrize("name", WRITERS)
