@@ -1,5 +1,6 @@
 """core/data/formats.py: limits of memory hold for every kind of image, and sound images are not refused."""
 import io
+import os
 import struct
 import subprocess
 import sys
@@ -291,3 +292,19 @@ def test_without_its_texts_a_png_keeps_its_colours_what_is_transparent_and_how_i
     found, whole = (Image.open(one) for one in (formats.without_text(file), file))
     assert (np.asarray(found.convert("RGBA")) == np.asarray(whole.convert("RGBA"))).all()
     assert found.getexif()[0x112] == 6 and found.info["transparency"] == 3 and len(whole.text) == 2 and not found.text
+
+
+def test_no_file_is_left_open(tmp_path):
+    def lowest_free():
+        number = os.open(os.devnull, os.O_RDONLY)
+        os.close(number)
+        return number
+
+    for name in ("a.tif", "a.png", "a.jpg", "a.gif"):
+        path = write_image(tmp_path / name)
+        decode_one(path, 8)
+        before, error = lowest_free(), os.fstat(2).st_ino
+        decode_one(path, 8)
+        path.write_bytes(path.read_bytes()[:200])
+        decode_piece([path], 8)
+        assert (lowest_free(), os.fstat(2).st_ino) == (before, error), name

@@ -337,6 +337,9 @@ EQUIVALENT = {
         '"last": len(shape) == 4 and shape[3] in (3, 1, 4), "first": len(shape) == 4 and shape[1] in (1, 3, 4)}':
             "any of them in any order",
     },
+    "core/data/formats.py": {
+        'JPEG = ("MPO", "JPEG")': "any of them in any order",
+    },
     "core/data/opcodes.py": {
         'elif name in ("LONG_BINGET", "BINGET", "GET"):': "any of them in any order",
     },
