@@ -95,3 +95,13 @@ def test_numbers_behind_metadata_lie_at_multiples_of_8_bytes():
         size = int.from_bytes(raw[:8], "little")
         assert size % 8 == 0 and raw[8:].startswith(b'{"__metadata__":{"z":')
         assert all((load(raw)[name] == array).all() for name, array in arrays.items())
+
+
+def test_two_processes_that_write_one_file_at_the_same_time_do_not_meet(tmp_path, monkeypatch):
+    path = tmp_path / "x.txt"
+    with checkpoint.atomic(path) as first:
+        first.write(b"first")
+        monkeypatch.setattr(os, "getpid", lambda: -1)                       # another one
+        checkpoint.save_text(path, "second")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first" and os.listdir(tmp_path) == ["x.txt"]
