@@ -73,6 +73,15 @@ def complaint(path, **options):
 
 # ---- what is read --------------------------------------------------------------------------------------------------
 
+def test_names_that_lead_out_are_left_out_whatever_the_system():
+    names = ["/a/1.png", "../a/1.png", "a/../../1.png", "C:/a/1.png", "C:a/1.png", "C:\\a\\1.png", "..\\1.png",
+             "\\a\\1.png"]
+    entries = [(name, "file", k) for k, name in enumerate([*names, "a/b:c.png"])]
+    images, folders, findings = module.sorted_out(entries, "")
+    assert images == {"a/b:c.png": 8} and folders == {"a"}
+    assert [(finding.kind, finding.detail) for finding in findings] == [("name", "leads out of the archive")] * 8
+
+
 def test_folders_without_images_are_told_in_the_order_of_their_names(tmp_path):
     empty = ["zebra", "ant", "cow", "bee", "yak", "gnu"]
     path = packed(tmp_path / "x.zip", [*((f"{name}/", b"") for name in empty), *PETS.items()])

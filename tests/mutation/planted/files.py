@@ -340,6 +340,10 @@ EQUIVALENT = {
     "core/data/formats.py": {
         'JPEG = ("MPO", "JPEG")': "any of them in any order",
     },
+    "core/data/thumbnails.py": {
+        "LEVELS = ((192, 85), (192, 71), (160, 60), (128, 50), (96, 45))": "nobody sees the difference",
+        "some = rows[::max(len(rows) // TRIED, 1)]": "the larger of two in any order",
+    },
     "core/data/opcodes.py": {
         'elif name in ("LONG_BINGET", "BINGET", "GET"):': "any of them in any order",
     },
