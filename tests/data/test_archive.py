@@ -326,12 +326,25 @@ def test_a_dictionary_of_256_MB_is_not_set_aside(tmp_path):
     assert complaint(tmp_path / "x.tar.xz").endswith("x.tar.xz is damaged or no archive: copy or download it again")
 
 
+def test_the_first_names_of_a_damaged_archive_are_those_before_the_damage(tmp_path):
+    path = packed(tmp_path / "x.tgz", PETS, "gz")
+    raw = path.read_bytes()
+    assert module.first_names(path) == list(PETS) and module.first_names(path, 2) == list(PETS)[:2]
+    for length in range(0, len(raw), 50):
+        path.write_bytes(raw[:length])
+        found = module.first_names(path)
+        assert found == list(PETS)[:len(found)]
+    assert module.first_names(tmp_path / "none.tgz") == []
+
+
 def test_images_of_too_many_bytes_and_archives_of_too_many_entries(pack, monkeypatch):
     path = pack(PETS | {"cat/big.png": bytes(range(256)) * 40})
     monkeypatch.setattr(module, "LARGEST", 9000)
     reading = load(path, size=8)
     assert kinds(reading.findings) == {"unreadable": ["cat/big.png"]}
     assert reading.findings[0].detail == "10,240 bytes are more than 9,000: make it smaller"
+    monkeypatch.setattr(module, "LARGEST", 10_240)
+    assert load(path, size=8).findings[0].detail.startswith("not an image of a known kind")
     monkeypatch.setattr(module, "MOST", 3)
     assert complaint(path) == f"{path} has more than 3 entries: unpack it"
 
