@@ -82,6 +82,14 @@ def test_names_that_lead_out_are_left_out_whatever_the_system():
     assert [(finding.kind, finding.detail) for finding in findings] == [("name", "leads out of the archive")] * 8
 
 
+def test_of_a_folder_in_an_archive_all_paths_begin_below_it():
+    names = "cat/1.png", "x.txt", ".git/y", "dog/2.png"
+    entries = [(f"data/train/{name}", "file", k) for k, name in enumerate(names)]
+    images, folders, findings = module.sorted_out([*entries, ("data/training/cat/3.png", "file", 4)], "data/train")
+    assert images == {"cat/1.png": 0, "dog/2.png": 3} and folders == {"cat", "dog"}
+    assert kinds(findings)["other"] == ["x.txt"]
+
+
 def test_folders_without_images_are_told_in_the_order_of_their_names(tmp_path):
     empty = ["zebra", "ant", "cow", "bee", "yak", "gnu"]
     path = packed(tmp_path / "x.zip", [*((f"{name}/", b"") for name in empty), *PETS.items()])
