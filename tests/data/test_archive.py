@@ -8,6 +8,7 @@ import tarfile
 import time
 import tracemalloc
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -332,6 +333,15 @@ def test_a_dictionary_of_256_MB_is_not_set_aside(tmp_path):
     assert len(load(tmp_path / "x.tar.xz", size=8).data.train.labels) == 4
     (tmp_path / "x.tar.xz").write_bytes(lzma.compress(raw, filters=filters))
     assert complaint(tmp_path / "x.tar.xz").endswith("x.tar.xz is damaged or no archive: copy or download it again")
+
+
+def test_what_an_archive_may_unpack_to_grows_with_its_size(monkeypatch):
+    monkeypatch.setattr(module, "RATIO", 3)
+    monkeypatch.setattr(module, "FREE", 10)
+    for size in (0, 1, 100):
+        module.check_amount(3 * size + 10, SimpleNamespace(size=size, path="x.zip"))
+        with pytest.raises(InputError, match="x.zip unpacks to more than 3 times its size"):
+            module.check_amount(3 * size + 11, SimpleNamespace(size=size, path="x.zip"))
 
 
 def test_the_first_names_of_a_damaged_archive_are_those_before_the_damage(tmp_path):
