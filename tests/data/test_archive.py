@@ -89,6 +89,8 @@ def test_of_a_folder_in_an_archive_all_paths_begin_below_it():
     images, folders, findings = module.sorted_out([*entries, ("data/training/cat/3.png", "file", 4)], "data/train")
     assert images == {"cat/1.png": 0, "dog/2.png": 3} and folders == {"cat", "dog"}
     assert kinds(findings)["other"] == ["x.txt"]
+    *_, findings = module.sorted_out([("cat/1.png", "link", 0), ("cat/2.png", "other", 1)], "")
+    assert findings == [("link", "cat/1.png", "link"), ("other", "cat/2.png", "")]
 
 
 def test_folders_without_images_are_told_in_the_order_of_their_names(tmp_path):

@@ -6,6 +6,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 import zlib
 from pathlib import Path
@@ -238,6 +239,19 @@ def test_no_image_is_left_out_because_too_many_files_are_open(tmp_path, monkeypa
     monkeypatch.setattr(images, "open", refuses, raising=False)
     with pytest.raises(Refused, match="^too many files are open"):
         images.decode_piece([tmp_path / "a.png"], 8)
+
+
+def test_ctrl_c_is_turned_off_for_a_moment_and_by_the_main_thread_alone():
+    def heard():
+        with images.deaf():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    seen, before = [], signal.getsignal(signal.SIGINT)
+    heard()
+    thread = threading.Thread(target=heard)
+    thread.start()
+    thread.join()
+    assert seen == [signal.SIG_IGN, before] and signal.getsignal(signal.SIGINT) == before
 
 
 def test_images_are_decoded_where_there_is_no_shared_memory(tmp_path, monkeypatch):
