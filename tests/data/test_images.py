@@ -241,6 +241,12 @@ def test_no_image_is_left_out_because_too_many_files_are_open(tmp_path, monkeypa
         images.decode_piece([tmp_path / "a.png"], 8)
 
 
+def test_an_image_of_8_bits_has_no_depth(tmp_path):
+    for mode in ("RGB", "L", "P", "RGBA", "1"):
+        Image.fromarray(picture(1)).convert(mode).save(tmp_path / "a.png")
+        assert decode_one(tmp_path / "a.png", 8)[2] == (0, 0, 0)
+
+
 def test_ctrl_c_is_turned_off_for_a_moment_and_by_the_main_thread_alone():
     def heard():
         with images.deaf():
