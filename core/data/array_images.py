@@ -41,7 +41,8 @@ def read_arrays(path, how=UNSAID, test=False):
     path = Path(path)
     members, notes = gathered(path, how, test)
     given = None if test else how.labels
-    found = {"": (*members, given)} if len(members) == 1 and given else arrays.pairs(members, path, how)
+    alone = [name for name in members if name.lower() not in arrays.NAMES]           # beside the names of the classes
+    found = {"": (*alone, given)} if len(alone) == 1 and given else arrays.pairs(members, path, how)
     main = next(split for split in (("test", "", "val", "train") if test else ("train", "", "val", "test"))
                 if split in found)
     known = arrays.class_names(members)

@@ -35,7 +35,7 @@ NOT_LABELS = {"score", "confidence", "probability", "prob", "count", "number", "
               "source"}
 SAMPLE = 50                            # lines that are looked at for what a column holds
 CELLS = 20_000_000                     # of a .jsonl, whose lines need not have all fields
-BITS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1, "": 0}
+ONES, NOUGHTS = {"1", "1.0", "true"}, {"0", "0.0", "false", ""}
 
 
 class Columns(NamedTuple):
@@ -203,7 +203,7 @@ def label_column(path, header, rows, at):
     if known:
         raise InputError(f"{path} has several columns that may hold the labels, {listed([header[k] for k in known])}: "
                          f"choose one with --label-column, for example --label-column {example(header, known)}")
-    found = [k for k in others if {cells[k].lower() for _, cells in rows} <= BITS.keys()
+    found = [k for k in others if {cells[k].lower() for _, cells in rows} <= ONES | NOUGHTS
              and any(cells[k] for _, cells in rows)]
     need(len(found) > 1, f"{path} has the columns {listed(header)}, and none is known to hold labels: choose it with "
                          "--label-column")
@@ -219,7 +219,7 @@ def bits(path, header, rows, known):
     """(labels, words for the columns) where each class has a column of 0 and 1. Raises InputError for several ones."""
     labels = []
     for line, cells in rows:
-        ones = [header[k] for k in known if BITS[cells[k].lower()]]
+        ones = [header[k] for k in known if cells[k].lower() in ONES]
         if len(ones) > 1:
             raise InputError(f"{path}, line {line} has a 1 in each of the columns {listed(ones)}: give every image one "
                              f"class, or choose one column of 0 and 1 with --label-column {example(header, known)}")

@@ -68,11 +68,6 @@ class Listing(NamedTuple):
         """Whether its paths are names of images that a person knows."""
         return self.packed is None or hasattr(self.packed, "entries")
 
-    @property
-    def on_disk(self):
-        """Whether its paths are files."""
-        return self.packed is None
-
 
 def class_name(text):
     """The name of a class as it is written in a folder's name or in a table: composed accents, no spaces around it."""

@@ -137,8 +137,6 @@ class Disk:
 
     def find(self, base, tail):
         """The file base/tail; its ending may lack or be another, its case may differ. None for none or two of them."""
-        if not tail:
-            return None
         *above, name = tail
         folder = os.path.join(base, *above)
         if folder not in self.folders:

@@ -219,4 +219,4 @@ def array(tensor, numbers):
     if math.prod(shape) > len(numbers) or last >= len(numbers):
         raise ValueError("a tensor that is longer than its storage")
     strides = [n * numbers.itemsize for n in strides]
-    return np.lib.stride_tricks.as_strided(numbers[offset:], shape, strides, writeable=False)
+    return np.lib.stride_tricks.as_strided(numbers[offset:], shape, strides)

@@ -11,7 +11,7 @@ from core.data.photos import photo, smaller
 
 LEVELS = ((192, 85), (192, 70), (160, 60), (128, 50), (96, 45))        # (longer side, quality), the best first
 SMALL = LEVELS[-1][0]                  # up to this side colours are not thinned out: there are none to spare
-TRIED = 24                             # images by which a level is chosen
+TRIED = 24                             # so many images or more, by which a level is chosen
 
 
 class Picture(NamedTuple):
@@ -30,7 +30,7 @@ def pictures(images, files, rows, budget, jobs=1, levels=LEVELS):
     from concurrent.futures import ThreadPoolExecutor
 
     rows = [int(row) for row in rows]
-    some = rows[::-(-len(rows) // TRIED) or 1]
+    some = rows[::max(1, len(rows) // TRIED)]
     found = {}
     with warnings.catch_warnings(), ThreadPoolExecutor(jobs) as executor:
         warnings.simplefilter("ignore")                              # of odd metadata

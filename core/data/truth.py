@@ -58,7 +58,7 @@ def from_paths(path, listing):
     """
     row_of = dict.fromkeys(finding.path for finding in listing.findings) | dict(zip(listing.paths, listing.index))
     named, entries = by_name(listing), []
-    for line, file, label in columns(path, strict=False).lines:
+    for line, file, label in columns(path).lines:
         spelt = file if file in row_of else located(listing.root, file)
         row = row_of[spelt] if spelt in row_of else named.get(name_of(file), -1)
         need(row != -1, f"{path}, line {line}: {file!r:.200} is not among the images: "

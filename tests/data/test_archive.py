@@ -8,6 +8,7 @@ import tarfile
 import time
 import tracemalloc
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -72,6 +73,31 @@ def complaint(path, **options):
 
 
 # ---- what is read --------------------------------------------------------------------------------------------------
+
+def test_names_that_lead_out_are_left_out_whatever_the_system():
+    names = ["/a/1.png", "../a/1.png", "a/../../1.png", "C:/a/1.png", "C:a/1.png", "C:\\a\\1.png", "..\\1.png",
+             "\\a\\1.png"]
+    entries = [(name, "file", k) for k, name in enumerate([*names, "a/b:c.png"])]
+    images, folders, findings = module.sorted_out(entries, "")
+    assert images == {"a/b:c.png": 8} and folders == {"a"}
+    assert [(finding.kind, finding.detail) for finding in findings] == [("name", "leads out of the archive")] * 8
+
+
+def test_of_a_folder_in_an_archive_all_paths_begin_below_it():
+    names = "cat/1.png", "x.txt", ".git/y", "dog/2.png"
+    entries = [(f"data/train/{name}", "file", k) for k, name in enumerate(names)]
+    images, folders, findings = module.sorted_out([*entries, ("data/training/cat/3.png", "file", 4)], "data/train")
+    assert images == {"cat/1.png": 0, "dog/2.png": 3} and folders == {"cat", "dog"}
+    assert kinds(findings)["other"] == ["x.txt"]
+    *_, findings = module.sorted_out([("cat/1.png", "link", 0), ("cat/2.png", "other", 1)], "")
+    assert findings == [("link", "cat/1.png", "link"), ("other", "cat/2.png", "")]
+
+
+def test_folders_without_images_are_told_in_the_order_of_their_names(tmp_path):
+    empty = ["zebra", "ant", "cow", "bee", "yak", "gnu"]
+    path = packed(tmp_path / "x.zip", [*((f"{name}/", b"") for name in empty), *PETS.items()])
+    assert kinds(read_archive(path).findings)["empty"] == sorted(empty)
+
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("with_top", [False, True])
@@ -302,13 +328,33 @@ def test_a_name_of_megabytes_is_not_read(tmp_path, kind):
     assert complaint(tmp_path / "x.tar") == f"{tmp_path / 'x.tar'} is damaged or no archive: copy or download it again"
 
 
-def test_a_dictionary_of_gigabytes_is_not_set_aside(tmp_path):
+def test_a_dictionary_of_256_MB_is_not_set_aside(tmp_path):
     raw = packed(tmp_path / "x.tar", PETS).read_bytes()
-    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 30}]
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 28}]
     (tmp_path / "x.tar.xz").write_bytes(lzma.compress(raw, preset=None, filters=[{**filters[0], "dict_size": 1 << 20}]))
     assert len(load(tmp_path / "x.tar.xz", size=8).data.train.labels) == 4
     (tmp_path / "x.tar.xz").write_bytes(lzma.compress(raw, filters=filters))
     assert complaint(tmp_path / "x.tar.xz").endswith("x.tar.xz is damaged or no archive: copy or download it again")
+
+
+def test_what_an_archive_may_unpack_to_grows_with_its_size(monkeypatch):
+    monkeypatch.setattr(module, "RATIO", 3)
+    monkeypatch.setattr(module, "FREE", 10)
+    for size in (0, 1, 100):
+        module.check_amount(3 * size + 10, SimpleNamespace(size=size, path="x.zip"))
+        with pytest.raises(InputError, match="x.zip unpacks to more than 3 times its size"):
+            module.check_amount(3 * size + 11, SimpleNamespace(size=size, path="x.zip"))
+
+
+def test_the_first_names_of_a_damaged_archive_are_those_before_the_damage(tmp_path):
+    path = packed(tmp_path / "x.tgz", PETS, "gz")
+    raw = path.read_bytes()
+    assert module.first_names(path) == list(PETS) and module.first_names(path, 2) == list(PETS)[:2]
+    for length in range(0, len(raw), 50):
+        path.write_bytes(raw[:length])
+        found = module.first_names(path)
+        assert found == list(PETS)[:len(found)]
+    assert module.first_names(tmp_path / "none.tgz") == []
 
 
 def test_images_of_too_many_bytes_and_archives_of_too_many_entries(pack, monkeypatch):
@@ -317,6 +363,8 @@ def test_images_of_too_many_bytes_and_archives_of_too_many_entries(pack, monkeyp
     reading = load(path, size=8)
     assert kinds(reading.findings) == {"unreadable": ["cat/big.png"]}
     assert reading.findings[0].detail == "10,240 bytes are more than 9,000: make it smaller"
+    monkeypatch.setattr(module, "LARGEST", 10_240)
+    assert load(path, size=8).findings[0].detail.startswith("not an image of a known kind")
     monkeypatch.setattr(module, "MOST", 3)
     assert complaint(path) == f"{path} has more than 3 entries: unpack it"
 

@@ -70,6 +70,15 @@ def test_grey_in_every_form(tmp_path, grey):
     assert (found == GREY[..., None]).all()
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_the_whole_set_is_stretched_however_few_images_are_read_at_once(tmp_path, monkeypatch, first):
+    images = np.full((N, 16, 16), 300, np.int32)
+    images[0 if first else -1, 0, :2] = 100, 1100
+    monkeypatch.setattr(array_images, "BLOCK", images[0].nbytes)
+    found, _ = images_of(npz(tmp_path / "x.npz", images=images, labels=LABELS))
+    assert found[5, 5, 5, 0] == round(255 * 300 / 1100) and found.max() == 255
+
+
 def test_bits_and_twelve_bits_are_stretched_over_the_whole_set(tmp_path):
     found, _ = images_of(npz(tmp_path / "x.npz", images=GREY > 99, labels=LABELS))
     assert (found[..., 0] == 255 * (GREY > 99)).all()
@@ -134,6 +143,34 @@ def test_names_of_arrays(tmp_path, names):
         assert (images_of(tmp_path)[0] == COLOUR).all() and (images_of(tmp_path / f"{names[0]}.npy")[0] == COLOUR).all()
 
 
+WORDS = {"images": "images image imgs img x data pixels photos pictures inputs arr_0",
+         "labels": "labels label y targets target lbls arr_1"}
+SPLITS = {"train": "train training tr", "val": "val valid validation dev", "test": "test testing te", "": ""}
+
+
+def test_every_word_is_known_before_and_after_the_part_of_the_set():
+    for kind, words in WORDS.items():
+        for word in words.split():
+            for split, names in SPLITS.items():
+                assert role(word) == ("", kind)
+                for name in names.split():
+                    for text in (f"{name}_{word}", f"{word}_{name}", f"{word}-{name}".upper(), f"{name}{word.title()}"):
+                        assert role(text) == (split, kind), text
+    assert [role(name) for name in ("train_x_test", "trial_x", "xy", "train", "", "my_images")] == [None] * 6
+
+
+def test_of_several_names_of_one_kind_the_usual_one_is_taken(tmp_path):
+    arrays = {"pixels": COLOUR[::-1], "x": COLOUR[::-1], "images": COLOUR, "y": LABELS[::-1], "label": LABELS[::-1],
+              "labels": LABELS}
+    found, labels = images_of(npz(tmp_path / "x.npz", **arrays))
+    assert (found == COLOUR).all() and (labels == LABELS).all()
+    del arrays["images"], arrays["labels"]
+    assert images_of(npz(tmp_path / "x.npz", **arrays | {"x": COLOUR, "label": LABELS}))[1].tolist() == LABELS.tolist()
+    how = How(path_column="pixels", label_column="y")
+    found, labels = images_of(tmp_path / "x.npz", how=how)
+    assert (found == COLOUR[::-1]).all() and (labels == LABELS[::-1]).all()
+
+
 @pytest.mark.parametrize("form", ["{}_images {}_labels", "x_{} y_{}", "{}_x {}_y"])
 def test_parts_for_training_validation_and_test(tmp_path, form):
     members = {}
@@ -143,6 +180,7 @@ def test_parts_for_training_validation_and_test(tmp_path, form):
     data = load(npz(tmp_path / "x.npz", **members, extra=np.zeros(3)), size=16).data
     for part, (a, b) in ((data.train, (0, 6)), (data.validation, (6, 9)), (data.test, (9, 12))):
         assert (part.images == COLOUR[a:b]).all() and part.labels.tolist() == LABELS[a:b].tolist()
+    assert [len(listing.paths) for listing in load(tmp_path / "x.npz", size=8).listings] == [6, 3, 3]
     reading = load(tmp_path / "x.npz", size=16, held_out=0.5, test=tmp_path / "x.npz")
     assert len(reading.data.validation.labels) == 3 and set(reading.data.validation.index) < set(range(6))
     assert (reading.data.test.images == COLOUR[9:]).all() and "not used: 'extra'" in " ".join(reading.notes)
@@ -151,12 +189,33 @@ def test_parts_for_training_validation_and_test(tmp_path, form):
     assert listing.rows == 3 and listing.packed.others == {}
 
 
+def test_test_images_that_are_given_take_the_place_of_those_in_the_file(tmp_path):
+    path = npz(tmp_path / "x.npz", x_train=COLOUR[:6], y_train=LABELS[:6], x_test=COLOUR[6:9], y_test=LABELS[6:9])
+    other = npz(tmp_path / "y.npz", images=COLOUR[8:], labels=LABELS[8:])
+    reading = load(path, size=16, test=other)
+    assert (reading.data.test.images == COLOUR[8:]).all() and str(reading.listings[2].root) == str(other)
+    assert load(path, size=16).listings[2].paths == ["x_test[0]", "x_test[1]", "x_test[2]"]
+
+
+def test_a_class_without_a_readable_image_is_none(tmp_path):
+    """The others keep their order, that of the numbers."""
+    images = COLOUR / 255
+    images[[0, 3, 6, 9]] = np.nan
+    data = load(npz(tmp_path / "x.npz", images=images, labels=np.array([7, 10, 9] * 4)), size=16).data
+    assert data.classes == ("9", "10") and data.train.labels.tolist() == [1, 0] * 4
+
+
 def test_numbers_keep_their_order_and_may_have_names(tmp_path):
     labels = np.array([10, 2, 1] * 4)
     assert load(npz(tmp_path / "x.npz", images=COLOUR, labels=labels), size=8).data.classes == ("1", "2", "10")
     names = np.array(["zebra", "ant", "cow"])
     data = load(npz(tmp_path / "y.npz", images=COLOUR, labels=LABELS, label_names=names), size=8).data
     assert data.classes == ("zebra", "ant", "cow") and data.train.labels.tolist() == LABELS.tolist()
+    for few in (names[:2], names[[0, 1, 1]]):                # names that do not fit are not used
+        path = npz(tmp_path / "z.npz", images=COLOUR, labels=LABELS, Class_Names=few)
+        assert load(path, size=8).data.classes == ("0", "1", "2")
+    path = npz(tmp_path / "z.npz", images=COLOUR, labels=LABELS, Class_Names=names)
+    assert load(path, size=8).data.classes == ("zebra", "ant", "cow")
 
 
 @pytest.mark.parametrize("labels", [LABELS.astype(np.uint8), LABELS[:, None], LABELS.astype(float), np.eye(3)[LABELS],
@@ -187,6 +246,22 @@ def test_labels_as_text(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     found, labels = images_of(tmp_path / "pixels of mine.npy", how=How(labels=str(tmp_path / name)))
     assert labels.tolist() == LABELS.tolist() and (found == COLOUR).all()
+
+
+def test_labels_of_a_file_of_their_own_have_the_names_of_the_images_file(tmp_path):
+    path = npz(tmp_path / "x.npz", images=COLOUR, label_names=np.array(["zebra", "ant", "cow"]))
+    np.save(tmp_path / "given.npy", LABELS)
+    for file in (tmp_path / "given.npy", npz(tmp_path / "given.npz", a=LABELS, b=LABELS * 0)):
+        how = How(labels=f"{file}:a" if file.suffix == ".npz" else str(file))
+        data = load(path, size=8, how=how).data
+        assert data.classes == ("zebra", "ant", "cow") and data.train.labels.tolist() == LABELS.tolist()
+
+
+def test_one_of_images_and_labels_may_be_chosen_and_the_other_is_known_by_its_name(tmp_path):
+    path = npz(tmp_path / "x.npz", x_train=COLOUR, other=COLOUR[::-1], noisy=LABELS, clean=LABELS[::-1].copy())
+    for name, expected in (("noisy", LABELS), ("clean", LABELS[::-1])):
+        found, labels = images_of(path, how=How(label_column=name))
+        assert (found == COLOUR).all() and (labels == expected).all()
 
 
 def test_labels_as_an_array_or_one_of_several(tmp_path):
@@ -225,6 +300,7 @@ def test_labels_of_some_images_leave_out_the_others(tmp_path):
     ({"images": np.zeros(()), "labels": LABELS}, " has images of shape ()"),
     ({"images": COLOUR, "labels": LABELS / 2}, " has labels with fractions, 'labels': save whole numbers"),
     ({"images": COLOUR, "labels": LABELS - 5}, " has the label -5, in 'labels': use 0, 1, 2, ..., or -1 for unknown"),
+    ({"images": COLOUR, "labels": np.where(LABELS == 2, -2, LABELS)}, " has the label -2, in 'labels'"),
     ({"images": COLOUR, "labels": np.ones((12, 3))}, " has labels of shape (12, 3), 'labels': save one for each "
                                                      "image, or rows with a single 1 in each"),
     ({"images": COLOUR, "labels": np.zeros((12, 3, 2))}, " has labels of shape (12, 3, 2), 'labels': save one for "
@@ -325,26 +401,29 @@ def test_what_a_directory_claims_is_compared_with_what_is_packed(tmp_path):
     assert complaint(tmp_path / "x.npz") == f"{tmp_path / 'x.npz'} {arrays.DAMAGED}"
 
 
-def test_an_array_is_read_in_blocks(tmp_path):
-    """Memory is that of the small images and of some blocks, not of the array."""
-    np.savez_compressed(tmp_path / "x.npz", images=np.zeros((600, 256, 256, 3), np.uint8), labels=np.arange(600) % 2)
-    tracemalloc.start()
-    load(tmp_path / "x.npz", size=8)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 60e6                                      # of 118 MB, a block has 8
-
-
 def test_damage_is_told(tmp_path):
     raw = npz(tmp_path / "x.npz", images=COLOUR, labels=LABELS).read_bytes()
     for length in (0, 10, len(raw) // 2, len(raw) - 30):
         (tmp_path / "x.npz").write_bytes(raw[:length])
+        assert complaint(tmp_path / "x.npz") == f"{tmp_path / 'x.npz'} {arrays.DAMAGED}"
+    for array in (COLOUR, LABELS):                           # a changed bit is known by the checksum of the archive
+        changed = bytearray(raw)
+        changed[raw.index(array.tobytes()) + 5] ^= 1
+        (tmp_path / "x.npz").write_bytes(changed)
         assert complaint(tmp_path / "x.npz") == f"{tmp_path / 'x.npz'} {arrays.DAMAGED}"
     np.save(tmp_path / "images.npy", COLOUR)
     raw = (tmp_path / "images.npy").read_bytes()
     np.save(tmp_path / "labels.npy", LABELS)
     (tmp_path / "images.npy").write_bytes(raw[:-1])
     assert complaint(tmp_path / "images.npy") == f"{tmp_path / 'images.npy'} {arrays.DAMAGED}"
+
+
+def test_columns_that_stand_one_after_another_are_read_whole_and_so_have_a_limit(tmp_path, monkeypatch):
+    path = npz(tmp_path / "x.npz", images=np.asfortranarray(COLOUR), labels=LABELS)
+    monkeypatch.setattr(arrays, "WHOLE", COLOUR.nbytes)
+    assert (images_of(path)[0] == COLOUR).all()
+    monkeypatch.setattr(arrays, "WHOLE", COLOUR.nbytes - 1)
+    assert f"x.npz has {COLOUR.nbytes:,} bytes in the order of columns: save it by rows" in complaint(path)
 
 
 def test_changed_bytes_give_data_or_an_input_error(tmp_path):
@@ -382,3 +461,13 @@ def test_decoded_arrays_are_stored_and_known_again(tmp_path):
     assert (load(path, size=8, store=tmp_path / "store").data.train.images == first).all()
     npz(path, images=COLOUR[::-1].copy(), labels=LABELS)
     assert (load(path, size=8, store=tmp_path / "store").data.train.images == first[::-1]).all()
+
+
+def test_an_array_is_read_in_blocks(tmp_path):
+    """Memory is that of the small images and of some blocks, not of the array."""
+    np.savez_compressed(tmp_path / "x.npz", images=np.zeros((600, 256, 256, 3), np.uint8), labels=np.arange(600) % 2)
+    tracemalloc.start()
+    load(tmp_path / "x.npz", size=8)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60e6                                      # of 118 MB, a block has 8

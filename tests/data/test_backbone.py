@@ -201,6 +201,20 @@ def test_a_store_that_cannot_be_written_is_a_note(file, tmp_path):
     assert "not stored" in found.notes[0] and "--cache" in found.notes[0] and found.views.any()
 
 
+def test_images_of_many_bits_are_seen_by_the_levels_that_are_given(file, tmp_path, computed):
+    """Others are computed anew, and kept under a key of their own."""
+    grey, names = IMAGES[..., 0], [f"{k}.png" for k in range(len(IMAGES))]
+    for name, values in zip(names, grey):
+        Image.fromarray(values.astype(np.uint16) << 4).save(tmp_path / name)
+    found, expected = [], []
+    for white, shift in ((4095, 0), (8191, 1)):                          # the second time half as bright
+        found += [file_features(tmp_path, names, 32, file=file, store=tmp_path / "store",
+                                levels={1: (0.0, float(white))}).views for _ in range(2)][1:]
+        expected.append(features((grey >> shift)[..., None].repeat(3, axis=3), 32, file=file).views)
+        assert distance(found[-1], expected[-1]) < 1e-5
+    assert distance(*expected) > 0.01 and computed == [5] * 4
+
+
 # ---- sentences -----------------------------------------------------------------------------------------------------
 
 def test_without_the_package_the_one_line_that_installs_it(monkeypatch):

@@ -1,11 +1,14 @@
 """core/data/cache.py: stored images are used while nothing has changed, and never when anything has."""
+import errno
 import os
+import shutil
 
 import numpy as np
+import PIL
 import pytest
 
 from core.data import cache, images, own, source
-from core.errors import InputError
+from core.errors import InputError, Refused
 from core.files import disk_errors
 from tests.lib.own_data import kinds, write_folder, write_image, write_table
 
@@ -69,6 +72,26 @@ def test_any_change_of_a_file_is_noticed(root, store, decoded, change):
     assert len(decoded) >= 12 and len(list(store.iterdir())) == 1
 
 
+def test_the_fingerprint_tells_all_that_the_images_depend_on(root, tmp_path, monkeypatch):
+    paths = ["cat/0.png", "cat/1.png", "dog/2.png"]
+    found = [cache.fingerprint(root, paths, 8)]
+    assert cache.fingerprint(root, list(paths), 8) == found[0]
+    found += [cache.fingerprint(*other) for other in (
+        (root, paths, 9), (root, paths[::-1], 8), (root, paths[:2], 8), (root, [*paths, "none.png"], 8),
+        (root, [*paths, "lost.png"], 8),
+        (root, [*paths[:2], "none.png"], 8), (root, ["dog/0.png", *paths[1:]], 8))]
+    for target, name in ((cache, "VERSION"), (PIL, "__version__")):
+        with monkeypatch.context() as patch:
+            patch.setattr(target, name, "another")
+            found.append(cache.fingerprint(root, paths, 8))
+    shutil.copytree(root, tmp_path / "copy", copy_function=shutil.copy2)
+    found.append(cache.fingerprint(tmp_path / "copy", paths, 8))
+    for change in (touch, rewrite, rename):
+        change(root)
+        found.append(cache.fingerprint(root, paths, 8))
+    assert len(set(found)) == len(found) == 14
+
+
 def test_labels_are_never_stored(root, store, decoded):
     table = write_table(root / "t.csv", ["cat/0.png,a", "cat/1.png,b"])
     assert load(table, store).data.train.labels.tolist() == [0, 1]
@@ -122,6 +145,32 @@ def test_a_file_that_is_cut_off_or_of_another_shape_is_told(root, store, decoded
     assert "are damaged" in load(root, store).notes[0]
     np.savez(file, **arrays | {"images": arrays["images"][1:]})
     assert "are damaged" in load(root, store).notes[0]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOMEM, "Cannot allocate memory")])
+def test_a_file_that_does_not_fit_into_memory_is_not_called_damaged(tmp_path, monkeypatch, error):
+    def refuses(*args, **options):
+        raise error
+    (tmp_path / "a.npz").touch()
+    monkeypatch.setattr(np, "load", refuses)
+    with pytest.raises(Refused, match="^memory ran out"):
+        cache.load(tmp_path / "a.npz", "", (1,))
+
+
+@pytest.mark.parametrize("name", ["images", "shapes", "depths"])
+@pytest.mark.parametrize("change", [lambda a: a[:-1], lambda a: a[..., :-1], lambda a: a[None]],
+                         ids=["rows", "columns", "more"])
+def test_stored_arrays_that_do_not_fit_each_other_are_damaged(tmp_path, name, change):
+    file = tmp_path / "a.npz"
+    arrays = {"images": np.zeros((4, 8, 8, 3), np.uint8), "shapes": np.zeros((4, 2), np.int32),
+              "depths": np.zeros((4, 3))}
+    cache.save(file, "key", **arrays)
+    found = cache.load(file, "key", (4, 8, 8, 3))
+    assert all((a == b).all() and a.shape == b.shape and a.dtype == b.dtype for a, b in zip(found, arrays.values()))
+    assert cache.load(file, "other", (4, 8, 8, 3)) is None
+    cache.save(file, "key", **arrays | {name: change(arrays[name])})
+    with pytest.raises(InputError, match="are damaged"):
+        cache.load(file, "key", (4, 8, 8, 3))
 
 
 def test_without_a_place_to_store_the_run_goes_on(root, store, monkeypatch):

@@ -28,7 +28,7 @@ def test_every_pixel_and_label_is_where_the_definition_has_it(place, dump):
         rows, labels = planes[k], given[k]
         assert split.images.dtype == np.uint8 and split.images.flags.c_contiguous
         assert split.images.shape == (len(split.labels), 32, 32, 3)
-        assert split.labels.tolist() == [labels[i] for i in split.index]
+        assert split.labels.tolist() == split.truth.tolist() == [labels[i] for i in split.index]
         for i, y, x, c in np.random.default_rng(0).integers((len(split.images), 32, 32, 3), size=(2000, 4)):
             assert split.images[i, y, x, c] == rows[split.index[i], 1024 * c + 32 * y + x]
 

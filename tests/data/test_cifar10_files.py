@@ -100,6 +100,17 @@ def test_members_under_other_names_are_not_taken(tmp_path, folder):
         assert f"{path} does not contain {FOLDER}/data_batch_1" in complaint(path)
 
 
+def test_the_checksum_of_an_archive_is_compared_however_much_stands_after_the_last_member(tmp_path, archive):
+    raw = gzip.decompress(archive.read_bytes())
+    for padding in (0, 10_000, 5 << 20):
+        whole = gzip.compress(raw + bytes(padding), 1)
+        path = tmp_path / "d.tar.gz"
+        path.write_bytes(whole)
+        assert len(cifar10.load(path).train.labels) == 45
+        path.write_bytes(whole[:-8] + bytes([whole[-8] ^ 1]) + whole[-7:])
+        assert f"{path} is not a .tar.gz archive, or is truncated or damaged" in complaint(path)
+
+
 def test_a_missing_member_is_named(tmp_path, folder):
     (folder / "data_batch_5").unlink()
     assert f"does not contain {FOLDER}/data_batch_5: " in complaint(write_archive(tmp_path / "c.tar.gz", folder))

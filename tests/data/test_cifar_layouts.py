@@ -90,10 +90,26 @@ def test_every_layout_is_known_and_read(tmp_path, form, which):
         assert (part.images == pixels[part.index].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)).all()
 
 
+def test_a_folder_is_known_by_its_name_by_a_folder_in_it_or_by_its_files(tmp_path):
+    def holding(name, *files):
+        for file in files:
+            (tmp_path / name / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name / file).touch()
+        return cifar10_files.layout_in(tmp_path / name)
+
+    for number, (layout, files) in enumerate(cifar10_files.LAYOUTS.items()):
+        assert holding(layout) == holding(f"in{number}", f"{layout}/x") == holding(f"all{number}", *files) == layout
+    assert [holding(f"one{k}", file) for k, file in enumerate(("test_batch", "data_batch_3.bin"))] == [
+        "cifar-10-batches-py", "cifar-10-batches-bin"]
+    assert holding("a", "test") is holding("b", "train", "test") is holding("c", "meta", "x") is None    # anybody's
+    assert holding("d", "train.bin", "test.bin", "coarse_label_names.txt") is holding("e", "x") is None
+
+
 def test_what_is_official_is_known_by_the_file(tmp_path, monkeypatch):
     path = written(tmp_path, "cifar-100-python", FORMS["cifar-100-python"], "folder")
     assert cifar10.is_official(path, "cifar-100-python") is False
     for name in ("train", "test"):
+        assert cifar10.is_official(path, "cifar-100-python") is False, "not all of them"
         monkeypatch.setitem(cifar10_files.OFFICIAL, name, cifar10_files.md5((path / name).read_bytes()))
     assert cifar10.is_official(path, "cifar-100-python") is True
     binary = written(tmp_path, "cifar-10-batches-bin", FORMS["cifar-10-batches-bin"], "folder")

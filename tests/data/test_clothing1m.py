@@ -91,6 +91,9 @@ def test_annotations_may_be_a_folder_and_images_may_be_left_out(tmp_path):
     assert test.root == root and test.labels == [CLASSES[n % 14] for n in range(48, 62)]
     truth = clothing1m.truth(root / "annotations/clean_label_kv.txt", listing, CLASSES)
     assert truth.tolist() == [-1] * 20 + [n % 14 for n in range(20, 28)]
+    (tmp_path / "clean_label_kv.txt").write_text(f"{key(7)} 0\n")              # a single one, of the first class
+    truth = clothing1m.truth(tmp_path / "clean_label_kv.txt", listing, CLASSES)
+    assert truth.tolist() == [-1] * 7 + [0] + [-1] * 20
 
 
 def test_images_that_are_missing_repeated_or_without_a_label_are_findings(own):
@@ -99,11 +102,21 @@ def test_images_that_are_missing_repeated_or_without_a_label_are_findings(own):
     keys.write_text(keys.read_text() + f"\n{key(5)}\n{key(45)}\n../outside.jpg\n")
     (own.parent / "outside.jpg").write_bytes(b"")
     label_file = own / "noisy_label_kv.txt"
-    label_file.write_text(label_file.read_text() + "../outside.jpg 1\n")
+    absolute, spaced = f"{own.parent}/outside.jpg", "images/0/a b.jpg"
+    (own / spaced).parent.mkdir(parents=True, exist_ok=True)
+    (own / spaced).touch()
+    keys.write_text(keys.read_text() + f"{absolute}\n {spaced} \n  \n")
+    label_file.write_text(label_file.read_text() + f"../outside.jpg 1\n{absolute} 1\n{spaced} 11\n \n")
     listing = scan(own)
-    assert kinds(listing.findings) == {"missing": [key(3), "../outside.jpg"], "repeated": [key(5)],
+    assert (listing.paths[-1], listing.labels[-1]) == (spaced, "Dress")
+    assert kinds(listing.findings) == {"missing": [key(3), "../outside.jpg", absolute], "repeated": [key(5)],
                                        "unlabelled": [key(45)]}
-    assert listing.index == [n for n in range(28) if n != 3] and listing.rows == 31
+    assert listing.index == [*(n for n in range(28) if n != 3), 32] and listing.rows == 33
+
+
+def test_the_names_of_the_classes_are_those_of_the_authors():
+    assert CLASSES == tuple("T-Shirt Shirt Knitwear Chiffon Sweater Hoodie Windbreaker Jacket Downcoat Suit Shawl "
+                            "Dress Vest Underwear".split())
 
 
 @pytest.mark.parametrize("line", ["images/a.jpg", "images/a.jpg 14", "images/a.jpg -1", "images/a.jpg x", " 3",

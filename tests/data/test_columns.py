@@ -45,7 +45,8 @@ def test_two_columns_are_recognised_and_said(read, header, order):
 @pytest.mark.parametrize("text", [
     "path,label,class\n1.jpg,cat,9\n2.jpg,dog,8\n", "id,path,label\n7,1.jpg,cat\n8,2.jpg,dog\n",
     "sep=;\r\npath;label\r\n1.jpg;cat\r\n2.jpg;dog\r\n", '"sep=|"\npath|label\n1.jpg|cat\n2.jpg|dog\n',
-    "path, label\n1.jpg, \"cat\"\n2.jpg, dog\n", "\ufeffpath\tlabel\n1.jpg\tcat\n2.jpg\tdog\n"])
+    "path, label\n1.jpg, \"cat\"\n2.jpg, dog\n",
+    " \n\npath;label\n1.jpg;cat\n2.jpg;dog\n", "\ufeffpath\tlabel\n1.jpg\tcat\n2.jpg\tdog\n"])
 def test_path_and_label_go_without_saying(read, text):
     found = read(text)
     assert cells(found) == TWO and found.notes == []
@@ -55,6 +56,42 @@ def test_path_and_label_go_without_saying(read, text):
 def test_texts_of_spreadsheets_in_other_encodings(read, encoding):
     assert cells(read("path\tlabel\r\n1.jpg\tcat\r\n2.jpg\tdog\r\n", encoding=encoding)) == TWO
     assert cells(read("path\tlabel\r\n1.jpg\tÉmeu\r\n", "t.tsv", encoding)) == [("1.jpg", "Émeu")]
+
+
+FILES = """path file_path filename file image_path image_file image_filename image_file_path image_name img_path
+           img_file img_filename img_name image img photo picture image_id img_id photo_id id_code
+           isic_id image_url url uri id name""".split()
+
+
+def test_every_name_of_a_column_of_files_is_known_in_every_spelling_the_better_first(read):
+    for better, name in zip([None, *FILES], FILES):
+        for spelt in {name, name.upper(), name.title().replace("_", ""), name.replace("_", " "), f"{name}_"}:
+            found = read(f"x,label,{spelt}\n7,cat,1\n8,dog,2\n")
+            assert cells(found) == [("1", "cat"), ("2", "dog")]
+            assert found.notes == [] if spelt.lower() == "path" else f"in the column {spelt!r}" in found.notes[0]
+        if better:
+            assert cells(read(f"label,{name},{better}\ncat,7,1\n")) == [("1", "cat")]
+    assert cells(read("path,label,photo\n7,cat,1.jpg\n")) == [("7", "cat")]      # `path` is meant so
+    assert cells(read("x,label,id\n1.jpg,cat,7\n2,dog,8\n3.jpg,cow,9\n"))[0] == ("1.jpg", "cat")
+    assert cells(read("x,label,id\n1.jpg,cat,7\n2,dog,8\n"))[0] == ("7", "cat")       # more than half of them
+
+
+def test_every_name_of_a_column_of_labels_is_known_in_every_spelling(read):
+    for name in ("label labels class classes target targets category categories class_name label_name species breed "
+                 "diagnosis dx choice annotation tag tags y").split():
+        for spelt in {name, name.upper(), name.replace("_", " "), name.title()}:
+            found = read(f"x,path,{spelt},z\n7,1.jpg,cat,9\n8,2.jpg,dog,9\n")
+            assert cells(found) == TWO and len(found.notes) == (spelt not in ("label", "Label"))
+    for word in "score confidence probability prob count number num is by time date source".split():
+        assert not any(map(may_be_label, (f"label_{word}", f"{word} of class", f"{word.title()}Label")))
+
+
+def test_lines_keep_their_numbers_and_their_order(read):
+    """Beside empty ones, lines that break and a line before the header."""
+    text = 'sep=,\n\npath,label\n\n1.jpg,"a\nb"\n\n2.jpg,c\n'
+    assert read(text).lines == [(6, "1.jpg", "a\nb"), (8, "2.jpg", "c")]
+    text = '\n{"path": "1.jpg", "label": "a"}\n\n{"path": "2.jpg", "label": "b"}\n'
+    assert read(text, "t.jsonl").lines == [(2, "1.jpg", "a"), (4, "2.jpg", "b")]
 
 
 def test_the_better_name_and_the_cells_decide(read):
@@ -78,6 +115,7 @@ def test_several_columns_of_labels_are_named_and_the_remedy_works(read):
 
 
 def test_the_user_chooses_any_column(read):
+    assert cells(read("a,b,c,d;mine ;yours \n1;2.jpg;dog\n", path_column="mine", label_column="yours")) == TWO[1:]
     found = read("path,label,other,file\n1.jpg,cat,dog,2.jpg\n", path_column="file", label_column="other")
     assert cells(found) == [("2.jpg", "dog")] and "'file', the labels in 'other'" in found.notes[0]
     with pytest.raises(InputError, match="has no column 'x', but 'path', 'label': choose one of these with "
@@ -111,6 +149,7 @@ def test_a_column_for_each_class_with_two_or_none(read):
     ("path,size,width\n1.jpg,5,6\n", " has the columns 'path', 'size', 'width', and none is known to hold labels: "
                                      "choose it"
                                      " with --label-column"),
+    ("path,size,no dog\n1.jpg,5,1\n2.jpg,6,0\n", " has the columns 'path', 'size', 'no dog', and none is known to"),
     ("path,label,label\n1.jpg,a,b\n", " has two columns called 'label': rename one of them"),
     ("1.jpg,cat\n2.jpg,dog\n", " does not begin with a line that names the columns path and label: add it"),
     ("path\n1.jpg\n", " does not begin with"), ("sep=;\n", " does not begin with"), ("", " does not begin with")])
@@ -123,7 +162,7 @@ def test_tables_whose_columns_are_unclear(read, text, fault, tmp_path):
 def test_objects_of_json_in_lines(read):
     lines = [{"file_name": "1.jpg", "label": "cat", "box": [1, 2]}, {"label": "dog", "file_name": "2.jpg",
                                                                      "extra": None}]
-    assert cells(read("\n".join(map(json.dumps, lines)), "metadata.jsonl")) == TWO
+    assert cells(read("\n \n".join(map(json.dumps, lines)), "metadata.jsonl")) == TWO
     values = [{"image": f"{i}.jpg", "label": value} for i, value in enumerate([1, 1.0, True, None, ["a"], ["a", "b"]])]
     assert [label for _, label in cells(read("\n\n".join(map(json.dumps, values)), "t.ndjson"))] == [
         "1", "1.0", "True", "", "a", "a|b"]
@@ -132,6 +171,8 @@ def test_objects_of_json_in_lines(read):
             read(text, "t.jsonl")
     nested = '{"image": {"bytes": null, "path": "1.jpg"}, "label": {"x": 1}}'
     assert cells(read(nested, "t.jsonl")) == [("1.jpg", "dict")]
+    mixed = '{"image": "1.jpg", "label": ["a", ["b"]]}\n{"image": "2.jpg", "label": [{"c": 1}, "d"]}'
+    assert cells(read(mixed, "t.jsonl")) == [("1.jpg", "list"), ("2.jpg", "list")]
     assert cells(read('{"image": "1.jpg", "label": "cat", "box": ' + "[" * 500 + "]" * 500 + "}", "t.jsonl")) == [
         ("1.jpg", "cat")]
 

@@ -112,11 +112,13 @@ def test_images_of_8_bits_beside_them_stay_as_they_are(tmp_path):
 
 
 def test_test_images_are_shown_as_the_training_images(tmp_path):
-    """A darker test set stays darker."""
-    write(tmp_path / "train", (GREY * 4095).astype(np.uint16), encoded)
+    """A darker test set stays darker, and is shown anew to a network that was trained on others."""
     write(tmp_path / "test", (GREY * 1000).astype(np.uint16), encoded)
-    test = own.load(tmp_path / "train", size=16, test=tmp_path / "test").data.test.images
-    assert abs(test[..., 0].astype(int) - GREY * 1000 * 255 / 4095).max() <= 1.1
+    for white in (4095, 8191):
+        write(tmp_path / f"{white}", (GREY * white).astype(np.uint16), encoded)
+        for store in (None, tmp_path / "store", tmp_path / "store"):
+            test = own.load(tmp_path / f"{white}", size=16, test=tmp_path / "test", store=store).data.test.images
+            assert abs(test[..., 0].astype(int) - GREY * 1000 * 255 / white).max() <= 1.1, (white, store)
 
 
 def test_stored_images_are_the_same_and_one_more_image_changes_all(tmp_path):
@@ -152,6 +154,21 @@ def test_an_image_that_was_clipped_is_scaled_anew_when_it_is_no_longer_alone(tmp
         patch.setattr(images, "decode_one", lambda path, *args: 1 / 0 if path.endswith("5.png") else real(path, *args))
         assert (shown(root, store=tmp_path / "store")[4] > 250).mean() > 0.9
     assert (shown(root, store=tmp_path / "store") == shown(root)).all() and (shown(root)[4] > 250).mean() < 0.1
+
+
+def test_what_is_said_of_a_set_counts_the_images_of_each_kind_and_names_those_outside():
+    depths = np.array([(1, 100, 200), (0, 0, 0), (1, 99, 150), (2, -1, 1), (1, 120, 201), (2, -1.5, 0)] + [(0, 0, 0)])
+    levels = {1: (100.0, 200.0), 2: (-1.0, 1.0)}
+    assert depth.clipped(depths, levels) == [(2, "99 to 150"), (4, "120 to 201"), (5, "-1.5 to 0")]
+    assert [note[:44] for note in depth.note(depths, levels)] == [
+        "3 images of 16 or 32 bits (whole numbers): 1", "2 images of 16 or 32 bits (fractions): -1 is"]
+    assert depth.note(depths[[1, 6]], levels) == []
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_values_that_are_no_numbers_are_neither_black_nor_white(odd):
+    with pytest.raises(ValueError, match="not finite"):
+        depth.eight_bits(np.array([0.5, odd, 1.0]), 0.0, 1.0)
 
 
 def test_processes_share_the_levels(tmp_path, monkeypatch):

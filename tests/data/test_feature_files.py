@@ -96,6 +96,11 @@ def test_test_images_need_a_row_each(tmp_path, test):
         features_of_tests(found, split([0, 1, 2]))
 
 
+def test_test_images_have_their_own_rows_in_their_order(tmp_path):
+    found = read_features(npz(tmp_path, features=X, test=X[[3, 1, 2]] + 7))
+    np.testing.assert_array_equal(features_of_tests(found, split([0, 1, 2]))[:, 0], (X[[3, 1, 2]] + 7).astype("f4"))
+
+
 def test_paths_do_not_fit_images_that_are_no_files(tmp_path):
     found = read_features(npz(tmp_path, features=X, paths=np.array([*"abcdef"])))
     with pytest.raises(InputError, match="these data are no single files"):

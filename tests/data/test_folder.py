@@ -47,6 +47,9 @@ def test_a_class_folder_without_images_is_named(tmp_path):
     write_folder(tmp_path)
     (tmp_path / "empty" / "deep").mkdir(parents=True)
     assert kinds(scan(tmp_path).findings) == {"empty": ["empty"]}
+    (tmp_path / "none").mkdir()
+    (tmp_path / "cat" / "a.txt").write_text("")                       # found before
+    assert kinds(scan(tmp_path).findings) == {"empty": ["empty", "none"], "other": ["cat/a.txt"]}
 
 
 def test_links_are_followed_to_files_inside_and_nowhere_else(tmp_path):

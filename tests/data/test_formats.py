@@ -1,5 +1,6 @@
 """core/data/formats.py: limits of memory hold for every kind of image, and sound images are not refused."""
 import io
+import os
 import struct
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import Image, PngImagePlugin, features
 
 from core.data import formats, images
 from core.data.images import GAP, decode_one, decode_piece
@@ -261,3 +262,50 @@ def test_what_pillow_and_libtiff_say_of_a_file_does_not_reach_the_terminal(tmp_p
 
 def test_a_file_in_memory_is_a_file():
     assert isinstance(formats.without_text(io.BytesIO(b"\x89PNG\r\n\x1a\n")), io.BytesIO)
+
+
+# ---- 16 bits a colour ----------------------------------------------------------------------------------------------
+
+def test_both_bytes_of_every_colour_are_read_and_nothing_is_changed_for_others():
+    """From black to white in steps that are seen in the lower byte alone; Pillow's own limit is as it was."""
+    values = np.random.default_rng(0).integers(0, 1 << 16, (5, 7, 4)).astype(np.uint16)
+    before = Image.MAX_IMAGE_PIXELS
+    for raw in (png(values), png(values[..., :3]), tiff(values[..., :3]), tiff(values[..., :3], ">")):
+        file = io.BytesIO(raw)
+        image = formats.opened(file)
+        assert Image.MAX_IMAGE_PIXELS == before and before
+        low = formats.low_bytes(image, file)
+        assert (images.values_of(image, low, (0, 0, 7, 5)) == values[..., :3]).all()
+        assert (images.values_of(image, low, (2, 1, 6, 4)) == values[1:4, 2:6, :3]).all()
+    with pytest.raises(OSError):
+        formats.opened(io.BytesIO(b"no image"))
+    assert Image.MAX_IMAGE_PIXELS == before
+
+
+def test_without_its_texts_a_png_keeps_its_colours_what_is_transparent_and_how_it_is_turned():
+    small = Image.fromarray(picture(0, 9, 7)).quantize(8)
+    exif, texts, file = Image.Exif(), PngImagePlugin.PngInfo(), io.BytesIO()
+    exif[0x112] = 6
+    texts.add_text("words", "x" * 1000)
+    texts.add_itxt("more", "y" * 1000)
+    small.save(file, "PNG", transparency=3, exif=exif, pnginfo=texts)
+    found, whole = (Image.open(one) for one in (formats.without_text(file), file))
+    assert (np.asarray(found.convert("RGBA")) == np.asarray(whole.convert("RGBA"))).all()
+    assert found.getexif()[0x112] == 6 and found.info["transparency"] == 3 and len(whole.text) == 2 and not found.text
+
+
+def test_no_file_is_left_open(tmp_path):
+    def lowest_free():
+        numbers = [os.open(os.devnull, os.O_RDONLY) for _ in range(9)]
+        for number in numbers:
+            os.close(number)
+        return numbers
+
+    for name in ("a.tif", "a.png", "a.jpg", "a.gif"):
+        path = write_image(tmp_path / name)
+        decode_one(path, 8)
+        before, error = lowest_free(), os.fstat(2).st_ino
+        decode_one(path, 8)
+        path.write_bytes(path.read_bytes()[:200])
+        decode_piece([path], 8)
+        assert (lowest_free(), os.fstat(2).st_ino) == (before, error), name

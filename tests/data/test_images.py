@@ -1,10 +1,12 @@
 """core/data/images.py: every kind of image becomes what a person would expect,
 and damaged or hostile files a reason."""
+import errno
 import os
 import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 import zlib
 from pathlib import Path
@@ -15,7 +17,7 @@ from PIL import Image
 
 from core.data import formats, images
 from core.data.images import decode, decode_one, decode_piece
-from core.errors import InputError
+from core.errors import InputError, Refused
 from tests.lib.deep_images import tiff
 from tests.lib.own_data import picture, write_image
 
@@ -159,6 +161,15 @@ def test_a_large_jpeg_is_unpacked_in_part_and_looks_the_same(tmp_path):
     assert abs(shown(write_image(tmp_path / "a.jpg", ramp, quality=95)).astype(int) - whole).max() <= 3
 
 
+@pytest.mark.parametrize("resample", ["LANCZOS", "BICUBIC", "BOX"])
+def test_the_filter_is_the_one_that_is_asked_for(tmp_path, resample):
+    path = write_image(tmp_path / "a.png", picture(2, 40, 40))
+    expected = np.asarray(Image.fromarray(picture(2, 40, 40)).resize((16, 16), Image.Resampling[resample]))
+    found, = ([*decode([path], 16, 1, None, resample)][0][0])
+    assert (found == expected).all()
+    assert (shown(path) == expected).all() == (resample == "LANCZOS")
+
+
 # ---- damaged and hostile files ---------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "ppm", "tif", "gif", "webp"])
@@ -220,6 +231,44 @@ def test_values_that_are_no_numbers(tmp_path):
 
 def test_a_file_that_is_gone(tmp_path):
     assert decode_piece([tmp_path / "none.png"], 16)[2] == ["No such file or directory"]
+
+
+def test_no_image_is_left_out_because_too_many_files_are_open(tmp_path, monkeypatch):
+    def refuses(*args):
+        raise OSError(errno.EMFILE, "Too many open files")
+    monkeypatch.setattr(images, "open", refuses, raising=False)
+    with pytest.raises(Refused, match="^too many files are open"):
+        images.decode_piece([tmp_path / "a.png"], 8)
+
+
+def test_an_image_of_8_bits_has_no_depth(tmp_path):
+    for mode in ("RGB", "L", "P", "RGBA", "1"):
+        Image.fromarray(picture(1)).convert(mode).save(tmp_path / "a.png")
+        assert decode_one(tmp_path / "a.png", 8)[2] == (0, 0, 0)
+
+
+def test_ctrl_c_is_turned_off_for_a_moment_and_by_the_main_thread_alone():
+    def heard():
+        with images.deaf():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    seen, before = [], signal.getsignal(signal.SIGINT)
+    heard()
+    thread = threading.Thread(target=heard)
+    thread.start()
+    thread.join()
+    assert seen == [signal.SIG_IGN, before] and signal.getsignal(signal.SIGINT) == before
+
+
+def test_images_are_decoded_where_there_is_no_shared_memory(tmp_path, monkeypatch):
+    from joblib.externals import loky
+
+    def refuses(*args):
+        raise OSError(errno.EROFS, "Read-only file system")
+    monkeypatch.setattr(loky, "ProcessPoolExecutor", refuses)
+    paths = [str(write_image(tmp_path / f"{k % 7}.png")) for k in range(images.FEW + 1)]
+    found = np.concatenate([pixels for pixels, *_ in images.decode(paths, 8, jobs=2)])
+    assert (found[:7] == images.decode_piece(paths[:7], 8)[0]).all() and len(found) == len(paths)
 
 
 # ---- in processes --------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from core.data import label_files
+from core.data.csv_cells import csv_text
 from core.data.label_files import read_labels, read_matrix
 from core.errors import InputError
 
@@ -36,7 +37,10 @@ def write(path, content):
     ("a.txt", "Émeu\ncat\ndog\ncat\n"), ("a.csv", '"Émeu"\n"cat"\n"dog"\n"cat"\n'),
     ("a.csv", b"\xef\xbb\xbf2\n0\n1\n0\n"),
     ("a.csv", "0,2\n1,0\n2,1\n3,0\n"), ("a.csv", "index,label\n3,0\n1,0\n0,2\n2,1\n"),
+    ("a.csv", 'index, label\n2, "dog"\n3, "cat"\n1, "cat"\n0, "Émeu"\n'),
     ("a.csv", "Index, Label\n2, dog\n3, cat\n1, cat\n0, Émeu"),
+    ("a.csv", "index;label\n3;0\n1;0\n0;2\n2;1\n"), ("a.tsv", "3\t0\n1\t0\n0\t2\n2\t1\n"),
+    ("a.tab", "label\nÉmeu\ncat\ndog\ncat\n"),
     ("a.npy", np.array([2, 0, 1, 0], np.uint8)), ("a.npy", np.array([2, 0, 1, 0], ">i4")), ("a.NPY", b"")])
 def test_reads_labels(tmp_path, name, content):
     if name == "a.NPY":
@@ -65,6 +69,13 @@ def test_names_that_look_like_numbers_are_names_where_all_lines_fit(tmp_path):
     assert read_labels(write(tmp_path / "a.txt", "1\n3\n2\n1\n"), classes, 4).tolist() == [1, 0, 2, 1]
     assert read_labels(write(tmp_path / "a.txt", "1\n0\n2\n1\n"), classes, 4).tolist() == [1, 0, 2, 1]
     assert read_labels(write(tmp_path / "a.npy", np.array([1, 2, 2, 1])), classes, 4).tolist() == [1, 2, 2, 1]
+    assert read_labels(write(tmp_path / "a.txt", "1\n0\n2\n1\n"), ("2", "1", "0"), 4).tolist() == [1, 2, 0, 1]
+
+
+def test_names_that_look_like_formulas_are_written_and_read(tmp_path):
+    names = ("=1+1", "@x", "-1", "'+", "'s")
+    path = write(tmp_path / "a.csv", csv_text([["index", "label"], *zip(range(5), names)]))
+    assert read_labels(path, names[::-1], 5).tolist() == [4, 3, 2, 1, 0]
 
 
 @pytest.mark.parametrize("name, content, fault", [
@@ -165,6 +176,8 @@ def test_a_text_too_large_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(label_files, "LARGEST", 7)
     assert complaint(read_labels, write(tmp_path / "a.csv", "2\n0\n1\n0\n"), CLASSES,
                      4).startswith(" has more than 7 bytes")
+    monkeypatch.setattr(label_files, "LARGEST", 8)
+    assert read_labels(tmp_path / "a.csv", CLASSES, 4).tolist() == [2, 0, 1, 0]
 
 
 def test_a_header_that_claims_terabytes_takes_no_memory(tmp_path):

@@ -44,6 +44,8 @@ def test_one_linked_class_beside_others(root, disk):
         ("link", "bird", "leads to a folder: follow it with --follow-links, or name the files in a table path,label")]
     found = scan(root, follow=True)
     assert set(found.labels) == {"cow", "elk", "bird"} and found.findings == []
+    for how, classes in ((How(), ("cow", "elk")), (FOLLOW, ("bird", "cow", "elk"))):
+        assert load(root, size=8, how=how).data.classes == classes
 
 
 def test_linked_files(root, disk):

@@ -9,7 +9,7 @@ import pytest
 
 from core.data import named_labels
 from core.data.label_files import read_labels
-from core.data.named_labels import divided, several
+from core.data.named_labels import divided, labels_in, several
 from core.errors import InputError
 from tests.lib.torch_files import Code, call, described, named, zip_file
 
@@ -59,6 +59,8 @@ def test_the_array_of_the_name_is_read(tmp_path, name):
     for key, labels in LABELS.items():
         found = read_labels(f"{path}:{key}", CLASSES, 5)
         assert found.dtype == np.int64 and found.tolist() == labels.tolist()
+    WRITERS[name](path, {"alone": WORSE})
+    assert read_labels(path, CLASSES, 5).tolist() == read_labels(f"{path}:alone", CLASSES, 5).tolist() == WORSE.tolist()
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -71,17 +73,6 @@ def test_a_missing_name_is_answered_by_all_of_them_and_the_example_works(tmp_pat
         assert read_labels(said.rpartition(" as ")[2], CLASSES, 5).tolist() == WORSE.tolist()
 
 
-def test_what_torch_itself_writes(tmp_path):
-    torch = pytest.importorskip("torch")
-    torch.save({**LABELS, "tensor": torch.tensor(WORSE), "column": torch.tensor(WORSE)[:, None].float(), "text": "x"},
-               tmp_path / "t.pt")
-    for name in ("worse_label", "tensor", "column"):
-        assert read_labels(f"{tmp_path / 't.pt'}:{name}", CLASSES, 5).tolist() == WORSE.tolist()
-    assert "'clean_label', 'column', 'tensor', 'worse_label': " in complaint(tmp_path / "t.pt")
-    torch.save(LABELS, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
-    assert "is no file of PyTorch 1.6 or later: load it" in complaint(tmp_path / "old.pt:worse_label")
-
-
 def test_labels_in_a_column_and_in_floats(tmp_path):
     np.savez(tmp_path / "t.npz", a=WORSE[:, None], b=WORSE.astype(np.float32), c=WORSE + 0.5, d=np.eye(3))
     for name in "ab":
@@ -90,6 +81,8 @@ def test_labels_in_a_column_and_in_floats(tmp_path):
     for name, array in (("a", WORSE[:, None]), ("b", WORSE.astype(float))):
         np.save(tmp_path / f"{name}.npy", array)
         assert read_labels(tmp_path / f"{name}.npy", CLASSES, 5).tolist() == WORSE.tolist()
+    assert labels_in(np.array([1, 2.0**53 - 1])).tolist() == [1, 2**53 - 1]
+    assert labels_in(np.array([1, 2.0**53])) is labels_in(np.array([1, -2.0**53])) is None     # or one more
     np.save(tmp_path / "c.npy", WORSE + 0.5)
     assert "c.npy has shape (5,) and type float64: save whole numbers of shape (5,)" in complaint(tmp_path / "c.npy")
 
@@ -151,6 +144,15 @@ def test_what_is_too_large_is_not_read(tmp_path, monkeypatch):
     assert "t.npz has more than 67,108,864 bytes: give" in complaint(f"{tmp_path / 't.npz'}:a")
     WRITERS["arrays.npz"](tmp_path / "t.npz", {"a": np.zeros(100_000, int)})
     assert "t.npz has more than 67,108,864 bytes: give" in complaint(f"{tmp_path / 't.npz'}:a")
+    for name, size, told in (("dict.npy", None, "3 is no label"), ("tensors.pt", None, "3 is no label"),
+                             ("packed.npz", 2 * (128 + 1000 * 8), "has 1000 labels for 5 images")):
+        labels = np.full(1000 if size else 5, 3)
+        WRITERS[name](tmp_path / name, {"a": labels, "b": labels})
+        size = size or (tmp_path / name).stat().st_size
+        monkeypatch.setattr(named_labels, "LARGEST", size)
+        assert told in complaint(f"{tmp_path / name}:a")
+        monkeypatch.setattr(named_labels, "LARGEST", size - 1)
+        assert f"{name} has more than 67,108,864 bytes: give" in complaint(f"{tmp_path / name}:a")
 
 
 def test_a_colon_divides_only_behind_a_file_of_several(tmp_path):
@@ -177,3 +179,14 @@ def test_changed_bytes_give_labels_or_an_input_error(tmp_path):
                 outcomes.add("error")
                 assert "\n" not in str(error)
     assert outcomes == {(5,), "error"}
+
+
+def test_what_torch_itself_writes(tmp_path):
+    torch = pytest.importorskip("torch")
+    torch.save({**LABELS, "tensor": torch.tensor(WORSE), "column": torch.tensor(WORSE)[:, None].float(), "text": "x"},
+               tmp_path / "t.pt")
+    for name in ("worse_label", "tensor", "column"):
+        assert read_labels(f"{tmp_path / 't.pt'}:{name}", CLASSES, 5).tolist() == WORSE.tolist()
+    assert "'clean_label', 'column', 'tensor', 'worse_label': " in complaint(tmp_path / "t.pt")
+    torch.save(LABELS, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    assert "is no file of PyTorch 1.6 or later: load it" in complaint(tmp_path / "old.pt:worse_label")

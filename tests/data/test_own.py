@@ -1,11 +1,13 @@
 """core/data/own.py: folders and tables of images -> data sets."""
 import os
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from core.data import own
-from core.data.how import How
+from core.data.how import How, how_of
 from core.data.images import decode_one
 from core.data.own import load
 from core.data.source import cifar_layout, open_source
@@ -26,9 +28,10 @@ def complaint(path, **options):
 
 
 def test_a_folder_becomes_a_data_set(root):
+    start = time.perf_counter()
     data, findings, notes, shapes, seconds, _ = load(root, size=12)
     assert data.name == "pets" and data.classes == ("cat", "dog", "émeu") and findings == notes == []
-    assert data.pad == 1 and data.flip and data.rows == 12 and seconds > 0
+    assert data.pad == 1 and data.flip and data.rows == 12 and 0 < seconds < time.perf_counter() - start
     assert data.train.labels.tolist() == np.repeat([0, 1, 2], 4).tolist() and data.train.labels.dtype == np.int64
     assert data.train.index.tolist() == list(range(12)) and data.train.truth is None
     assert data.train.paths[:5].tolist() == ["cat/0.png", "cat/1.png", "cat/2.png", "cat/3.png", "dog/0.png"]
@@ -45,11 +48,15 @@ def test_a_table_says_the_same_in_its_own_order(root):
 
 
 def test_an_image_that_cannot_be_read_leaves_the_rows_of_the_others_alone(root):
-    whole = load(root).data.train
+    for k, path in enumerate(sorted(root.rglob("*.png"))):
+        write_image(path, picture(k, 12 + k, 10))
+    whole, *_, sizes, _, _ = load(root)
+    whole = whole.train
     (root / "cat" / "1.png").write_bytes(b"")
     (root / "émeu" / "0.png").write_bytes((root / "émeu" / "0.png").read_bytes()[:200])
-    data, findings, *_ = load(root)
+    data, findings, _, shapes, *_ = load(root)
     assert data.train.index.tolist() == [0, 2, 3, 4, 5, 6, 7, 9, 10, 11] and data.rows == 12
+    assert sizes.tolist() == [[12 + k, 10] for k in range(12)] and (shapes == sizes[data.train.index]).all()
     assert (data.train.images == whole.images[data.train.index]).all()
     assert (data.train.paths == whole.paths[data.train.index]).all()
     assert (data.train.labels == whole.labels[data.train.index]).all()
@@ -96,6 +103,22 @@ def test_another_folder_is_the_test_set(root, tmp_path):
                                          2] and data.test.paths.tolist() == ["cat/0.png", "émeu/0.png", "émeu/new.png"]
     assert findings == [("leaked", "dog/0.png", "is cat/0.png of the test set"),
                         ("leaked", "cat/0.png", "is émeu/0.png of the test set")]
+
+
+def test_what_is_found_in_the_test_images_is_told_too(root, tmp_path):
+    """Unreadable, even and missing ones, and notes; their sizes are not those of the training images."""
+    test = write_table(tmp_path / "test.csv", ["1.png,b", "none.png,a", "2.png,a", "3.png,b"], "file,class")
+    (tmp_path / "1.png").write_bytes(b"")
+    write_image(tmp_path / "2.png", np.full((20, 9, 3), 7, np.uint8))
+    write_image(tmp_path / "3.png", picture(5, 20, 9))
+    train = write_table(tmp_path / "t.csv", ["pets/cat/0.png,a", "pets/dog/0.png,b", "pets/dog/1.png,b"])
+    data, findings, notes, shapes, _, listings = load(train, size=8, test=test)
+    assert kinds(findings) == {"single": ["a"], "missing": ["none.png"], "unreadable": ["1.png"], "blank": ["2.png"]}
+    assert "'file', the labels in 'class'" in notes[-1] and (shapes == (12, 10)).all() and len(shapes) == data.rows == 3
+    assert [listing and listing.root / listing.paths[0] for listing in listings] == [
+        root / "cat" / "0.png", root / "cat" / "0.png", tmp_path / "1.png"]
+    assert data.test.index.tolist() == [2, 3] and data.test.images.shape == (2, 8, 8, 3)
+    assert (data.test.images[1] == decode_one(tmp_path / "3.png", 8)[0]).all()
 
 
 def test_the_same_image_is_found_whatever_its_file(tmp_path):
@@ -163,6 +186,12 @@ def test_options_of_other_data_are_not_ignored(root, tmp_path, option):
     assert (words in complaint(tmp_path / "x.npz", how=How(**{option: "x"}))) == (option == "images")
 
 
+def test_what_the_user_says_is_taken_by_its_name():
+    said = SimpleNamespace(**{name: f"the {name}" for name in ("labels", "images", "label_column", "path_column",
+                                                               "follow_links", "data")})
+    assert how_of(said) == How("the path_column", "the label_column", "the images", "the labels", "the follow_links")
+
+
 def test_the_images_of_a_test_table_may_be_elsewhere(root, tmp_path):
     table = write_table(tmp_path / "t.csv", ["cat/0.png,a", "dog/0.png,b"], "image_id,target")
     write_folder(tmp_path / "other", ("x", "y"))
@@ -170,6 +199,14 @@ def test_the_images_of_a_test_table_may_be_elsewhere(root, tmp_path):
     data = load(table, size=8, test=test, how=How("image_id", "target", str(root))).data
     assert data.test.paths.tolist() == ["x/0.png", "y/0.png"] and data.train.paths.tolist() == [
         "pets/cat/0.png", "pets/dog/0.png"]
+
+
+def test_test_images_are_read_as_the_user_says_too(root):
+    lines = ["cat/0.png,a,b,1.png", "dog/0.png,b,a,2.png"]
+    tables = [write_table(root / f"{name}.csv", lines, "mine,yours,label,path") for name in ("train", "test")]
+    data = load(tables[0], size=8, test=tables[1], how=How("mine", "yours")).data
+    for part in (data.train, data.test):
+        assert part.paths.tolist() == ["cat/0.png", "dog/0.png"] and part.labels.tolist() == [0, 1]
 
 
 def test_a_test_set_with_other_classes(root, tmp_path):

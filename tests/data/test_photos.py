@@ -64,6 +64,15 @@ def test_values_of_many_bits_are_as_bright_as_the_network_saw_them(tmp_path, bit
     assert abs(found - np.asarray(scene().convert("L").resize((192, 144), 1), float)[..., None]).mean() < 4
 
 
+def test_what_the_network_saw_as_white_is_white_at_every_step_above_it(tmp_path):
+    """A ramp from black to twice of what is white, one step at a time."""
+    ramp = np.tile(np.arange(512), (512, 1))
+    Image.fromarray((100 * ramp).astype(np.uint16)).save(tmp_path / "a.png")
+    seen = np.clip(np.tile(np.arange(0, 512, 16), (32, 1)), 0, 255).astype(np.uint8)[..., None].repeat(3, axis=2)
+    found = np.asarray(photo(tmp_path / "a.png", seen, 512), int)
+    assert (np.diff(found, axis=1) >= 0).all() and (found[:, -1] == 255).all() and len(np.unique(found)) > 200
+
+
 def test_another_photo_a_damaged_and_a_missing_one_are_none(tmp_path):
     path, seen = saved(tmp_path / "a.jpg", scene())
     scene(seed=1).save(tmp_path / "b.jpg")

@@ -7,10 +7,15 @@ import time
 import numpy as np
 import pytest
 
+from core.data import backbone, cache, feature_files
 from core.data import opcodes as machine
 from core.data.opcodes import Recorded
+from core.data.own import load
 from core.data.pickles import field, uint8_rows, unpickle, whole_numbers
 from core.errors import InputError
+from core.files import load_sealed, save_sealed
+from core.use.apply import whole_numbers as whole_array
+from core.use.predict import array
 from tests.lib.official_cifar10 import call, opcodes, python2, python3
 
 PIXELS = np.arange(18, dtype=np.uint8).reshape(3, 6) * 15                      # above 127 too
@@ -33,6 +38,7 @@ def test_reads_arrays_and_plain_data(dump):
     value = {"data": PIXELS, "labels": [0, 7, 9], "names": ["a", "b"]}
     content = unpickle(dump(value), "file")
     np.testing.assert_array_equal(uint8_rows(field(content, "data"), 6), PIXELS)
+    assert uint8_rows(field(content, "data"), 5) is uint8_rows(field(content, "data"), 7) is None
     assert field(content, "labels") == [0, 7, 9] and field(content, "absent") is None
     again = unpickle(dump({key.encode(): value for key, value in value.items()}), "file")     # read as bytes, and saved
     assert field(again, "labels") == [0, 7, 9] and (uint8_rows(field(again, "data"), 6) == PIXELS).all()
@@ -70,6 +76,27 @@ def test_a_payload_is_named_and_not_run(tmp_path, protocol):
     with pytest.raises(InputError, match=r"^batch 1 asks to run '(posix|nt)\.system'.*was not run.*download$"):
         unpickle(pickle.dumps({"data": Payload(f"echo > {proof}")}, protocol), "batch 1")
     assert not proof.exists()
+
+
+READERS = {                            # of arrays: what of a file's arrays each of them looks at
+    "cache": lambda path: cache.load(path, "key", (2, 8, 8, 3)), "features": feature_files.read_features,
+    "backbone": lambda path: backbone.load(path, "key", (1, 2)), "checkpoint": load_sealed,
+    "data": lambda path: load(path, size=8), "labels": lambda path: whole_array(path.with_suffix(".npy")),
+    "predict": lambda path: array(path.with_suffix(".npy"), (8, 8))}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_no_reader_of_arrays_runs_what_is_in_them(tmp_path, reader):
+    proof = tmp_path / "ran"
+    objects = np.array([Payload(f"echo > {proof}"), None], object)
+    names = ("key", "images", "labels", "shapes", "depths", "features", "test", "paths")
+    save_sealed(tmp_path / "x.npz", dict.fromkeys(names, objects))
+    np.save(tmp_path / "x.npy", objects, allow_pickle=True)
+    with pytest.raises(InputError):
+        READERS[reader](tmp_path / "x.npz")
+    assert not proof.exists()
+    with np.load(tmp_path / "x.npz", allow_pickle=True) as found:
+        assert found["key"].shape == (2,) and proof.exists(), "the files of this test would run it"
 
 
 @pytest.mark.parametrize("raw", [

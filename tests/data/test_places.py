@@ -1,11 +1,12 @@
 """core/data/places.py: where the files of a table are, on a machine on which it was not written."""
+import os
 import time
 
 import pytest
 
 from core.data.how import How
 from core.data.own import load
-from core.data.places import find, parts
+from core.data.places import find, near, parts
 from core.data.table import read_table
 from core.errors import InputError
 from tests.lib.own_data import write_image, write_table
@@ -156,6 +157,13 @@ def test_metadata_without_labels_beside_class_folders_is_not(tmp_path):
     with pytest.raises(InputError):                                   # three columns in the header
         read_table(tmp_path / "repo" / "metadata.csv")
     assert load(tmp_path / "repo", size=8).data.classes == ("cat", "dog")
+    for how in (How(label_column="none"), How(path_column="none"), How(images=str(tmp_path))):      # it is meant
+        with pytest.raises(InputError, match="metadata.csv"):
+            load(tmp_path / "repo", size=8, how=how)
+    (tmp_path / "flat").mkdir()
+    (tmp_path / "repo" / "metadata.csv").rename(tmp_path / "flat" / "metadata.csv")
+    with pytest.raises(InputError, match="metadata.csv, line 2 has 2 columns"):                  # nothing is beside it
+        load(tmp_path / "flat", size=8)
 
 
 @pytest.mark.parametrize("text, expected", [
@@ -168,6 +176,36 @@ def test_parts(text, expected):
 
 def test_only_the_last_parts_are_compared():
     assert parts("/".join(map(str, range(100)))) == [str(k) for k in range(76, 100)]
+
+
+def test_case_and_endings_may_differ_as_long_as_one_file_is_meant(tmp_path):
+    for name in ("00a.png", "10C.PNG", "b.png", "b.jpg", "e\u0301meu.png"):
+        write_image(tmp_path / "img" / name)
+    for text, name in {"00A": "00a.png", "00A.PNG": "00a.png", "x/00a.jpg": "00a.png", "10c.jpeg": "10C.PNG",
+                       "10C": "10C.PNG", "B.PNG": "b.png", "b.JPG": "b.jpg", "B": None, "b.bmp": None, "00a.txt": None,
+                       "\u00c9MEU": "e\u0301meu.png", "\u00e9meu.png": "e\u0301meu.png", "c": None}.items():
+        expected = name and f"img/{name}"
+        assert find(tmp_path / "t.csv", ["", text], str(tmp_path / "img"))[0] == [None, expected], text
+
+
+def test_slashes_and_accents_of_other_systems_are_read_beside_ones_own(tmp_path):
+    for name in ("a.png", "e\u0301.png", "x/\u00e9.png", "x/b\\c.png"):
+        write_image(tmp_path / name)
+    texts = ["./a.png", "\u00e9.png", "x\\e\u0301.png", "x/b\\c.png", "x/../a.png", "none.png", ""]
+    assert find(tmp_path / "t.csv", texts) == (["a.png", "e\u0301.png", "x/\u00e9.png", "x/b\\c.png", "a.png", None,
+                                                None], [])
+
+
+def test_files_are_looked_for_in_folders_that_a_person_would_look_into(tmp_path):
+    here = tmp_path / "here"
+    for name in ("one/two/three", "one/.git", ".hidden", "one/__MACOSX", "b", "../images", "../Photos 2", "../.images",
+                 "../other", "../my-pics"):
+        (here / name).mkdir(parents=True)
+    os.symlink(tmp_path / "other", here / "link")
+    os.symlink(tmp_path / "other", tmp_path / "pics")
+    own, beside = near(here)
+    assert own == [str(here / name) for name in ("", "b", "one", "one/two")]
+    assert beside == [str(tmp_path / name) for name in ("Photos 2", "images", "my-pics")]
 
 
 def test_a_table_without_paths(tmp_path):

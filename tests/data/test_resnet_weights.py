@@ -1,4 +1,6 @@
 """core/data/resnet_weights.py: weights by the names of three libraries, and one sentence for any other file."""
+import json
+
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -61,6 +63,30 @@ def test_arrays_of_a_file_are_those_that_were_saved(tmp_path, resnet18, form):
     assert (running["stage4.block1.bn1.mean"] == resnet18["layer4.1.bn1.running_mean"]).all()
     assert (running["bn.var"] == resnet18["bn1.running_var"]).all()
     assert (theta["linear.w"] == resnet18["fc.weight"].T).all() and (theta["linear.b"] == resnet18["fc.bias"]).all()
+
+
+def test_what_is_saved_has_torchvisions_names_and_comes_back_as_it_was(tmp_path, resnet18, monkeypatch):
+    arch, theta, running = resnet_weights.parameters(resnet18)
+    path, classes = tmp_path / "model.safetensors", tuple("zebra cat émeu 7 dog ant".split())
+    resnet_weights.save(path, theta | running, classes, 48)
+    saved = safetensors.numpy.load_file(path)
+    assert saved.keys() == {name for name in resnet18 if not name.endswith("num_batches_tracked")}
+    assert all((array == resnet18[name]).all() for name, array in saved.items())
+    with safetensors.safe_open(path, "np") as file:
+        about = file.metadata()
+    found = resnet_weights.load_finetuned(path, about)
+    assert (found.arch, found.size, found.classes) == (architecture(18, 6, frozen=True), 48, classes)
+    for before, after in ((theta, found.theta), (running, found.running)):
+        assert before.keys() == after.keys() and all((after[name] == before[name]).all() for name in before)
+    monkeypatch.setattr(resnet_weights, "read", lambda path: (arch, theta, running))       # once is enough
+    for size in (8, 512):
+        assert resnet_weights.load_finetuned(path, about | {"size": str(size)}).size == size
+    for other in ({"size": "7"}, {"size": "513"}, {"size": "x"}, {"classes": json.dumps(classes[:5])}, {"classes": "["},
+                  {"classes": '"abcdef"'}, {"classes": "[1, 2, 3, 4, 5, 6]"}, {"classes": json.dumps([*classes, "b"])}):
+        with pytest.raises(InputError, match="model.safetensors is damaged or no network of this program"):
+            resnet_weights.load_finetuned(path, about | other)
+    with pytest.raises(InputError, match="is damaged or no network of this program"):
+        resnet_weights.load_finetuned(path, {})
 
 
 def test_every_tensor_has_a_place_of_its_own():

@@ -5,7 +5,7 @@ import pytest
 
 from core.data.folder import scan
 from core.data.own import load
-from core.data.splits import part_of
+from core.data.splits import about_levels, find_parts, part_of, parts_among
 from core.errors import InputError
 from tests.lib.own_data import kinds, picture, write_image
 
@@ -103,6 +103,21 @@ def test_parts_of_one_kind(tmp_path):
     assert followed(refused(root)).classes == ("bird", "car")
 
 
+def test_two_parts_of_one_kind_beside_test_images(tmp_path):
+    root = write(tmp_path / "set", [f"{part}/{name}" for part in ("train1", "train2", "test") for name in "ab"])
+    assert refused(root).endswith(f"give {root}/train1 with --data and {root}/test with --test")
+
+
+def test_parts_are_looked_for_a_few_levels_deep():
+    def tree(depth):
+        split = {part: {"bird": {}, "car": {}} for part in ("train", "test")}
+        return split if depth == 0 else {"a": tree(depth - 1), "b": {}}
+
+    for depth in range(9):
+        found = find_parts(tree(depth))
+        assert found is None if depth > 5 else found[:2] == (("a",) * depth, ["train", "test"])
+
+
 def test_parts_without_class_folders(tmp_path):
     assert refused(write(tmp_path, ["train", "test", "seg_pred"])).endswith(
         "has the folders train, test of a split set instead of one for each class: put the images of each class into a "
@@ -130,6 +145,32 @@ def test_the_part_that_a_name_says(name, expected):
     assert part_of(name) == expected
 
 
+WORDS = {"training": "train training trains trn trainval",
+         "test": "test testing tests tst eval evaluation heldout holdout",
+         "validation": "val valid validate validation vali dev devel development"}
+
+
+def test_every_word_for_a_part_is_known_in_every_spelling():
+    for part, words in WORDS.items():
+        for word in words.split():
+            for name in (word, word.upper(), word.title(), f"{word}_set", f"{word}set", f"{word}data", f"{word}images",
+                         f"{word}imgs", f"{word}split", f"My{word.title()}Split", f"{word}2017", f"0-{word}-part"):
+                found = part_of(name)
+                assert found == (part, ("my",) if name.startswith("My") else ()), name
+    for word in ("set sets data dataset images image imgs img split splits folder files photos pictures part "
+                 "subset").split():
+        assert part_of(f"test_{word}") == ("test", ()) and part_of(word) is None
+
+
+def test_every_word_for_images_without_labels_is_known(tmp_path):
+    for word in ("unlabeled unlabelled unsupervised unsup extra pred predict prediction predictions query "
+                 "gallery").split():
+        tree = {"train": {"cat": {}, "dog": {}}, word: {}}
+        assert parts_among(tree) == ["train", word] and about_levels({"cat": {}, f"My {word}2": {}, "dog": {}}) == [
+            ("part", f"My {word}2", "")]
+        assert parts_among({**tree, "cow": {}}) == []
+
+
 # ---- findings ------------------------------------------------------------------------------------------------------
 
 def test_folders_of_the_same_names_inside_several_classes_are_told(tmp_path):
@@ -140,6 +181,9 @@ def test_folders_of_the_same_names_inside_several_classes_are_told(tmp_path):
 
 def test_one_common_folder_means_nothing(tmp_path):
     assert scan(write(tmp_path, ["n01/images", "n02/images", "n03/images"])).findings == []
+    assert about_levels({"cat": {"train": {}}, "dog": {"train": {}}, "cow": {}}) == []
+    assert about_levels({name: {"train": {}, "images": {}} for name in ("cat", "dog")}) == [
+        ("parts", "cat/train", "and dog")]
 
 
 def test_classes_that_consist_of_folders_are_told(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from core.data.csv_cells import csv_text
+from core.data.how import How
 from core.data.table import read_table
 from core.errors import InputError
 from tests.lib.own_data import kinds, write_image, write_table
@@ -65,6 +66,32 @@ def test_a_file_named_twice_counts_once(folder):
     assert found.paths == ["1.png", "sub/2.png"] and found.labels == ["cat", "cat"]
     assert found.findings == [("repeated", "1.png", "lines 2 and 3"),
                               ("contradiction", "sub/2.png", "cat in line 4, which counts; dog in line 5")]
+
+
+def test_the_agreement_on_one_image_of_a_table_of_single_lines_is_kept(folder):
+    found = read_table(write_table(folder / "t.csv", ["1.png,a", "sub/2.png,b", "1.png,a", '"a,b;c.png",b', "1.png,b"]))
+    assert found.labels == ["a", "b", "b"] and np.allclose(found.agreement, [2 / 3, 1, 1]) and found.notes == []
+    found = read_table(write_table(folder / "t.csv", ["1.png,a", "sub/2.png,b", "1.png,a", '"a,b;c.png",b']))
+    assert found.agreement is None
+
+
+def test_the_folder_that_the_user_names_is_that_of_the_files(folder, tmp_path):
+    """Of test images it may be that of the training images alone."""
+    path, other = write_table(folder / "t.csv", ["1.png,a", "sub/2.png,b"]), tmp_path / "far" / "away"
+    other.mkdir(parents=True)
+    with pytest.raises(InputError, match="none of the 2 files that it names is there"):
+        read_table(path, How(images=str(other)))
+    assert read_table(path, How(images=str(other)), strict=False).paths == ["1.png", "sub/2.png"]
+    for name in ("1.png", "sub/2.png"):
+        write_image(other / name)
+    for strict in (True, False):
+        assert read_table(path, How(images=str(other)), strict).paths == ["far/away/1.png", "far/away/sub/2.png"]
+
+
+def test_names_may_have_as_many_letters_as_files_can(folder):
+    lines = [f"1.png,{'a' * 255}", f"sub/2.png,{'a' * 256}"]
+    found = read_table(write_table(folder / "t.csv", lines))
+    assert found.paths == ["1.png"] and found.findings[0].kind == "name"
 
 
 def test_votes_are_counted_and_their_agreement_kept(folder):

@@ -57,3 +57,13 @@ def test_the_best_quality_is_taken_at_which_all_have_room():
     for i, total in enumerate(sums):
         found = pictures(images, None, range(30), 1.05 * total)
         assert len(found) == 30 and sum(len(made.uri) for made in found.values()) == total, LEVELS[i]
+
+
+def test_the_quality_is_chosen_for_all_of_many_images():
+    """Of 90, the first half takes little room and the second much."""
+    images = np.random.default_rng(0).integers(0, 256, (90, 64, 64, 3), np.uint8)
+    images[:45] = 128
+    for level in LEVELS:
+        total = sum(len(made.uri) for made in pictures(images, None, range(90), 1e9, levels=[level]).values())
+        found = pictures(images, None, range(90), 1.05 * total)
+        assert len(found) == 90 and sum(len(made.uri) for made in found.values()) == total, level

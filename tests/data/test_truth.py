@@ -4,6 +4,7 @@ import pytest
 
 from core.data.folder import scan
 from core.data.own import load
+from core.data.table import read_table
 from core.data.truth import read_truth
 from core.errors import InputError
 from tests.lib.own_data import write_folder, write_image, write_table
@@ -47,6 +48,15 @@ def test_images_are_known_by_their_names_where_these_are_unique(root, tmp_path):
     path = write(tmp_path / "t.csv", "path,label\nC:\\x\\tom.png,dog\n/a/0.png,cat\n")
     with pytest.raises(InputError, match="line 3: '/a/0.png' is not among the images"):
         read_truth(path, scan(root), CLASSES)
+
+
+def test_images_are_known_by_their_names_also_behind_lines_that_are_left_out(root):
+    """A row is a line of the table; what is missing keeps its name from another image."""
+    table = read_table(write_table(root / "t.csv", ["gone/0.png,cat", "cat/1.png,cat", ",dog", "dog/0.png,dog"]))
+    path = write(root / "truth.csv", "image_id,label\n0,cat\n1,dog\n")
+    assert read_truth(path, table, CLASSES).tolist() == [-1, 1, -1, 0]
+    path = write(root / "truth.csv", "path,label\ngone/0.png,cat\ncat/1.png,dog\n")
+    assert read_truth(path, table, CLASSES).tolist() == [-1, 1, -1, -1]
 
 
 def test_the_truth_may_be_one_of_several(root, tmp_path):

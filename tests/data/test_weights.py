@@ -30,6 +30,20 @@ def test_the_format_is_seen_from_the_bytes_whatever_the_name(tmp_path, form):
         assert found[name].dtype == array.dtype and found[name].shape == array.shape and (found[name] == array).all()
 
 
+TYPES = {"f8": [-1.5, 1e300], "f4": [-1.5, 1e30], "f2": [-1.5, 2 ** -20], "i8": [-1, 1 << 62], "i4": [-1, 1 << 30],
+         "i2": [-1, 1 << 14], "i1": [-1, 100], "u1": [1, 255], "?": [True, False]}
+OLD = {"in line": lambda arrays: line_file(*described(arrays, None), item=arrays["w"].itemsize)}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("form", [*FORMATS, *OLD])
+def test_every_type_is_kept(tmp_path, form, kind):
+    array = np.array(TYPES[kind], kind)
+    (tmp_path / "w").write_bytes({**FORMATS, **OLD}[form]({"w": array}))
+    found = weights.read(tmp_path / "w")["w"]
+    assert found.dtype == array.dtype and found.tolist() == array.tolist()
+
+
 def test_bfloat16_of_safetensors_becomes_float32(tmp_path):
     path = tmp_path / "w.safetensors"
     path.write_bytes(safe({"w": {"dtype": "BF16", "shape": [2, 1], "data_offsets": [0, 4]}}, b"\xc0\x3f\x00\xc0"))

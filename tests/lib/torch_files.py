@@ -5,7 +5,8 @@ import zipfile
 
 import numpy as np
 
-TYPES = {"<f4": "FloatStorage", "<f2": "HalfStorage", "<i8": "LongStorage"}
+TYPES = {"<f4": "FloatStorage", "<f2": "HalfStorage", "<i8": "LongStorage", "<f8": "DoubleStorage",
+         "<i4": "IntStorage", "<i2": "ShortStorage", "|i1": "CharStorage", "|u1": "ByteStorage", "|b1": "BoolStorage"}
 MAGIC = 0x1950A86A20F9469CFC6C
 
 

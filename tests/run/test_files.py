@@ -85,3 +85,23 @@ def test_a_json_file_that_is_too_large_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "JSON_LIMIT", 8)
     with pytest.raises(ValueError, match="more than 8 bytes"):
         checkpoint.load_json(tmp_path / "x.json")
+
+
+def test_numbers_behind_metadata_lie_at_multiples_of_8_bytes():
+    from safetensors.numpy import load, save
+    arrays = {"a": np.arange(6.0).reshape(2, 3), "b": np.arange(3)}
+    for length in range(20):
+        raw = checkpoint.with_metadata(save(arrays), {"z": "é" * length, "a": "1"})
+        size = int.from_bytes(raw[:8], "little")
+        assert size % 8 == 0 and raw[8:].startswith(b'{"__metadata__":{"z":')
+        assert all((load(raw)[name] == array).all() for name, array in arrays.items())
+
+
+def test_two_processes_that_write_one_file_at_the_same_time_do_not_meet(tmp_path, monkeypatch):
+    path = tmp_path / "x.txt"
+    with checkpoint.atomic(path) as first:
+        first.write(b"first")
+        monkeypatch.setattr(os, "getpid", lambda: -1)                       # another one
+        checkpoint.save_text(path, "second")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first" and os.listdir(tmp_path) == ["x.txt"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import demo
-from core.data import cache, images, label_files
+from core.data import label_files
 from core.errors import InputError, Refused, refused
 from core.parallel.launch import launch
 from core.report import manifest, results
@@ -18,7 +18,6 @@ from core.run import run, state
 from core.run.folder import is_complete
 from core.use import apply, predict
 from nets import safetensors_file
-from tests.lib.own_data import write_image
 from tests.lib.tiny_demo import started
 from tests.lib.tiny_run import tiny, tiny_runs  # noqa: F401   the fixture
 from tests.parallel.test_launch import forking
@@ -99,7 +98,6 @@ def test_another_rank_that_memory_ends_is_the_same_sentence(error, capfd):
 
 @OUT_OF_MEMORY
 @pytest.mark.parametrize("read, library, name", [
-    (lambda path: cache.load(path, "", (1,)), np, "load"),
     (apply.whole_numbers, np, "load"),
     (lambda path: predict.array(path, ()), np, "load"),
     (lambda path: label_files.read_array(path, (1,), "i", "labels"), np.lib.format, "open_memmap"),
@@ -109,20 +107,6 @@ def test_a_file_that_does_not_fit_into_memory_is_not_called_damaged(tmp_path, mo
     monkeypatch.setattr(library, name, raises(error))
     with pytest.raises(Refused, match="^memory ran out"):
         read(tmp_path / "a.npy")
-
-
-def test_no_image_is_left_out_because_too_many_files_are_open(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "open", raises(OSError(errno.EMFILE, "Too many open files")), raising=False)
-    with pytest.raises(Refused, match="^too many files are open"):
-        images.decode_piece([tmp_path / "a.png"], 8)
-
-
-def test_images_are_decoded_where_there_is_no_shared_memory(tmp_path, monkeypatch):
-    from joblib.externals import loky
-    monkeypatch.setattr(loky, "ProcessPoolExecutor", raises(OSError(errno.EROFS, "Read-only file system")))
-    paths = [str(write_image(tmp_path / f"{k % 7}.png")) for k in range(images.FEW + 1)]
-    found = np.concatenate([pixels for pixels, *_ in images.decode(paths, 8, jobs=2)])
-    assert (found[:7] == images.decode_piece(paths[:7], 8)[0]).all() and len(found) == len(paths)
 
 
 # ---- pictures --------------------------------------------------------------------------------------------------------

@@ -40,6 +40,16 @@ def test_a_sealed_file_comes_back_and_is_an_archive_whose_comment_is_its_checksu
         assert archive.comment == hashlib.sha256(raw[:-64]).hexdigest().encode() == raw[-64:]
 
 
+def test_an_archive_that_unpacks_to_more_than_it_has_and_pickles_are_nobodys_checkpoint(tmp_path):
+    np.savez(tmp_path / "a.npz", a=np.arange(5))
+    assert load_sealed(tmp_path / "a.npz")["a"].tolist() == [0, 1, 2, 3, 4]
+    np.savez_compressed(tmp_path / "b.npz", a=np.zeros(5000))
+    np.savez(tmp_path / "c.npz", a=np.array([None]))
+    for name in ("b.npz", "c.npz", "none.npz"):
+        with pytest.raises(InputError, match=f"{name} is no checkpoint of this program: start a new run"):
+            load_sealed(tmp_path / name)
+
+
 def test_a_bit_flipped_anywhere_is_noticed_and_the_previous_file_used(tmp_path):
     path = two(tmp_path)
     raw, rng = path.read_bytes(), random.Random(0)

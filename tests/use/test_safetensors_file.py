@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
 from core.errors import InputError
+from core.layers import BATCHNORM_EPS
 from nets import preact_resnet
 from nets import safetensors_file as export
 from nets.preact_resnet import Architecture
@@ -38,6 +39,13 @@ def test_the_same_bits_come_back(path):
         assert list(ours) == list(theirs)
         assert all(ours[name].tobytes() == theirs[name].tobytes() and ours[name].shape == theirs[name].shape
                    for name in ours)
+
+
+@pytest.mark.parametrize("levels", [None, {1: (0.0, 4095.0)}, {2: (-1.5, 2.0), 1: (7.0, 65535.0)}], ids=str)
+def test_what_was_black_and_white_in_training_comes_back(tmp_path, levels):
+    theta, running, mean = network()
+    export.save(tmp_path / "m.safetensors", {**theta, **running}, mean, CLASSES, 77, levels)
+    assert export.load(tmp_path / "m.safetensors").levels == (levels or {})
 
 
 def test_the_names_are_those_of_pytorch(path):
@@ -81,6 +89,7 @@ def test_another_reader_finds_metadata_and_tensors(path):
     with safe_open(path, "np") as file:
         about, names = file.metadata(), set(file.keys())
     assert tuple(json.loads(about["classes"])) == CLASSES and about["format"] == "pt"
+    assert float(about["batchnorm_eps"]) == BATCHNORM_EPS
     assert names == set(load(path.read_bytes())) and (8 + int.from_bytes(path.read_bytes()[:8], "little")) % 8 == 0
 
 
