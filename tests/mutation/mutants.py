@@ -8,7 +8,7 @@ A rule makes every change of its kind that the file admits, so that the score do
     the 1 becomes 0; True and False change places; a statement that leaves no name undefined is removed.
 
 The borders (tests/mutation/border_rules.py) have rules of their own besides. There are 10,000 such changes, and
-many of the tests wait for files and processes: a checksum of the change puts each into one of eight parts. Part 0
+many of the tests wait for files and processes: a checksum of the change puts each into one of sixteen parts. Part 0
 is tried; the tests were mended with it in view, so the other parts tell what they notice of errors never seen.
 """
 import ast
@@ -62,7 +62,7 @@ class Mutant(NamedTuple):
 
     @property
     def part(self):
-        """0 to 7, by the change itself: the same wherever in the file it stands."""
+        """0 to 15, by the change itself: the same wherever in the file it stands."""
         return zlib.crc32("\n".join(self.change).encode()) % PARTS
 
 
