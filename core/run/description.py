@@ -2,6 +2,7 @@
 import math
 
 from core.quality import correct
+from core.report.numbers import counted
 from core.run.config import RATED
 from core.run.defaults import installed
 from nets.families import HEADS, NETS
@@ -29,11 +30,11 @@ def settings(config, data, given):
         + {"both": "", "none": ", not augmented"}.get(config.augment, f", augmented by {config.augment}")),
         ("noise", f"{config.noise}{asked}, {wrong}"),
         ("network", network(config, data)),
-        ("step 1", f"{recipe.epochs} epochs, lr {recipe.lr:g}, alpha {recipe.alpha:g}, beta {recipe.beta:g}, "
-         f"{recipe.update} labels from epoch {recipe.begin} on, mean of {recipe.K}, prior {prior_note}   "
-         f"({recipe.source})"),
+        ("step 1", f"{counted(recipe.epochs, 'epoch')}, lr {recipe.lr:g}, alpha {recipe.alpha:g}, "
+         f"beta {recipe.beta:g}, {recipe.update} labels from epoch {recipe.begin} on, mean of {recipe.K}, "
+         f"prior {prior_note}   ({recipe.source})"),
         *folds(config),
-        ("step 2", f"{recipe.epochs2} epochs, lr {recipe.lr2:g}, divided by 10 after epochs "
+        ("step 2", f"{counted(recipe.epochs2, 'epoch')}, lr {recipe.lr2:g}, divided by 10 after epochs "
          f"{', '.join(map(str, recipe.drops2))}")]
 
 

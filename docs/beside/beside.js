@@ -13,7 +13,7 @@ document.documentElement.classList.add("script");
 function show(within, key, value, text = value.toFixed(4)) {
   const element = within.querySelector(`data[data-key="${key}"]`);
   element.value = value;
-  element.textContent = text.replace("-", "−");
+  element.textContent = text.replace(/^-(?=[0.]*$)/, "").replace("-", "−");      // no -0.0000
 }
 
 function showRows(within, key, rows, decimals = 4) {

@@ -3,7 +3,7 @@
     python -m tests.mutation [--jobs 2]                 all mutants of tests/mutation/mutants.py; minutes
     python -m tests.mutation --file core/objective.py   those of one file (or of several: --file A --file B)
     python -m tests.mutation --sample 50                50 of them, always the same ones
-    python -m tests.mutation --borders [--part 1]   those of the borders; of those by rule an eighth
+    python -m tests.mutation --borders [--part 1]   those of the borders; of those by rule a sixteenth
     python -m tests.mutation --short                    the first of each file of the mathematics
     python -m tests.mutation --markdown FILE            and write the result there
 
@@ -126,7 +126,7 @@ def main():
     parser.add_argument("--file", choices=PLANTED, action="append", metavar="FILE", help="those of this file only")
     parser.add_argument("--borders", action="store_true", help="those of the borders only")
     parser.add_argument("--part", type=int, choices=range(PARTS), default=0,
-                        help="which eighth of those by rule in the borders")
+                        help="which sixteenth of those by rule in the borders")
     parser.add_argument("--sample", type=int, metavar="N", help="N mutants, always the same ones")
     parser.add_argument("--short", action="store_true", help="the first planted error of each file of the mathematics")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes at a time")

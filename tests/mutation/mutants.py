@@ -23,7 +23,7 @@ from tests.mutation.border_rules import border_changes, script_changes
 from tests.mutation.planted import BORDERS, EQUIVALENT, PLANTED
 
 ROOT = Path(__file__).parents[2]
-PARTS = 8
+PARTS = 16
 BY_RULE = ["core/objective.py", "core/labels.py", "core/noise.py", "core/optim.py", "core/layers.py", "core/train.py",
            "core/model.py", "core/measure.py", "core/batches.py", "nets/preact_resnet.py", "core/quality.py"]
 OPERATORS = {ast.Add: ("+", "-"), ast.Sub: ("-", "+"), ast.Mult: ("*", "/"), ast.Div: ("/", "*"), ast.Mod: ("%", "//"),

@@ -87,6 +87,13 @@ def test_the_triangle(browser):
         triangle_is(view, np.log(plots.START), np.eye(3)[plots.LABELS], ["L_c"])
 
 
+@pytest.mark.parametrize("value, text", [(-1e-9, "0.0000"), (-1.0, "\u22121.0000"), (-0.01, "\u22120.0100")])
+def test_zero_has_no_sign(browser, value, text):
+    with tab(browser, page.PAGE) as view:
+        view.evaluate(f"show($('triangle'), 'L.0', {value})")
+        assert view.text_content("#triangle data[data-key='L.0']") == text
+
+
 def descend(view, times):
     view.evaluate(f"for (let k = 0; k < {times}; k++) document.getElementById('descend').click()")
 
