@@ -12,10 +12,10 @@ from nets import preact_resnet as plain
 from nets.preact_resnet import Architecture
 from nets.preact_resnet_gpu import GpuNet, net_for
 from tests.cpu.test_preact_resnet_fast import errors, everything, problem
-from tests.gpu.test_kernels_compile import SHARED, launches
 from tests.gpu.test_kernels_conv import rounded
 from tests.lib.arrays import using
 from tests.lib.emulator import COMPILER, Emulator, devices
+from tests.lib.paper_launches import SHARED, launches
 
 CASES = {                                          # architecture, images, H, W
     "two stages, odd": (Architecture(classes=7, widths=(16, 32), blocks=(2, 1)), 3, 9, 10),

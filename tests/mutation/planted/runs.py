@@ -1,5 +1,4 @@
-"""Errors planted in what surrounds a training: options, seeds, folders, checkpoints, sweeps, the use of a run, and the
-kernels' Python side."""
+"""Errors planted in what surrounds a training: options, seeds, folders, checkpoints, sweeps, the use of a run."""
 
 TESTS = {
     "core/run/folds.py": ["run/folds"],
@@ -7,10 +6,6 @@ TESTS = {
     "core/run/state.py": ["run/resume"],
     "core/run/seen.py": ["run/run_features", "run/finetune"],
     "core/use/networks.py": ["run/run_features", "run/finetune"],
-    "core/parallel/ranks.py": ["parallel/ranks", "cpu/preact_resnet_fast"],
-    "core/kernels/step.py": ["gpu/kernels_step"],
-    "core/kernels/graph.py": ["gpu/kernels_program"],
-    "core/kernels/convolution.py": ["gpu/kernels_conv"],
 }
 
 PLANTED = {
@@ -73,43 +68,6 @@ PLANTED = {
          'setattr(labels, name, to_device(array, xp_of(labels.Y)))',
          "getattr(labels, name)[...] = array"),
         ("records forgotten", "        self.records = what_it_is[\"records\"]\n", ""),
-    ],
-    "core/parallel/ranks.py": [
-        ("rank 0's array instead of the sum", "                piece += slot\n", "                pass\n"),
-        ("rank 0 counted twice", "for slot in slots[1:]:", "for slot in slots:"),
-        ("the last rank left out", "for slot in slots[1:]:", "for slot in slots[1:-1]:"),
-        ("every rank adds its own part first: other bits on each",
-         "piece[:] = slots[0]\n            for slot in slots[1:]:",
-         "for slot in [*slots[:self.rank], *slots[self.rank + 1:]]:"),
-        ("one slot instead of two", "self.slots[self.calls % 2, :", "self.slots[0, :"),
-        ("no barrier", "            slots[self.rank] = piece\n            self.barrier()\n",
-         "            slots[self.rank] = piece\n"),
-        ("parts that leave out the last samples", "slice(N * comm.rank // comm.size, N * (comm.rank + 1) // comm.size)",
-         "slice(N // comm.size * comm.rank, N // comm.size * (comm.rank + 1))"),
-        ("parts that overlap", "N * (comm.rank + 1) // comm.size)", "N * (comm.rank + 1) // comm.size + 1)"),
-        ("gathered parts not added up", "    comm.allreduce(whole)\n", ""),
-        ("gathered parts at the beginning", "whole[part_of(comm, N)] = part", "whole[:len(part)] = part"),
-    ],
-    "core/kernels/step.py": [
-        ("the loss scale of the training before",
-         "parameters.scale[...], parameters.fate[...] = model.theta.buffer, parameters.full_scale, 0",
-         "parameters.fate[...] = model.theta.buffer, 0"),
-        ("steps of the epoch before counted again", "        parameters.fate[:2] = 0 ",
-         "        parameters.fate[:1] = 0 "),
-        ("thirty steps in a row have to be left out", "ENOUGH = 20 ", "ENOUGH = 30 "),
-        ("a step left out in float32 is no error", " or (left_out and not half)", ""),
-        ("priorities whatever was asked for", "if self.program.variant.priorities else graph.launch", ""),
-    ],
-    "core/kernels/graph.py": [
-        ("flags of another meaning", "USE_NODE_PRIORITY = 8", "USE_NODE_PRIORITY = 2"),
-        ("an error of the driver passes", "        if error:\n", "        if False:\n"),
-        ("the graph is never freed", "    weakref.finalize(launch, cuda.cuGraphExecDestroy, made).atexit = False",
-         "    pass"),
-    ],
-    "core/kernels/convolution.py": [
-        ("one warp for each multiprocessor", "(SINGLE if R == 1 else 1)", "1"),
-        ("clusters that do not divide the grid", "gcd(tiles, CLUSTER)", "CLUSTER"),
-        ("no room for what a cluster shares", "(28 if program.clusters else 12) * C", "12 * C"),
     ],
 }
 
