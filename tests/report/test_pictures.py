@@ -134,15 +134,30 @@ def test_the_curves_count_epochs_in_whole_numbers_and_accuracies_in_percent(run)
     for axes in figure.axes:
         assert all(float(x) == int(x) for x in axes.xaxis.get_major_locator()())
         assert {text.get_text()[-2:] for text in axes.get_yticklabels()} == {" %"}
-    mark, = (line for line in figure.axes[0].lines if line.get_label() == "labels first updated")
-    assert list(mark.get_xdata()) == [3.5, 3.5]
-    recovery = next(line for line in figure.axes[0].lines if line.get_label() == "correct labels")
-    assert list(recovery.get_ydata()) == [r.recovery for r in run.records[:10]]
 
 
-def test_labels_that_changed_are_drawn_where_no_truth_is_known():
-    run = finished_run(100, list("ab"), truth=False)
-    figure = curve_pictures.curves(run, 4)
-    axes = figure.axes[-1]
-    assert axes.get_title() == "step 1: labels changed by the update"
-    assert list(axes.lines[0].get_ydata()) == [r.changed for r in run.records[:10]]
+def test_every_panel_has_the_values_of_its_training_over_its_epochs():
+    for truth in (True, False):
+        run = finished_run(100, list("ab"), truth=truth)
+        for record in run.records:
+            record.epoch += 4
+        joint, retrain = run.records[:10], run.records[10:]
+        fields = {"correct labels": "recovery", "test": "test", "training, labels in use": "accuracy",
+                  "_child0": "changed", "L_c classification": "L_c", "L_p prior": "L_p", "L_e entropy": "L_e"}
+        panels = [("step 1, joint", joint, "accuracy", (0, 1.02), ["correct labels"] * truth + [*list(fields)[1:3]]),
+                  ("step 2, retrained", retrain, "", (0, 1.02), [*list(fields)[1:3]]),
+                  *[("step 1: labels changed by the update", joint, "", None, ["_child0"])] * (not truth),
+                  ("step 1: the terms of the loss", joint, "nats", None, [*list(fields)[4:]])]
+        found = [*curve_pictures.curves(run, 8).axes, *curve_pictures.losses(run, 8).axes]
+        for axes, (title, own, unit, limits, names) in zip(found, panels, strict=True):
+            assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == (title, "epoch", unit)
+            assert axes.get_ylim()[0] == 0 and limits in (None, axes.get_ylim())
+            *drawn, mark = axes.lines if own is joint else [*axes.lines, None]
+            assert [line.get_label() for line in drawn] == names
+            assert mark is None or (mark.get_label(), *mark.get_xdata()) == ("labels first updated", 7.5, 7.5)
+            for line in drawn:
+                assert list(line.get_xdata()) == [r.epoch for r in own]
+                assert list(line.get_ydata()) == [getattr(r, fields[line.get_label()]) for r in own]
+            legend = axes.get_legend().get_texts() if axes.get_legend() else []
+            assert [text.get_text() for text in legend] == [
+                *(name for name in names if name[0] != "_"), *["labels first updated"] * (own is joint)]

@@ -8,7 +8,7 @@ from PIL import Image
 
 from core.quality import confident_joint
 from core.report import page
-from core.report.charts import charts
+from core.report.charts import BOTTOM, LEFT, RIGHT, TOP, charts
 from core.report.classes import by_quality
 from core.report.histogram import histograms
 from core.report.numbers import unbroken
@@ -123,6 +123,7 @@ def test_the_pairs_and_their_pictures(made, root):
 def test_every_drawing_has_its_lines_bars_legend_axes_and_numbers(made, root):
     drawings = [*charts(made.records, made.begin), *histograms(made)]
     assert len(drawings) == 5 and {drawn.mark is None for drawn in drawings} == {True, False}
+    assert (LEFT, RIGHT, TOP, BOTTOM) == (48, 410, 12, 196), "between these the template draws"
     for figure, drawn in zip(root.all("figure"), drawings, strict=True):
         svg, *samples = figure.all("svg")
         assert figure.all("figcaption")[0].text == drawn.title and svg["aria-label"] == f"{drawn.title}. {drawn.words}"
