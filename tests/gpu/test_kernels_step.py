@@ -126,20 +126,21 @@ def begun(step, epoch):
 
 
 def test_the_batch_is_gathered_cropped_and_mirrored_as_by_numpy(step):
-    seed = step[2].seed
-    for epoch in (0, 3):
-        step_, found = begun(step, epoch)
+    graph, model, task, labels = step
+    for seed, epoch in ((task.seed, 0), (7, 3), (2**32 + 9, 0)):
+        step_, found = begun((graph, model, task._replace(seed=seed), labels), epoch)
         for k, (i, _) in enumerate(found):
             step_.state[0] = k
             step_.network.x[...] = np.nan
             step_.program.run("gather")
             x = step_.network.x
-            assert np.array_equal(x[..., :3], augmented(step[2].train, i, seed, epoch)) and not x[..., 3:].any()
+            assert np.array_equal(x[..., :3], augmented(task.train, i, seed, epoch)) and not x[..., 3:].any()
 
 
 @pytest.mark.parametrize("size", [1, 100, 1e4])
 def test_objective_gradient_and_predictions(step, size):
-    step_, found = begun(step, 1)
+    step_, found = begun(step, 0)
+    assert found[-1][1] < RECIPE.batch, "the last batch reaches into the next pass"
     rng = np.random.default_rng(int(size))
     for k, (i, n) in enumerate(found):
         z = (size * rng.standard_normal(step_.network.logits.shape)).astype(np.float32)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from core.quality import confident_joint
-from core.report import page
+from core.report import page, review
 from core.report.charts import BOTTOM, LEFT, RIGHT, TOP, charts
 from core.report.classes import by_quality
 from core.report.histogram import histograms
@@ -17,6 +17,8 @@ from tests.lib.document import Tree
 from tests.lib.pages import page_of, records
 
 N, C = 900, 45
+SIZES = {0: (6, 6), 1: (40, 30), 2: (20, 50)}              # width, height
+SQUARES = {0: [], 1: [("0 0 40 30", "5.0", "0.0", "30", "30")], 2: [("0 0 20 50", "0.0", "15.0", "20", "20")]}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,12 @@ def made():
 
 @pytest.fixture(scope="module")
 def root(made):
-    return Tree(page.render(made)).root
+    """The page, as if two of three pictures were of photos that are no squares."""
+    def of_photos(*args):
+        return {row: found._replace(size=SIZES[row % 3]) for row, found in review.pictured(*args).items()}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(page, "pictured", of_photos)
+        return Tree(page.render(made)).root
 
 
 def section(root, name):
@@ -110,6 +117,8 @@ def test_the_pairs_and_their_pictures(made, root):
             assert name["title"] == made.paths[row] and name.text == made.paths[row].split("/")[-1]
             chance = [f"{100 * p:.0f} %" for p in (made.probs[row, j], made.probs[row, i])]
             assert texts(words) == [f"{chance[0]} {suggested}", f"{chance[1]} {given}"]
+            assert [(svg["viewbox"], *(svg.all("rect")[0][name] for name in ("x", "y", "width", "height")))
+                    for svg in li.all("svg")] == SQUARES[row % 3]
             image, = li.all("img")
             assert image["alt"].replace("\u00a0", " ") == (f"{made.paths[row]}, given {given}, suggested {suggested}, "
                                                            f"probability {chance[0]}")

@@ -18,7 +18,7 @@ TESTS = {
     "core/report/numbers.py": ["report/charts", "report/numbers"],
     "core/report/output.py": ["report/output"],
     "core/report/page.py": ["report/page", "report/review"],
-    "core/report/pairs.py": ["report/pairs"],
+    "core/report/pairs.py": ["report/templates", "report/pairs"],
     "core/report/palette.py": ["report/palette", "report/charts"],
     "core/report/pictures.py": ["report/pictures"],
     "core/report/results.py": ["report/numbers", "report/outputs", "run/every_row"],
