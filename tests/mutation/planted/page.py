@@ -4,7 +4,7 @@ _SCRIPT = ["report/script_browser", "report/page_browser"]
 
 TESTS = {
     "core/report/about.py": ["run/about", "report/page"],
-    "core/report/charts.py": ["report/charts", "report/palette"],
+    "core/report/charts.py": ["report/charts", "report/palette", "report/templates"],
     "core/report/classes.py": ["report/classes"],
     "core/report/config.py": ["report/config"],
     "core/report/console.py": ["report/console", "report/numbers", "report/outputs", "report/better_network"],
@@ -494,4 +494,22 @@ PLANTED = {
 }
 
 EQUIVALENT = {
+    "core/report/charts.py": {
+        "return round(LEFT + (RIGHT - LEFT) * (epoch - first) / max(1, last - first), 2)": "a finer place",
+        "return round(BOTTOM - (BOTTOM - TOP) * value / y_ticks[-1], 2)": "a finer place",
+    },
+    "core/report/classes.py": {
+        "wrong = suspicious / few if J is None else 1 - J.diagonal() / np.maximum(1e-30, J.sum(axis=1))":
+            "the larger of two",
+    },
+    "core/report/config.py": {
+        'return subprocess.run(["git", *words], capture_output=True, text=True, cwd=root, timeout=11).stdout.strip()':
+            "a second more of patience with git",
+    },
+    "core/report/numbers.py": {
+        "half = z * math.sqrt(max(fraction * (1 - fraction), 0) / n + (z / (2 * n)) ** 2)": "the larger of two",
+    },
+    "core/report/palette.py": {
+        'Line("#666666", "#b0b0b0", (9, 3, 3, 3)))': "dots are one pixel longer, and still told apart",
+    },
 }
