@@ -502,6 +502,9 @@ EQUIVALENT = {
         "wrong = suspicious / few if J is None else 1 - J.diagonal() / np.maximum(1e-30, J.sum(axis=1))":
             "the larger of two",
     },
+    "core/report/console.py": {
+        "bar.set_postfix_str(short(record))": "the bar is drawn once more",
+    },
     "core/report/config.py": {
         'return subprocess.run(["git", *words], capture_output=True, text=True, cwd=root, timeout=11).stdout.strip()':
             "a second more of patience with git",
