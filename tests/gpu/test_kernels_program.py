@@ -106,7 +106,8 @@ def test_each_launch_waits_once_for_what_the_other_branch_launched():
                 else:
                     chain.launch("sum.cu", "sum", (1,), N, ())
     assert {name: [launch.waits for launch in launches] for name, launches in chain.sections.items()} == {
-        "first": [False, True, False, True, False, False, True, False, True, True], "second": [False, True, True, False]}
+        "first": [False, True, False, True, False, False, True, False, True, True],
+        "second": [False, True, True, False]}
 
 
 @emulated

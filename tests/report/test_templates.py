@@ -1,6 +1,7 @@
 """core/report/templates: every number, name, link, line and picture of the page stands where it belongs."""
 import base64
 import io
+import json
 
 import numpy as np
 import pytest
@@ -99,6 +100,23 @@ def test_the_matrix(made, root):
                 assert a["href"] == "#" + (goal if goal in ids else "review")
 
 
+def shows(made, row, uri):
+    """Whether a picture has the colour of that image."""
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))), float)
+    assert abs(pixels.mean(axis=(0, 1)) - made.images[row, 0, 0]).max() < 8
+
+
+def test_every_picture_and_every_size_of_the_list_is_that_of_its_image(made, root):
+    data, place = json.loads("".join(root.all("script", id="data")[0].inside)), {
+        int(i): row for row, i in enumerate(made.index)}
+    rows = [place[i] for i in data["index"]]
+    assert len(data["images"]) > 300
+    for k, uri in data["images"].items():
+        shows(made, rows[int(k)], uri)
+    assert {rows[int(k)]: tuple(size) for k, size in data["sizes"].items()} == {
+        row: SIZES[row % 3] for row in rows if row % 3}
+
+
 def test_the_pairs_and_their_pictures(made, root):
     found, tail = samples_of_pairs(made, np.flatnonzero(made.given != made.suggested))
     every, place = root.all("details", **{"class": "pair"}), {int(i): row for row, i in enumerate(made.index)}
@@ -120,10 +138,9 @@ def test_the_pairs_and_their_pictures(made, root):
             assert [(svg["viewbox"], *(svg.all("rect")[0][name] for name in ("x", "y", "width", "height")))
                     for svg in li.all("svg")] == SQUARES[row % 3]
             image, = li.all("img")
+            shows(made, row, image["src"])
             assert image["alt"].replace("\u00a0", " ") == (f"{made.paths[row]}, given {given}, suggested {suggested}, "
                                                            f"probability {chance[0]}")
-            pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(image["src"].split(",")[1]))), float)
-            assert abs(pixels.mean(axis=(0, 1)) - made.images[row, 0, 0]).max() < 8
     listed = root.all("ul", **{"class": "pairs"})[0].all("li")
     assert [(link(li), li.text) for li in listed] == [
         ((str(i), str(j)), f"{made.classes[i]} → {made.classes[j]} {number}") for i, j, number in tail]
