@@ -509,6 +509,9 @@ EQUIVALENT = {
         'return subprocess.run(["git", *words], capture_output=True, text=True, cwd=root, timeout=11).stdout.strip()':
             "a second more of patience with git",
     },
+    "core/report/curve_pictures.py": {
+        "figure = sheet(1 + 4 * (len(steps) + changes), 4.6)": "an inch higher",
+    },
     "core/report/numbers.py": {
         "half = z * math.sqrt(max(fraction * (1 - fraction), 0) / n + (z / (2 * n)) ** 2)": "the larger of two",
     },
