@@ -78,3 +78,12 @@ def test_the_streams_are_afterwards_what_they_were(monkeypatch):
     with lasting():
         print("for whom?", file=sys.stderr)
     assert sys.stdout is before and before.errors == "strict" and sys.stderr is None
+
+
+def test_a_stream_that_is_closed_meanwhile_is_no_error(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(sys, "stdout", stream)
+    with lasting():
+        stream.close()
+        print("for whom?")
+    assert sys.stdout is stream

@@ -510,6 +510,8 @@ EQUIVALENT = {
             "a second more of patience with git",
     },
     "core/report/curve_pictures.py": {
+        'axes.axvline(mark, color=MARK.light, ls=(0, MARK.dashes), label="labels first updated")':
+            "a line somewhat wider",
         "figure = sheet(1 + 4 * (len(steps) + changes), 4.6)": "an inch higher",
     },
     "core/report/numbers.py": {
