@@ -55,7 +55,13 @@ def test_where_no_truth_is_known_given_labels_stand_against_suggested_ones():
 def test_of_many_classes_those_that_change_most_are_shown_and_a_line_says_so():
     run = finished_run(3000, [f"c{i}" for i in range(100)], truth=False)
     figure = label_pictures.confusions(run)
-    assert figure.axes[0].images[0].get_array().shape == (label_pictures.CLASSES,) * 2
+    share = figure.axes[0].images[0].get_array()
+    assert share.shape == (label_pictures.CLASSES,) * 2
+    shown = [int(text.get_text()[1:]) for text in figure.axes[0].get_yticklabels()]
+    assert shown == sorted(shown) != list(range(len(shown)))
+    assert shown == [int(text.get_text()[1:]) for text in figure.axes[0].get_xticklabels()]
+    for a, i in enumerate(shown):
+        assert share[a] == pytest.approx([(run.suggested[run.given == i] == j).mean() for j in shown])
     assert figure.get_supxlabel() == f"the {label_pictures.CLASSES} of 100 classes that change most"
 
 
