@@ -61,7 +61,7 @@ def test_of_many_classes_those_that_change_most_are_shown_and_a_line_says_so():
     assert shown == sorted(shown) != list(range(len(shown)))
     assert shown == [int(text.get_text()[1:]) for text in figure.axes[0].get_xticklabels()]
     for a, i in enumerate(shown):
-        assert share[a] == pytest.approx([(run.suggested[run.given == i] == j).mean() for j in shown])
+        assert share[a].tolist() == pytest.approx([(run.suggested[run.given == i] == j).mean() for j in shown])
     assert figure.get_supxlabel() == f"the {label_pictures.CLASSES} of 100 classes that change most"
 
 

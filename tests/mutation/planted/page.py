@@ -170,8 +170,6 @@ PLANTED = {
          "result.classes[:len(shown)], shown)"),
         ("the corrected label is struck through", "return axes.annotate(given, (.5, 1)",
          "return axes.annotate(corrected, (.5, 1)"),
-        ("the suggested label, corrected or not", "names[result.corrected[row]], colour",
-         "names[result.suggested[row]], colour"),
         ("images of the first rows", "axes.imshow(result.images[row] if found",
          "axes.imshow(result.images[len(wrong)] if found"),
         ("white letters on white", '"white" if value > .6 else "black"', '"white" if value < .6 else "black"'),
