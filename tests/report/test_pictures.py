@@ -42,6 +42,8 @@ def test_half_a_percent_is_the_least_that_is_written():
     axes = curve_pictures.sheet(3, 3).subplots()
     label_pictures.confusion(axes, share, ["a", "b"], ["DejaVu Sans"])
     assert texts_of(axes) == {(0, 0): "100", (0, 1): "", (1, 0): "1", (1, 1): "100"}
+    colours = {text.get_text(): text.get_color() for text in axes.texts}
+    assert colours["100"] == "white" and colours["1"] == "black", "as the cells are dark and light"
 
 
 def test_where_no_truth_is_known_given_labels_stand_against_suggested_ones():
