@@ -13,7 +13,9 @@ from tests.lib.pages import finished_run
 
 @pytest.fixture(scope="module")
 def run():
-    return finished_run(400, list("abcd"), wrong=.4)
+    run = finished_run(400, list("abcd"), wrong=.4)
+    run.truth[::9] = -1
+    return run
 
 
 def texts_of(axes):
@@ -58,13 +60,13 @@ def test_of_many_classes_those_that_change_most_are_shown_and_a_line_says_so():
     run = finished_run(3000, [f"c{i}" for i in range(100)], truth=False)
     figure = label_pictures.confusions(run)
     share = figure.axes[0].images[0].get_array()
-    assert share.shape == (label_pictures.CLASSES,) * 2
+    assert share.shape == (40, 40) and not figure.axes[0].texts, "more than 20 have no numbers"
     shown = [int(text.get_text()[1:]) for text in figure.axes[0].get_yticklabels()]
     assert shown == sorted(shown) != list(range(len(shown)))
     assert shown == [int(text.get_text()[1:]) for text in figure.axes[0].get_xticklabels()]
     for a, i in enumerate(shown):
         assert share[a].tolist() == pytest.approx([(run.suggested[run.given == i] == j).mean() for j in shown])
-    assert figure.get_supxlabel() == f"the {label_pictures.CLASSES} of 100 classes that change most"
+    assert figure.get_supxlabel() == "the 40 of 100 classes that change most"
 
 
 def corrections(run):
