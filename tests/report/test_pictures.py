@@ -105,6 +105,8 @@ def test_there_are_no_more_rows_than_the_corrections_fill(run, number, panels):
     few = run.given.copy()
     few[corrections(run)[:number]] = run.corrected[corrections(run)[:number]]
     figure = label_pictures.corrected_sheet(finished_run(400, list("abcd"), wrong=.4, corrected=few))
+    for axes in figure.axes:
+        assert axes.get_position().size * figure.get_size_inches() == pytest.approx([1.05, 1.05])
     assert len(figure.axes) == panels and sum(bool(axes.images) for axes in figure.axes) == number
     title = figure.texts[0].get_text()
     assert title.startswith("One correction:" if number == 1 else f"The most confident of {number} corrections:")

@@ -512,6 +512,14 @@ EQUIVALENT = {
             "a line somewhat wider",
         "figure = sheet(1 + 4 * (len(steps) + changes), 4.6)": "an inch higher",
     },
+    "core/report/label_pictures.py": {
+        'axes.text(j, i, f"{max(1, 100 * value):.0f}" if value >= .005 else "", ha="center", va="center",':
+            "numbers somewhat larger",
+    },
+    "core/report/review.py": {
+        "more = pictures(page.images, None, others[FROM_FILES:OTHERS], left - length(small), jobs, LEVELS[1:])":
+            "larger pictures of fewer images without doubt",
+    },
     "core/report/numbers.py": {
         "half = z * math.sqrt(max(fraction * (1 - fraction), 0) / n + (z / (2 * n)) ** 2)": "the larger of two",
     },
