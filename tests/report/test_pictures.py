@@ -6,6 +6,7 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
+from core.errors import InputError
 from core.report import curve_pictures, label_pictures, pictures
 from core.report.palette import RIGHT, WRONG
 from tests.lib.pages import finished_run
@@ -93,6 +94,9 @@ def test_the_most_confident_corrections_are_shown_first_with_both_labels_and_the
 def test_a_line_goes_through_every_given_label_and_no_other(run):
     figure = label_pictures.corrected_sheet(run)
     figure.draw_without_rendering()                            # as saving does: the lines have to stay on the texts
+    for axes in figure.axes:
+        low, high = (text.get_window_extent() for text in (axes.title, axes.texts[0]))
+        assert axes.bbox.y1 < low.y0 < low.y1 <= high.y0 + 1 < low.y1 + low.height, "above the image, and one another"
     given = [axes.texts[0].get_window_extent().transformed(figure.transFigure.inverted()) for axes in figure.axes]
     assert len(figure.artists) == len(given)
     for line, place in zip(figure.artists, given):
@@ -108,6 +112,7 @@ def test_there_are_no_more_rows_than_the_corrections_fill(run, number, panels):
     for axes in figure.axes:
         assert axes.get_position().size * figure.get_size_inches() == pytest.approx([1.05, 1.05])
     assert len(figure.axes) == panels and sum(bool(axes.images) for axes in figure.axes) == number
+    assert figure.texts[0].get_wrap()
     title = figure.texts[0].get_text()
     assert title.startswith("One correction:" if number == 1 else f"The most confident of {number} corrections:")
 
@@ -134,10 +139,34 @@ def test_all_pictures_of_names_in_any_script_are_drawn_without_a_warning(tmp_pat
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
 
 
-def test_without_a_correction_there_is_no_picture_of_them(tmp_path):
-    run = finished_run(100, list("ab"), wrong=0)
+def test_every_picture_has_its_name_and_without_a_correction_there_is_none_of_them(tmp_path, monkeypatch):
+    saved = {}
+    monkeypatch.setattr(pictures, "save", lambda path, figure: saved.update({path: figure}))
+    monkeypatch.setattr(pictures, "corrected_sheet", lambda *args: args)
+    run = finished_run(100, list("ab"), wrong=.5)
+    pictures.draw_all(tmp_path, run, 4, "the folder of the images")
+    assert saved.pop(tmp_path / "corrected.png") == (run, "the folder of the images")
+    assert {path.name: figure.axes[0].get_title() for path, figure in saved.items()} == {
+        "curves.png": "step 1, joint", "losses.png": "step 1: the terms of the loss",
+        "confusion.png": "given labels, % of each row"}
+    before = set(saved)
+    saved.clear()
+    run.corrected = run.given
     pictures.draw_all(tmp_path, run, 4)
-    assert not (tmp_path / "corrected.png").exists() and (tmp_path / "confusion.png").exists()
+    assert set(saved) == before
+
+
+def test_a_picture_is_written_whole_or_not_at_all(tmp_path):
+    resource = pytest.importorskip("resource", reason="files are not limited here")
+    (tmp_path / "a.png").write_bytes(b"as it was")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (9, before[1]))          # as on a disk that is full
+        with pytest.raises(InputError):
+            pictures.save(tmp_path / "a.png", curve_pictures.sheet(1, 1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"as it was"]
 
 
 def test_the_curves_count_epochs_in_whole_numbers_and_accuracies_in_percent(run):

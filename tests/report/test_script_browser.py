@@ -479,6 +479,18 @@ def test_an_image_in_large_is_decided_on_and_the_next_one_comes(both):
     assert len(model.decisions) > 2
 
 
+def test_a_photo_that_is_read_late_is_not_shown_for_another_image(both):
+    both.view.evaluate("""() => { window.late = [];
+        window.Image = class { addEventListener(kind, call) { late.push([this, call]); } }; }""")
+    both.look_up(kind="all", order="index")
+    both.focus(3)
+    both.part(3, "[data-zoom]", lambda model, row: vars(model).update(viewer=(row, True)))
+    both.press("ArrowRight")
+    before, first, second, own = both.view.evaluate("""() => { const image = document.querySelector("#viewer img");
+        return [image.src, ...late.map(([photo, call]) => { call(); return image.src; }), late[1][0].src]; }""")
+    assert before == first and second == own == both.model.link(both.model.shown[4])
+
+
 def test_a_picture_of_a_pair_is_shown_in_large_without_decisions(both, made):
     numbers = both.view.eval_on_selector_all("#pairs [data-index]", "all => all.map(e => Number(e.dataset.index))")
     for i in numbers[:7:3]:

@@ -232,8 +232,6 @@ PLANTED = {
         ("the interval of the suspicious ones", "interval(page.noise_rate, N)",
          "interval(page.noise_rate, suspicious)"),
         ("the posterior told as the network", "if page.posterior else", "if not page.posterior else"),
-        ("files in another order of the script", '("page.js", "files.js", "viewer.js", "events.js")',
-         '("events.js", "page.js", "files.js", "viewer.js")'),
     ],
     "core/report/pairs.py": [
         ("pairs the other way round", "page.given[rows] * C + page.suggested[rows]",
@@ -522,6 +520,10 @@ EQUIVALENT = {
     },
     "core/report/numbers.py": {
         "half = z * math.sqrt(max(fraction * (1 - fraction), 0) / n + (z / (2 * n)) ** 2)": "the larger of two",
+    },
+    "core/report/page.py": {
+        "environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True,":
+            "no template names anything that is not there",
     },
     "core/report/palette.py": {
         'Line("#666666", "#b0b0b0", (9, 3, 3, 3)))': "dots are one pixel longer, and still told apart",
