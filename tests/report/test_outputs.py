@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 from types import SimpleNamespace
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -116,6 +117,27 @@ def test_a_name_that_is_no_text_spoils_no_table(tmp_path):
     issues.save_issues(tmp_path, CLASSES, data.train, given, given, P)
     issues.save_corrected(tmp_path, CLASSES, data.train, given, "")
     assert "a\\udcff.png" in (tmp_path / "label_issues.csv").read_text(encoding="utf-8")
+
+
+def test_the_tasks_for_label_studio_are_the_suspicious_images_the_most_suspicious_first(tmp_path):
+    paths = np.array([f"c{i % 3}/é #{i}?%\udcff.png" for i in range(N)])
+    data, given, P = example(paths)
+    suggested = P.argmax(axis=1)
+    result = SimpleNamespace(given=given, suggested=suggested, paths=paths, classes=CLASSES, index=data.train.index,
+                             verdict=SimpleNamespace(probs=P))
+    issues.save_tasks(tmp_path, result, tmp_path)
+    tasks = json.loads((tmp_path / "label_studio.json").read_text())
+    rows = sorted(np.flatnonzero(given != suggested), key=lambda row: P[row, given[row]])
+    for task, row in zip(tasks, rows, strict=True):
+        folder, _, image = task["data"]["image"].partition("=")
+        assert folder == "/data/local-files/?d" and image.isascii() and not set(image) & set("#? ")
+        assert unquote(image, errors="surrogateescape") == f"{tmp_path}/{paths[row]}".lstrip("/")
+        assert task["data"] == {"image": task["data"]["image"], "index": data.train.index[row],
+                                "given_label": CLASSES[given[row]],
+                                "label_score": pytest.approx(P[row, given[row]], rel=1e-5)}
+        choice = {"from_name": "label", "to_name": "image", "type": "choices",
+                  "value": {"choices": [CLASSES[suggested[row]]]}}
+        assert task["predictions"] == [{"score": pytest.approx(P[row, suggested[row]], rel=1e-5), "result": [choice]}]
 
 
 # ---- the whole folder ----------------------------------------------------------------------------------------------

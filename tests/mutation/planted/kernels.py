@@ -217,6 +217,14 @@ PLANTED = {
 }
 
 EQUIVALENT = {
+    "core/parallel/launch.py": {
+        'MPI_RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MPI_LOCALRANKID")': "all of them are looked at",
+        "RAISED, QUIET, BAD_INPUT, REFUSED = 3, 1, 4, 5": "numbers that mean something between ranks alone",
+    },
+    "core/parallel/ranks.py": {
+        'self.counters = memoryview(mmap.mmap(-1, (size + 1) * LINE * 9)).cast("q")[::LINE]':
+            "memory for more counters",
+    },
     "core/kernels/program.py": {
         "UNASKED = 48 / 1024": "kernels also ask for the shared memory that they would get without asking",
     },
