@@ -140,6 +140,15 @@ def test_the_tasks_for_label_studio_are_the_suspicious_images_the_most_suspiciou
         assert task["predictions"] == [{"score": pytest.approx(P[row, suggested[row]], rel=1e-5), "result": [choice]}]
 
 
+def test_whatever_its_decisions_are_about_gives_a_run_another_name():
+    parts = ("a", "b,c"), np.array([3, 4]), np.array([0, 1]), np.array([1, 0])
+    others = [("b,c", "a"), ("a,b", "c"), ("a", "b,c", "d")], [np.array([4, 3])], [np.array([1, 1])], [np.array([1, 1])]
+    found = [issues.run_identity(*parts), *(issues.run_identity(*parts[:k], other, *parts[k + 1:])
+                                            for k, changed in enumerate(others) for other in changed)]
+    assert len(set(found)) == len(found) == 7 and {len(name) for name in found} == {12}
+    assert issues.run_identity(parts[0], *(array.astype(np.int32)[::1] for array in parts[1:])) == found[0]
+
+
 # ---- the whole folder ----------------------------------------------------------------------------------------------
 
 @pytest.fixture

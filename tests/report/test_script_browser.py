@@ -443,6 +443,16 @@ def test_keys_that_are_the_browsers_stay_the_browsers(both):
     assert not both.act("key", "z") and both.model.decisions == {}
 
 
+def test_of_more_than_ten_classes_a_digit_is_none(view, html, tmp_path):
+    for C, known in ((10, True), (11, False)):
+        page.write(tmp_path / "other.html", page_of(30, [f"c{c}" for c in range(C)], wrong=.9))
+        view.goto((tmp_path / "other.html").as_uri())
+        view.evaluate(TOOLS)
+        view.evaluate("tools.act('focus', '.card')")
+        assert view.evaluate("tools.act('key', '1')")[0] == known
+    view.goto(html.as_uri())
+
+
 def test_the_chooser_finds_a_class_by_a_part_of_its_name(both):
     both.focus(2)
     both.press("c")
@@ -580,9 +590,13 @@ def test_a_file_that_is_not_of_this_run_changes_nothing_and_is_told_why(both, ma
 
 def test_every_card_has_the_picture_of_its_image_or_says_that_there_is_none(both, made):
     both.look_up(kind="all", order="index")
-    while len(both.model.shown) > both.model.drawn:
-        both.view.evaluate("document.querySelector('#more').click()")
-        both.model.drawn = both.view.locator("#list > .card").count()
+    both.view.evaluate("document.querySelector('#more').scrollIntoView()")
+    for _ in range(100):                                        # the rest is drawn when one comes near it
+        if both.view.locator("#list > .card").count() == N:
+            break
+        both.view.wait_for_timeout(20)
+    both.agree(both.view.evaluate("tools.seen()"))              # and where one is stays where it is
+    assert both.model.drawn == N
     found = both.view.eval_on_selector_all("#list > .card", """cards => cards.map(card => {
         const image = card.querySelector("img");
         return [image.getAttribute("src"), image.hidden, card.querySelector(".missing").hidden]; })""")
