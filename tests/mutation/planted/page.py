@@ -120,7 +120,7 @@ PLANTED = {
         ("width before height exchanged", "{kinds[0, 1]} x {kinds[0, 0]}", "{kinds[0, 0]} x {kinds[0, 1]}"),
         ("the long side", "side = shapes.min(axis=1)", "side = shapes.max(axis=1)"),
         ("control characters on the terminal", "printable(finding.path) + (", "finding.path + ("),
-        ("the advice that is followed already", "advice[prior]", 'advice["uniform" if prior == "given" else "given"]'),
+        ("one advice whatever is assumed already", "advice[prior]", "advice[min(advice)]"),
         ("the names of other classes", "zip(data.classes, counts)", "zip(sorted(data.classes), counts)"),
     ],
     "core/report/histogram.py": [
