@@ -146,6 +146,8 @@ def test_whatever_its_decisions_are_about_gives_a_run_another_name():
     found = [issues.run_identity(*parts), *(issues.run_identity(*parts[:k], other, *parts[k + 1:])
                                             for k, changed in enumerate(others) for other in changed)]
     assert len(set(found)) == len(found) == 7 and {len(name) for name in found} == {12}
+    text = json.dumps(list(parts[0])).encode() + b"".join(array.astype("<i8").tobytes() for array in parts[1:])
+    assert found[0] == hashlib.sha256(text).hexdigest()[:12], "decisions of earlier versions know the run by it"
     assert issues.run_identity(parts[0], *(array.astype(np.int32)[::1] for array in parts[1:])) == found[0]
 
 
@@ -219,7 +221,38 @@ def test_the_manifest_describes_every_file(finished):
     assert (files["pred_probs.npy"]["shape"], files["pred_probs.npy"]["dtype"]) == ([N, 5], "float32")
     assert content["settings"]["recipe"]["update"] == "hard" and content["environment"]["numpy"] == np.__version__
     assert content["definitions"]["pred_probs"].startswith("NOT out-of-sample: mean over the last 5 epochs")
-    assert "out-of-sample: 5 trainings" in manifest.probabilities({**content["settings"], "folds": 5})
+
+
+def test_the_manifest_says_what_the_probabilities_and_the_soft_labels_of_this_run_are():
+    def said(**more):
+        recipe = {"K": 10, "epochs": 30, "begin": 7, "predict": "training", **more.pop("recipe", {})}
+        return manifest.probabilities({"recipe": recipe, **more})
+    for folds, words in (({}, "the whole method, each on all folds but one, and the network of step 2 on"),
+                         ({"features": "f.npy"}, "step 1, each on all folds but one, and the network of step 1 on"),
+                         ({"backbone": "b"}, "step 1, each on all folds but one, and the network of step 1 on")):
+        assert said(folds=4, **folds).startswith(f"out-of-sample: 4 trainings of {words} the images of that one")
+    for recipe, words in (({}, "last 10 epochs of step 1 of the network's softmax in the training pass (augmented"),
+                          ({"epochs": 6}, "last 6 epochs of step 1 of the network's softmax in the training pass"),
+                          ({"predict": "evaluation"}, "last 10 epochs of step 1 of the network's softmax in an "
+                                                      "evaluation pass (images as they are")):
+        assert said(recipe=recipe).startswith(f"NOT out-of-sample: mean over the {words}")
+        assert "for the first 7 epochs" in said(recipe=recipe)
+    plain, posterior = (manifest.by_soft_labels({"folds": 5, "posterior": chosen}) for chosen in (False, True))
+    assert plain.keys() == posterior.keys() == {"soft_labels", "p_given, p_suggested", "noise_matrix"}
+    assert plain["soft_labels"] == "the label distributions that step 1 ended with"
+    assert plain["p_given, p_suggested"] == "entries of pred_probs"
+    assert posterior["soft_labels"].startswith("the posterior of the true class given image and given label")
+    assert posterior["p_given, p_suggested"] == "entries of soft_labels"
+
+
+def test_the_log_is_on_the_disk_before_the_manifest_has_its_checksum(finished, monkeypatch):
+    out, _ = finished
+    order = []
+    monkeypatch.setattr(manifest, "force", order.append)
+    monkeypatch.setattr(manifest, "save_text", lambda path, text: order.append(path))
+    (out / "log.jsonl").write_text("{}")
+    manifest.save_manifest(out)
+    assert order == [out / "log.jsonl", out / "manifest.json"]
 
 
 def test_a_file_that_has_changed_is_told_by_its_checksum(finished):
