@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from core import quality
+from core.batches import mean_image
 from core.data import DataSet, Split
 from core.data.csv_cells import plain
 from core.data.label_files import read_labels
@@ -19,7 +20,7 @@ from core.recipes import RECIPES
 from core.report import console, issues, manifest, results
 from core.report.about import About
 from core.run import Config, Result, folder
-from nets import preact_resnet
+from nets import preact_resnet, safetensors_file
 
 N, CLASSES = 40, ("-1", "=dog", "a,b", "'+c", "plain")
 
@@ -179,6 +180,41 @@ def test_the_arrays_are_what_other_programs_expect(finished):
     assert (out / "classes.txt").read_text().splitlines() == list(CLASSES)
     assert (np.load(out / "noise_matrix.npy") == quality.noise_matrix(quality.confident_joint(P, given))).all()
     assert not np.load(out / "given_is_wrong.npy")[np.load(out / "true_labels.npy") < 0].any()
+
+
+def test_every_array_and_table_is_that_of_its_name(tmp_path):
+    """Of a verdict in which all labels and probabilities are different ones."""
+    data, given, P = example()
+    rng = np.random.default_rng(5)
+    suggested, corrected = rng.integers(5, size=(2, N))
+    soft, probs, matrix = (rng.dirichlet(np.ones(5), n).astype(np.float32) for n in (N, N, 5))
+    verdict = SimpleNamespace(suggested=suggested, corrected=corrected, matrix=matrix, probs=probs)
+    results.save_labels(tmp_path, data, given, soft, P, verdict, "")
+    truth = data.train.truth
+    arrays = {"given_labels": given, "suggested_labels": suggested, "corrected_labels": corrected, "soft_labels": soft,
+              "index": data.train.index, "pred_probs": P, "noise_matrix": matrix, "true_labels": truth,
+              "given_is_wrong": [t >= 0 and t != g for t, g in zip(truth, given)]}
+    assert {path.stem for path in tmp_path.glob("*.npy")} == set(arrays)
+    assert all(np.array_equal(np.load(tmp_path / f"{name}.npy"), array) for name, array in arrays.items())
+    lines, place = lines_of(tmp_path / "label_issues.csv"), {int(i): row for row, i in enumerate(data.train.index)}
+    rows = [place[int(line["index"])] for line in lines]
+    for line, row in zip(lines, rows, strict=True):
+        assert (line["given_label"], line["suggested_label"]) == (CLASSES[given[row]], CLASSES[suggested[row]])
+        assert float(line["p_given"]) == pytest.approx(probs[row, given[row]], rel=1e-5)
+    assert [(int(line["index"]), line["label"]) for line in lines_of(tmp_path / "corrected_labels.csv")] == [
+        (i, CLASSES[c]) for i, c in zip(data.train.index, corrected)]
+
+
+def test_every_network_is_in_the_file_of_its_step_with_its_mean_and_number_of_batches(finished):
+    out, result = finished
+    recipe = RECIPES["digits"]
+    for name, weights, epochs in (("model.safetensors", result.weights, recipe.epochs2),
+                                  ("model_step1.safetensors", result.first_weights, recipe.epochs)):
+        batches = -(-epochs * N // min(recipe.batch, N))
+        safetensors_file.save(out / "expected", weights, mean_image(result.images), CLASSES, batches, None)
+        assert (out / name).read_bytes() == (out / "expected").read_bytes()
+    with np.load(out / "weights.npz") as found:
+        assert all(np.array_equal(found[name], array) for name, array in result.weights.items())
 
 
 @pytest.mark.parametrize("folds, posterior, sure", [(None, False, .9), (5, False, 0), (5, True, .9)])
