@@ -64,6 +64,7 @@ def test_every_line_every_word_and_every_row_is_that_of_its_records():
             assert drawn.words == words
             ticks = [(y, text.replace("\u00a0%", "")) for y, text in drawn.y_ticks]
             assert what != "accuracy" or [text for _, text in ticks] == ["0", "25", "50", "75", "100"]
+            assert ticks[0] == (charts.BOTTOM, "0")
             for y, text in ticks:
                 share = float(text) / float(ticks[-1][1])
                 assert y == pytest.approx(charts.BOTTOM - (charts.BOTTOM - charts.TOP) * share, abs=.06)

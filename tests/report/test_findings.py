@@ -57,7 +57,8 @@ def test_the_classes_in_one_line():
 
 def test_uneven_classes_are_told_with_the_advice_that_is_not_followed_yet():
     for counts, uneven in (([9, 10, 99], False), ([9, 10, 100], True), ([1, 9, 9], False), ([1, 10, 10], True),
-                           ([0, 10, 10], True), ([0, 9, 9], False)):
+                           ([0, 10, 10], True), ([0, 9, 9], False), ([1, 1, 15], True), ([0, 0, 10], True),
+                           ([0, 0, 9], False)):
         said = findings.unevenness(np.array(counts), "uniform")
         assert bool(said) == uneven, counts
         if uneven:
