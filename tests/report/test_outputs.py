@@ -244,6 +244,22 @@ def test_the_folder_of_files_is_known_where_some_are_there(tmp_path):
         assert issues.folder_of_files(paths, source) == str(tmp_path)
     assert issues.folder_of_files(paths, tmp_path / "cat") is issues.folder_of_files(None, tmp_path) is None
     assert issues.folder_of_files(np.array([]), tmp_path) is None
+    many = np.array([*(f"cat/{i + 2}.png" for i in range(38)), "cat/1.png", "cat/40.png"])
+    assert issues.folder_of_files(many, tmp_path) == str(tmp_path), "one of twenty is looked for, and there"
+
+
+def test_what_the_disk_refuses_ends_the_run_and_what_cannot_be_drawn_is_a_note(finished, monkeypatch):
+    out, result = finished
+    for error, ends in ((ValueError("too\n wide"), False), (InputError("the disk is full"), True)):
+        def write(*args, error=error):
+            raise error
+        monkeypatch.setattr(results.page, "write", write)
+        if ends:
+            with pytest.raises(InputError, match="the disk is full"):
+                results.finish(out, result, Config(RECIPES["digits"]), "title", example()[0])
+        else:
+            assert results.finish(out, result, Config(RECIPES["digits"]), "title", example()[0]) == [
+                "note     report.html could not be made (ValueError: too wide); everything else is there"]
 
 
 def test_the_manifest_describes_every_file(finished):

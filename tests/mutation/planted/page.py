@@ -21,7 +21,7 @@ TESTS = {
     "core/report/pairs.py": ["report/templates", "report/pairs"],
     "core/report/palette.py": ["report/palette", "report/charts"],
     "core/report/pictures.py": ["report/pictures"],
-    "core/report/results.py": ["report/numbers", "report/outputs", "run/every_row"],
+    "core/report/results.py": ["report/numbers", "report/outputs", "report/console", "run/every_row"],
     "core/report/review.py": ["report/templates", "report/review"],
     "core/report/written.py": ["report/written"],
     "core/report/templates/classes.html": ["report/templates"],
