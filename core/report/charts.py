@@ -7,7 +7,6 @@ from core.measure import of_training
 from core.report.numbers import unbroken
 from core.report.palette import ACCURACIES, CHANGES, LOSSES, STEPS, first_update, known
 
-WIDTH, HEIGHT = 420, 230               # of the drawing, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 48, 410, 12, 196        # of the plotted area
 
 

@@ -70,12 +70,17 @@ def listed(page, suspicious, others, images, elsewhere, budget):
     folders, names = (None, None) if page.paths is None else split_paths(page.paths[rows])
     return {"run": run_identity(page.classes, page.index, page.given, page.suggested), "classes": list(page.classes),
             "index": page.index[rows].tolist(), "given": given.tolist(),
-            "suggested": page.suggested[doubted].tolist(), "score": page.probs[rows, given].round(4).tolist(),
-            "probability": page.probs[doubted, page.suggested[doubted]].round(4).tolist(),
+            "suggested": page.suggested[doubted].tolist(), "score": four_digits(page.probs[rows, given]),
+            "probability": four_digits(page.probs[doubted, page.suggested[doubted]]),
             "truth": None if page.truth is None else page.truth[rows].tolist(),
             "folders": folders, "names": names, "root": None if page.root is None else Path(page.root).as_uri(),
             "images": {i: made.uri for i, made in own.items() if rows[i] not in elsewhere},
             "sizes": {i: list(made.size) for i, made in own.items() if made.size[0] != made.size[1]}}
+
+
+def four_digits(probabilities):
+    """As short texts: 0.1235, where the nearest float32 would be 0.12349999696016312."""
+    return probabilities.astype(float).round(4).tolist()
 
 
 def within(page, rows, budget):

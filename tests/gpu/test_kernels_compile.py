@@ -9,29 +9,22 @@ import re
 import shutil
 import subprocess
 import tempfile
-from functools import cache
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from benchmarks.gpu_predicted import of_quarter
-from core.batches import Images
 from core.kernels.program import source
-from core.kernels.step import StepGraph
 from core.kernels.variant import REGISTERS, variant
-from core.recipes import RECIPES
-from nets.preact_resnet import Architecture
-from nets.preact_resnet_launches import Network
-from tests.lib.emulator import LARGEST, SMALLEST, Emulator
+from tests.lib.emulator import LARGEST
+from tests.lib.paper_launches import SHARED, launches
 
 NVCC = shutil.which("nvcc")
 CAPABILITIES = (pytest.param("sm_80", marks=pytest.mark.thorough), "sm_90")
 FILES = ("conv.cu", "head_stem.cu", "norm.cu", "objective.cu", "sgd.cu", "wgrad.cu")
 NUMBERS = ("half", "float")
-SHARED = SMALLEST, LARGEST
 OPTIONS = "-std=c++17", "-ftz=true"    # the second is CuPy's own: float32 below 1e-38 become zero
 QUARTER, OF_ALL = 16384, {80: 164 * 1024, 90: 228 * 1024}   # registers of a quarter multiprocessor; its shared memory
 SPILLS = {                             # bytes of stack and of spills, by NVRTC 13.5; all others have none
@@ -39,29 +32,6 @@ SPILLS = {                             # bytes of stack and of spills, by NVRTC 
 }
 # In TF32 they leave too little shared memory for all pairs: three launches of a step.
 LARGE = "conv<float, PLAIN, 1, 128, 64, 1, 2, true, ", "wgrad<float, 3, 32, 64, 2, ", "wgrad<float, 3, 64, 128, 2, "
-
-
-class Unfilled(Emulator):
-    """Arrays of which nothing is looked at: they take no memory."""
-
-    def empty(self, shape, dtype=float):
-        return np.empty(shape, dtype)
-
-    def zeros(self, shape, dtype=float):
-        return np.empty(shape, dtype)
-
-
-@cache
-def launches(number, shared=SMALLEST, letters="rpc"):
-    """All launches of the paper's network at batch 128: training, prediction; shared: bytes a block may ask for."""
-    xp = Unfilled(shared=shared, capability=90 if shared == LARGEST else 80)
-    pixels, mean = xp.empty((9, 32, 32, 3), np.uint8), xp.empty((32, 32, 3), np.float32)
-    networks = [Network(xp, number, {}, Architecture(), (128, 32, 32, 3), inference, variant(letters))
-                for inference in (False, True)]
-    networks[0].program.compile = lambda: None                          # nothing to be run
-    step = StepGraph(networks[0], Images(pixels, mean, 4, True), 1000, RECIPES["sn-70"])
-    programs = step.program, networks[1].program
-    return [launch for program in programs for section in program.sections.values() for launch in section]
 
 
 def names(file, letters="rpc", sizes=SHARED):

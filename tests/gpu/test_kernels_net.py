@@ -4,18 +4,21 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from core.batches import Images
 from core.errors import InputError
 from core.kernels import convolution
 from core.kernels.variant import variant
 from core.layers import conv_backward, conv_forward
+from core.recipes import RECIPES
 from nets import preact_resnet as plain
+from nets import preact_resnet_gpu
 from nets.preact_resnet import Architecture
 from nets.preact_resnet_gpu import GpuNet, net_for
 from tests.cpu.test_preact_resnet_fast import errors, everything, problem
-from tests.gpu.test_kernels_compile import SHARED, launches
 from tests.gpu.test_kernels_conv import rounded
 from tests.lib.arrays import using
 from tests.lib.emulator import COMPILER, Emulator, devices
+from tests.lib.paper_launches import SHARED, launches
 
 CASES = {                                          # architecture, images, H, W
     "two stages, odd": (Architecture(classes=7, widths=(16, 32), blocks=(2, 1)), 3, 9, 10),
@@ -152,8 +155,45 @@ def test_other_networks_are_left_to_the_readable_one(monkeypatch):
         assert net_for(Emulator(), arch, said.append) is None
         with pytest.raises(InputError, match="they are made for widths"):
             GpuNet(Emulator()).network(arch, (1, 8, 8, arch.channels), inference=False)
-    old = Emulator()
-    monkeypatch.setattr(old.cuda, "Device", lambda: SimpleNamespace(compute_capability="75"))
-    assert net_for(old, Architecture(), said.append) is None
-    assert isinstance(net_for(Emulator(), Architecture(), said.append), GpuNet)
-    assert [text[:17] for text in said] == ["kernels  not used"] * 4 and "8.0, this GPU has 7.5" in said[3]
+    for capability, used in ((75, False), (79, False), (80, True), (90, True), (120, True)):
+        xp = Emulator()
+        monkeypatch.setattr(xp.cuda, "Device", lambda: SimpleNamespace(compute_capability=f"{capability}"))
+        net = net_for(xp, Architecture(), said.append, "float" if capability > 90 else "half")
+        assert isinstance(net, GpuNet) == used
+    assert net_for(Emulator(), Architecture(), said.append).number == "half"
+    assert net_for(Emulator(), Architecture(), said.append, "float").number == "float"
+    assert [text[:17] for text in said] == ["kernels  not used"] * 5 and "8.0, this GPU has 7.5" in said[3]
+
+
+def test_a_graph_is_made_anew_for_everything_that_it_holds(monkeypatch):
+    """Its addresses are of these images, its numbers of that recipe."""
+    net = GpuNet(Emulator(), "half")
+    monkeypatch.setattr(net, "network", lambda *key: key)
+    monkeypatch.setattr(preact_resnet_gpu, "StepGraph", lambda *given: list(given))
+    arch, recipe = Architecture(classes=3, widths=(16,), blocks=(1,)), RECIPES["digits"]._replace(batch=8)
+    images = Images(np.zeros((20, 8, 9, 3), np.uint8), np.zeros((8, 9, 3), np.float32), 1, True)
+    first = arch, images, 20, recipe
+    others = [(arch._replace(widths=(32,)), images, 20, recipe), (arch, images, 19, recipe), (arch, images, 7, recipe),
+              *((arch, images._replace(**new), 20, recipe) for new in (
+                  {"pixels": images.pixels.copy()}, {"mean": images.mean.copy()}, {"pad": 2}, {"flip": False})),
+              *((arch, images, 20, recipe._replace(**new)) for new in ({"batch": 9}, {"momentum": .5}, {"decay": .5}))]
+    for other in others:
+        made = [net.step_for(*asked) for asked in (first, first, other, other)]
+        assert made[0] is made[1] and made[2] is made[3] and made[0] is not made[2], other
+        for (key, *given), (arch_, images_, N, recipe_) in zip(made[::2], (first, other)):
+            assert given == [images_, N, recipe_, net.say] and key == (arch_, (min(recipe_.batch, N), 8, 9, 3), False)
+    assert net.step_for(arch, images, 20, recipe._replace(epochs=99, lr=1.)) is net.step_for(*first)
+
+
+@emulated
+def test_a_network_is_kept_for_its_shape_and_its_results_outlive_the_next_batch():
+    net, (arch, *shape) = GpuNet(Emulator(), "float"), CASES["one image, one channel"]
+    theta, running, x, _ = as_float32(problem(arch, *shape))
+    for run in (lambda x: net.forward(theta, x, arch)[0], lambda x: net.predict(theta, running, x, arch)):
+        found = run(x)
+        before = found.copy()
+        other = run(2 * x)
+        assert np.array_equal(found, before) and not np.array_equal(found, other)
+    made = [net.network(arch, x.shape, inference) for inference in (False, True)]
+    assert made[0] is not made[1] and [network.inference for network in made] == [False, True]
+    assert [net.network(arch, [*x.shape], inference) for inference in (False, True)] == made and len(net.networks) == 2

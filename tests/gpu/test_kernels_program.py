@@ -92,6 +92,24 @@ def test_two_branches_give_the_bits_of_one_in_every_order(xp, join, kernels):
     assert [trial.launched(), *trial.replayed()] == [16] * 5
 
 
+def test_each_launch_waits_once_for_what_the_other_branch_launched():
+    """And none for its own branch: what waits needlessly is slow."""
+    chain, expected = Program(Emulator(), "float", {}), {"first": "MAMAAMjMMAjM", "second": "MAjMM"}
+    for name, launches in expected.items():
+        with chain.section(name):
+            for letter in launches:
+                if letter == "j":
+                    chain.join()
+                elif letter == "A":
+                    with chain.aside():
+                        chain.launch("sum.cu", "sum", (1,), N, ())
+                else:
+                    chain.launch("sum.cu", "sum", (1,), N, ())
+    assert {name: [launch.waits for launch in launches] for name, launches in chain.sections.items()} == {
+        "first": [False, True, False, True, False, False, True, False, True, True],
+        "second": [False, True, True, False]}
+
+
 @emulated
 @pytest.mark.parametrize("join, reused", [(None, False), ("join", True)])
 def test_a_missing_join_and_an_array_reused_too_early_are_noticed(join, reused, kernels):

@@ -126,20 +126,21 @@ def begun(step, epoch):
 
 
 def test_the_batch_is_gathered_cropped_and_mirrored_as_by_numpy(step):
-    seed = step[2].seed
-    for epoch in (0, 3):
-        step_, found = begun(step, epoch)
+    graph, model, task, labels = step
+    for seed, epoch in ((task.seed, 0), (7, 3), (2**32 + 9, 0)):
+        step_, found = begun((graph, model, task._replace(seed=seed), labels), epoch)
         for k, (i, _) in enumerate(found):
             step_.state[0] = k
             step_.network.x[...] = np.nan
             step_.program.run("gather")
             x = step_.network.x
-            assert np.array_equal(x[..., :3], augmented(step[2].train, i, seed, epoch)) and not x[..., 3:].any()
+            assert np.array_equal(x[..., :3], augmented(task.train, i, seed, epoch)) and not x[..., 3:].any()
 
 
 @pytest.mark.parametrize("size", [1, 100, 1e4])
 def test_objective_gradient_and_predictions(step, size):
-    step_, found = begun(step, 1)
+    step_, found = begun(step, 0)
+    assert found[-1][1] < RECIPE.batch, "the last batch reaches into the next pass"
     rng = np.random.default_rng(int(size))
     for k, (i, n) in enumerate(found):
         z = (size * rng.standard_normal(step_.network.logits.shape)).astype(np.float32)
@@ -198,7 +199,7 @@ def too_large(step, numbers):
 @pytest.mark.parametrize("xp", devices())
 def test_a_step_whose_gradients_do_not_fit_is_left_out_and_halves_the_loss_scale(xp, monkeypatch):
     said, results = [], []
-    for numbers in (), (0,), (1,):
+    for numbers in (), (0, 2), (1,):
         net = GpuNet(xp, "half", say=said.append)
         with using(xp), np.errstate(all="ignore"):
             model, task, labels = small(net, xp)
@@ -210,14 +211,14 @@ def test_a_step_whose_gradients_do_not_fit_is_left_out_and_halves_the_loss_scale
             left = theta - before, velocity, running, step.network.parameters.scale, step.state[:1]
             results.append([to_host(a).copy() for a in left])
             epochs(net, model, task, labels, [1], xp=xp)                       # of this one there is nothing to be said
-    (all_steps, *_), (without_first, *_), (without_second, *_) = results
-    assert len({float(abs(moved).sum()) for moved in (all_steps, without_first, without_second)}) == 3
+    (all_steps, *_), (one_step, *_), (without_second, *_) = results
+    assert len({float(abs(moved).sum()) for moved in (all_steps, one_step, without_second)}) == 3
     full = step.network.parameters.full_scale
-    assert ([scale.item() for *_, scale, _ in results] == [full, full / 2, full / 2]
+    assert ([scale.item() for *_, scale, _ in results] == [full, full / 4, full / 2]
             and all(n.item() == 3 for *_, n in results))
     assert all(np.isfinite(a).all() for result in results for a in result)
-    assert [line.partition(",")[0] for line in said] == ["note     epoch 1: 1 of 3 steps left out"] * 2
-    assert said[0].endswith(f"loss scale {full / 2:g} from now on")
+    assert [line.partition(",")[0] for line in said] == [f"note     epoch 1: {n} of 3 steps left out" for n in (2, 1)]
+    assert said[0].endswith(f"loss scale {full / 4:g} from now on")
 
 
 @emulated

@@ -22,7 +22,7 @@ from tests.lib.arrays import usable_cupy
 from tests.lib.emulated_streams import Event, Stream
 
 SHIM = Path(__file__).parent / "cuda_shim"
-FLAGS = ["-std=c++17", "-O1", "-fPIC", "-U_FORTIFY_SOURCE", f"-I{SHIM}",
+FLAGS = ["-std=c++17", "-O1", "-fPIC", "-U_FORTIFY_SOURCE",
          "-Wall", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-function", "-Wno-unused-variable", "-Wno-clobbered"]
 CPU = Path("/proc/cpuinfo")
 # 16 bits by the processor: a third of the time
@@ -155,7 +155,7 @@ def compiled(text):
 
 @cache
 def compiled_header():
-    """The shim, which every library begins with, as a precompiled header."""
+    """The shim, which every library begins with, as a precompiled header: one for all copies of the project."""
     header = SHIM / "cuda_shim.h"
     folder = Path(tempfile.gettempdir()) / f"cuda-shim-{os.getuid()}"
     folder.mkdir(exist_ok=True, mode=0o700)
@@ -173,7 +173,7 @@ def made(path, arguments, given=None):
     """The file of this path, made by the compiler unless it is there; given: the compiler's input."""
     if not path.exists():
         fresh = path.with_name(f"{os.getpid()}-{path.name}")
-        subprocess.run([COMPILER, *FLAGS, *arguments, "-o", fresh], input=given, check=True)
+        subprocess.run([COMPILER, *FLAGS, f"-I{SHIM}", *arguments, "-o", fresh], input=given, check=True)
         fresh.replace(path)
     return path
 

@@ -28,7 +28,8 @@ def records(epochs=10, truth=True):
     """A log as training leaves it."""
     nan = float("nan")
     return [SimpleNamespace(step=step, fold=None, epoch=e, loss=1., L_c=2 / e, L_p=.1, L_e=1 / e,
-                            accuracy=e / (epochs + 1), validation=nan, test=e / (epochs + 2),
+                            accuracy=e / (epochs + 1), validation=nan,
+                            test=e / (epochs + (2 if step == "joint" else 3)),
                             recovery=.5 + .04 * e if truth else nan, changed=(7 * e % 11) * (step == "joint"))
             for step in ("joint", "retrain") for e in range(1, epochs + 1)]
 

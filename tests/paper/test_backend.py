@@ -21,6 +21,7 @@ def cupy_with(devices, compute=lambda: None, obeys=True, capability="90"):
     """A module like CuPy: `devices` is their number or the error that asking for them raises.
 
     obeys: whether its products have the precision that set_compute_type asks for; else that of a new CuPy, float32.
+    capability: of all devices, or of each. used: the devices that were made current, in order.
     """
     precision = ["float32"]
 
@@ -38,8 +39,10 @@ def cupy_with(devices, compute=lambda: None, obeys=True, capability="90"):
         precision[0] = {1: "float32", 7: "tf32"}[compute_type] if obeys else "float32"
 
     runtime = SimpleNamespace(getDeviceCount=count, CUDARuntimeError=CudaError)
-    device = SimpleNamespace(use=lambda: None, compute_capability=capability)
-    return SimpleNamespace(cuda=SimpleNamespace(runtime=runtime, Device=lambda n: device), full=full, name="stand-in",
+    used = []
+    cuda = SimpleNamespace(runtime=runtime, Device=lambda n: SimpleNamespace(
+        use=lambda: used.append(n), compute_capability=capability if isinstance(capability, str) else capability[n]))
+    return SimpleNamespace(cuda=cuda, full=full, name="stand-in", used=used,
                            _core=SimpleNamespace(set_compute_type=set_compute_type), precision=precision)
 
 
@@ -89,6 +92,18 @@ def test_a_working_gpu_becomes_the_array_library(installed):
     module = cupy_with(1)
     installed(module)
     assert backend.use_gpu(0) is module is backend.cupy
+
+
+def test_the_device_asked_for_is_the_one_that_is_used_and_looked_at(installed):
+    module = cupy_with(3, obeys=False, capability=["75", "80", "75"])
+    installed(module)
+    with pytest.warns(RuntimeWarning, match="this GPU has TF32"):
+        backend.use_gpu(1, "tf32")
+    for device in (2, 0):
+        with pytest.raises(InputError, match="older than NVIDIA's Ampere"):
+            backend.use_gpu(device, "tf32")
+    backend.use_gpu(2)
+    assert module.used == [1, 2, 0, 2]
 
 
 def test_without_gpu_cupy_is_never_imported():

@@ -92,9 +92,34 @@ def test_a_rank_that_is_killed_releases_the_others_and_the_reason_is_told():
 
 
 @forking
+def test_another_signal_than_kill_is_none_of_memory():
+    with pytest.raises(RankFailed, match=r"^rank 1 was ended by signal 15 \(Terminated\)$"):
+        launch(lambda comm: os.kill(os.getpid(), signal.SIGTERM) if comm.rank else comm.barrier(), 2)
+
+
+@forking
+def test_ctrl_c_is_for_rank_0_alone():
+    def main(comm):
+        if comm.rank:
+            os.kill(os.getpid(), signal.SIGINT)
+        return allreduced(comm)
+    assert launch(main, 3) == 7
+
+
+@forking
+def test_what_was_written_before_is_written_once(tmp_path, monkeypatch):
+    with open(tmp_path / "out", "w", encoding="utf-8") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        print("before")
+        launch(allreduced, 3)
+        monkeypatch.undo()
+    assert (tmp_path / "out").read_text() == "before\n"
+
+
+@forking
 def test_a_rank_that_fails_after_rank_0_has_finished_is_reported(capfd):
     def main(comm):
-        time.sleep(0.2 * comm.rank)
+        time.sleep(2.1 * comm.rank)                            # longer than one waits for ranks when rank 0 has failed
         assert comm.rank == 0, "late"
 
     with pytest.raises(RankFailed):

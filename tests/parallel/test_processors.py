@@ -8,25 +8,39 @@ from core.errors import InputError
 from core.parallel import processors, ranks
 from core.parallel.processors import available_processors, check_number
 
-UNLIMITED = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+QUOTAS = [                              # lines of /proc/self/cgroup, files of control groups, processors of six
+    ("0::/job", {"job/cpu.max": "250000 100000"}, 2),
+    ("0::/job", {"job/cpu.max": "50000 100000"}, 1),
+    ("0::/job/step", {"job/cpu.max": "300000 100000", "job/step/cpu.max": "max 100000"}, 3),
+    ("0::/job/step", {"job/cpu.max": "300000 100000", "job/step/cpu.max": "400000 100000"}, 3),
+    ("0::/job/step", {"job/cpu.max": "400000 100000", "job/step/cpu.max": "300000 100000"}, 3),
+    ("0::/job/step", {"cpu.max": "200000 100000", "job/cpu.max": "300000 100000"}, 2),
+    ("0::/a:b", {"a:b/cpu.max": "200000 100000"}, 2),
+    ("0::/", {"cpu.max": "max 100000"}, 6),
+    ("0::/", {"cpu.max": "900000 100000"}, 6),
+    ("4:cpu,cpuacct:/job", {"cpu,cpuacct/job/cpu.cfs_quota_us": "80000",
+                            "cpu,cpuacct/job/cpu.cfs_period_us": "40000"}, 2),
+    ("4:cpu:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 6),
+    ("4:cpu:/", {"cpu/cpu.cfs_quota_us": "100000"}, 6),
+    ("7:memory:/\n4:cpu:/", {"memory/cpu.max": "100000 100000", "cpu/cpu.max": "400000 100000"}, 4),
+]
 
 
-@pytest.mark.parametrize("line, files, expected", [
-    ("0::/job", {"job/cpu.max": "150000 100000"}, 1),
-    ("0::/job/step", {"job/cpu.max": "100000 100000", "job/step/cpu.max": "max 100000"}, 1),
-    ("0::/", {"cpu.max": "50000 100000"}, 1),
-    ("0::/", {"cpu.max": "max 100000"}, None),
-    ("4:cpu,cpuacct:/job", {"cpu,cpuacct/job/cpu.cfs_quota_us": "100000",
-                            "cpu,cpuacct/job/cpu.cfs_period_us": "100000"}, 1),
-    ("4:cpu:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
-    ("7:memory:/", {}, None),
-])
-def test_the_quota_of_a_container_is_respected(tmp_path, line, files, expected):
-    (tmp_path / "own").write_text(line + "\n")
-    for name, text in files.items():
-        (tmp_path / "groups" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "groups" / name).write_text(text + "\n")
-    assert available_processors(tmp_path / "groups", tmp_path / "own") == min(UNLIMITED, expected or UNLIMITED)
+def test_the_quota_of_a_container_and_the_affinity_of_the_process_are_respected(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1, 2, 3, 5, 8, 9}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 12)
+    for number, (lines, files, expected) in enumerate(QUOTAS):
+        groups, own = tmp_path / f"{number}", tmp_path / f"{number}.own"
+        own.write_text(lines + "\n")
+        for name, text in files.items():
+            (groups / name).parent.mkdir(parents=True, exist_ok=True)
+            (groups / name).write_text(text + "\n")
+        assert available_processors(groups, own) == expected, lines
+    assert available_processors(tmp_path, tmp_path / "none") == 6
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert available_processors(tmp_path, tmp_path / "none") == 12
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert available_processors(tmp_path, tmp_path / "none") == 1
 
 
 @pytest.mark.parametrize("found, most", [(1, 8), (2, 8), (3, 12), (64, 256)])

@@ -7,6 +7,10 @@ from core.report import charts
 from core.report.numbers import interval, percent, unbroken
 from tests.lib.pages import records
 
+FIELDS = {"correct labels": "recovery", "test": "test", "training, labels in use": "accuracy",
+          "labels changed by the update": "changed", "L_c classification": "L_c", "L_p prior": "L_p",
+          "L_e entropy": "L_e"}
+
 
 def test_charts_say_in_words_what_they_draw():
     joint, losses, retrain = charts.charts(records(), begin=4)
@@ -31,6 +35,41 @@ def test_where_no_truth_is_known_the_labels_that_changed_are_drawn():
     expected = [charts.BOTTOM - (charts.BOTTOM - charts.TOP) * r.changed / top for r in log[:10]]
     assert heights == pytest.approx(expected, abs=.06) and top >= max(r.changed for r in log)
     assert [row[1] for row in changed.table[1:]] == [str(r.changed) for r in log[:10]]
+
+
+def test_every_line_every_word_and_every_row_is_that_of_its_records():
+    """Of epochs that begin at 5, by the definition; of 30 epochs the table has every third, and the last."""
+    for truth in (True, False):
+        log = records(30, truth)
+        for record in log:
+            record.epoch += 4
+        for drawn in charts.charts(log, begin=8):
+            step, what = drawn.title.split(": ")
+            own = [r for r in log if r.step == {"step 1, joint": "joint", "step 2, retrained": "retrain"}[step]]
+            top = float(drawn.y_ticks[-1][1].replace("\u00a0%", "")) / (100 if what == "accuracy" else 1)
+            write = {"accuracy": unbroken, "labels changed by the update": "{:,.0f}".format}.get(what, "{:.3g}".format)
+            assert (drawn.mark is None) == (step != "step 1, joint") and drawn.lines
+            assert drawn.table[0] == ["epoch", *(name for _, name, _ in drawn.lines)]
+            rows, words = [*range(0, 30, 3), 29], "Epochs 5 to 34."
+            assert [row[0] for row in drawn.table[1:]] == [str(own[i].epoch) for i in rows]
+            for column, (_, name, points) in enumerate(drawn.lines, 1):
+                values = [getattr(r, FIELDS[name]) for r in own]
+                words += f" {name}: from {write(values[0])} to {write(values[-1])}."
+                assert [row[column] for row in drawn.table[1:]] == [write(values[i]) for i in rows]
+                expected = [(charts.LEFT + (charts.RIGHT - charts.LEFT) * (r.epoch - 5) / 29,
+                             charts.BOTTOM - (charts.BOTTOM - charts.TOP) * value / top)
+                            for r, value in zip(own, values)]
+                found = [tuple(map(float, point.split(","))) for point in points.split()]
+                assert sum(found, ()) == pytest.approx(sum(expected, ()), abs=.06)
+            assert drawn.words == words
+            ticks = [(y, text.replace("\u00a0%", "")) for y, text in drawn.y_ticks]
+            assert what != "accuracy" or [text for _, text in ticks] == ["0", "25", "50", "75", "100"]
+            assert ticks[0] == (charts.BOTTOM, "0")
+            for y, text in ticks:
+                share = float(text) / float(ticks[-1][1])
+                assert y == pytest.approx(charts.BOTTOM - (charts.BOTTOM - charts.TOP) * share, abs=.06)
+            for x, text in drawn.x_ticks:
+                assert x == pytest.approx(charts.LEFT + (charts.RIGHT - charts.LEFT) * (int(text) - 5) / 29, abs=.06)
 
 
 def test_numbers_that_count_have_whole_numbers_beside_them():

@@ -43,3 +43,25 @@ def test_a_network_that_knows_nothing_of_the_labels_is_told(chance):
     assert (f"note     {console.BY_CHANCE}" in console.table(result).splitlines()) == chance
     (name, number, text), = results.facts(result, Config(RECIPES["digits"], sure=.9))
     assert (name, number) == ("corrected labels", "0") and (text == console.BY_CHANCE) == chance
+
+
+def test_on_paper_every_epoch_has_its_line_and_of_a_fold_the_last_one(capsys, monkeypatch):
+    def record(number):
+        return SimpleNamespace(step="joint", epoch=number, loss=number / 8, validation=math.nan, recovery=math.nan,
+                               changed=number + 40, seconds=number + .25)
+    for fold, told in ((None, [1, 2, 3]), (2, [3])):
+        records = [record(number) for number in (1, 2, 3)]
+        assert list(console.watched(records, 3, "joint", fold)) == records
+        assert capsys.readouterr().out.splitlines() == [
+            ("" if fold is None else "fold 2, ") + "step 1: network and labels",
+            *(f"  epoch   {n}/3  loss {n / 8:.3f}  {n + 40} changed  {n + .25:.1f} s" for n in told)]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert list(console.watched(records, 3, "retrain", 1)) == records
+    shown = capsys.readouterr().out
+    assert "fold 1, step 2: fresh network" in shown and "3/3" in shown and "loss 0.375  43 changed" in shown
+    assert "epoch/s" in shown and "  epoch " not in shown and shown.endswith("\n"), "what comes next has its own line"
+
+
+def test_columns_that_are_dashes_alone_are_left_out():
+    assert console.measured([("", "a", "b", "c"), ("x", "-", "1 %", "-"), ("y", "-", "-", "2 %")]) == [
+        ("", "b", "c"), ("x", "1 %", "-"), ("y", "-", "2 %")]

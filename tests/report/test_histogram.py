@@ -46,6 +46,10 @@ def test_suspicious_labels_stand_on_both_sides_of_the_threshold(made):
     _, drawn = histograms(made)
     certain, doubted = made.probs[np.arange(500), made.suggested].astype(float), made.suggested != made.given
     assert drawn.mark == pytest.approx(LEFT + .8 * (RIGHT - LEFT), abs=.1)
+    assert drawn.x_ticks == [(LEFT + (RIGHT - LEFT) * x, text) for x, text in (
+        (0, "0"), (.25, "0.25"), (.5, "0.5"), (.75, "0.75"), (1, "1"))]
+    assert all(y == pytest.approx(BOTTOM - (BOTTOM - TOP) * int(text) / int(drawn.y_ticks[-1][1]), abs=.06)
+               for y, text in drawn.y_ticks)
     assert counts_of(drawn, CORRECTED) == pytest.approx(in_loops(certain[doubted & (certain >= .8)]), abs=.5)
     assert counts_of(drawn, DOUBTED) == pytest.approx(in_loops(certain[doubted & (certain < .8)]), abs=.5)
     for colour, x, _, width, _ in drawn.bars:

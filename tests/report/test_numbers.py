@@ -8,6 +8,7 @@ import pytest
 from core.measure import Epoch
 from core.quality import Detection, judge
 from core.report import console
+from core.report.numbers import counted
 from core.report.results import summary
 
 NAN = math.nan
@@ -28,6 +29,10 @@ GIVEN = np.array([0, 0, 1, 1, 2, 2, 0, 1])
 VERDICT = SimpleNamespace(temperature=None, by_chance=False, initial=0.123, recovery=0.456,
                           corrected=np.array([0, 1, 1, 1, 0, 2, 2, 1]), errors=3.25, rate=0.345,
                           detection=Detection(*np.arange(1, 1 + len(Detection._fields)) / 100))
+
+
+def test_one_is_one_image_and_all_other_numbers_are_images():
+    assert [counted(number, "image") for number in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
 
 
 def test_the_summary_has_the_numbers_of_its_names():

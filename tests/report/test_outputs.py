@@ -4,11 +4,13 @@ import csv
 import hashlib
 import json
 from types import SimpleNamespace
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 
 from core import quality
+from core.batches import mean_image
 from core.data import DataSet, Split
 from core.data.csv_cells import plain
 from core.data.label_files import read_labels
@@ -18,7 +20,7 @@ from core.recipes import RECIPES
 from core.report import console, issues, manifest, results
 from core.report.about import About
 from core.run import Config, Result, folder
-from nets import preact_resnet
+from nets import preact_resnet, safetensors_file
 
 N, CLASSES = 40, ("-1", "=dog", "a,b", "'+c", "plain")
 
@@ -118,6 +120,38 @@ def test_a_name_that_is_no_text_spoils_no_table(tmp_path):
     assert "a\\udcff.png" in (tmp_path / "label_issues.csv").read_text(encoding="utf-8")
 
 
+def test_the_tasks_for_label_studio_are_the_suspicious_images_the_most_suspicious_first(tmp_path):
+    paths = np.array([f"c{i % 3}/é #{i}?%\udcff.png" for i in range(N)])
+    data, given, P = example(paths)
+    suggested = P.argmax(axis=1)
+    result = SimpleNamespace(given=given, suggested=suggested, paths=paths, classes=CLASSES, index=data.train.index,
+                             verdict=SimpleNamespace(probs=P))
+    issues.save_tasks(tmp_path, result, tmp_path)
+    tasks = json.loads((tmp_path / "label_studio.json").read_text())
+    rows = sorted(np.flatnonzero(given != suggested), key=lambda row: P[row, given[row]])
+    for task, row in zip(tasks, rows, strict=True):
+        folder, _, image = task["data"]["image"].partition("=")
+        assert folder == "/data/local-files/?d" and image.isascii() and not set(image) & set("#? ")
+        assert unquote(image, errors="surrogateescape") == f"{tmp_path}/{paths[row]}".lstrip("/")
+        assert task["data"] == {"image": task["data"]["image"], "index": data.train.index[row],
+                                "given_label": CLASSES[given[row]],
+                                "label_score": pytest.approx(P[row, given[row]], rel=1e-5)}
+        choice = {"from_name": "label", "to_name": "image", "type": "choices",
+                  "value": {"choices": [CLASSES[suggested[row]]]}}
+        assert task["predictions"] == [{"score": pytest.approx(P[row, suggested[row]], rel=1e-5), "result": [choice]}]
+
+
+def test_whatever_its_decisions_are_about_gives_a_run_another_name():
+    parts = ("a", "b,c"), np.array([3, 4]), np.array([0, 1]), np.array([1, 0])
+    others = [("b,c", "a"), ("a,b", "c"), ("a", "b,c", "d")], [np.array([4, 3])], [np.array([1, 1])], [np.array([1, 1])]
+    found = [issues.run_identity(*parts), *(issues.run_identity(*parts[:k], other, *parts[k + 1:])
+                                            for k, changed in enumerate(others) for other in changed)]
+    assert len(set(found)) == len(found) == 7 and {len(name) for name in found} == {12}
+    text = json.dumps(list(parts[0])).encode() + b"".join(array.astype("<i8").tobytes() for array in parts[1:])
+    assert found[0] == hashlib.sha256(text).hexdigest()[:12], "decisions of earlier versions know the run by it"
+    assert issues.run_identity(parts[0], *(array.astype(np.int32)[::1] for array in parts[1:])) == found[0]
+
+
 # ---- the whole folder ----------------------------------------------------------------------------------------------
 
 @pytest.fixture
@@ -148,6 +182,41 @@ def test_the_arrays_are_what_other_programs_expect(finished):
     assert not np.load(out / "given_is_wrong.npy")[np.load(out / "true_labels.npy") < 0].any()
 
 
+def test_every_array_and_table_is_that_of_its_name(tmp_path):
+    """Of a verdict in which all labels and probabilities are different ones."""
+    data, given, P = example()
+    rng = np.random.default_rng(5)
+    suggested, corrected = rng.integers(5, size=(2, N))
+    soft, probs, matrix = (rng.dirichlet(np.ones(5), n).astype(np.float32) for n in (N, N, 5))
+    verdict = SimpleNamespace(suggested=suggested, corrected=corrected, matrix=matrix, probs=probs)
+    results.save_labels(tmp_path, data, given, soft, P, verdict, "")
+    truth = data.train.truth
+    arrays = {"given_labels": given, "suggested_labels": suggested, "corrected_labels": corrected, "soft_labels": soft,
+              "index": data.train.index, "pred_probs": P, "noise_matrix": matrix, "true_labels": truth,
+              "given_is_wrong": [t >= 0 and t != g for t, g in zip(truth, given)]}
+    assert {path.stem for path in tmp_path.glob("*.npy")} == set(arrays)
+    assert all(np.array_equal(np.load(tmp_path / f"{name}.npy"), array) for name, array in arrays.items())
+    lines, place = lines_of(tmp_path / "label_issues.csv"), {int(i): row for row, i in enumerate(data.train.index)}
+    rows = [place[int(line["index"])] for line in lines]
+    for line, row in zip(lines, rows, strict=True):
+        assert (line["given_label"], line["suggested_label"]) == (CLASSES[given[row]], CLASSES[suggested[row]])
+        assert float(line["p_given"]) == pytest.approx(probs[row, given[row]], rel=1e-5)
+    assert [(int(line["index"]), line["label"]) for line in lines_of(tmp_path / "corrected_labels.csv")] == [
+        (i, CLASSES[c]) for i, c in zip(data.train.index, corrected)]
+
+
+def test_every_network_is_in_the_file_of_its_step_with_its_mean_and_number_of_batches(finished):
+    out, result = finished
+    recipe = RECIPES["digits"]
+    for name, weights, epochs in (("model.safetensors", result.weights, recipe.epochs2),
+                                  ("model_step1.safetensors", result.first_weights, recipe.epochs)):
+        batches = -(-epochs * N // min(recipe.batch, N))
+        safetensors_file.save(out / "expected", weights, mean_image(result.images), CLASSES, batches, None)
+        assert (out / name).read_bytes() == (out / "expected").read_bytes()
+    with np.load(out / "weights.npz") as found:
+        assert all(np.array_equal(found[name], array) for name, array in result.weights.items())
+
+
 @pytest.mark.parametrize("folds, posterior, sure", [(None, False, .9), (5, False, 0), (5, True, .9)])
 def test_the_page_gets_what_the_run_found(finished, monkeypatch, folds, posterior, sure):
     """The threshold is compared with probabilities of step 1, or of the posterior; where others are shown, no line."""
@@ -175,6 +244,22 @@ def test_the_folder_of_files_is_known_where_some_are_there(tmp_path):
         assert issues.folder_of_files(paths, source) == str(tmp_path)
     assert issues.folder_of_files(paths, tmp_path / "cat") is issues.folder_of_files(None, tmp_path) is None
     assert issues.folder_of_files(np.array([]), tmp_path) is None
+    many = np.array([*(f"cat/{i + 2}.png" for i in range(38)), "cat/1.png", "cat/40.png"])
+    assert issues.folder_of_files(many, tmp_path) == str(tmp_path), "one of twenty is looked for, and there"
+
+
+def test_what_the_disk_refuses_ends_the_run_and_what_cannot_be_drawn_is_a_note(finished, monkeypatch):
+    out, result = finished
+    for error, ends in ((ValueError("too\n wide"), False), (InputError("the disk is full"), True)):
+        def write(*args, error=error):
+            raise error
+        monkeypatch.setattr(results.page, "write", write)
+        if ends:
+            with pytest.raises(InputError, match="the disk is full"):
+                results.finish(out, result, Config(RECIPES["digits"]), "title", example()[0])
+        else:
+            assert results.finish(out, result, Config(RECIPES["digits"]), "title", example()[0]) == [
+                "note     report.html could not be made (ValueError: too wide); everything else is there"]
 
 
 def test_the_manifest_describes_every_file(finished):
@@ -188,7 +273,38 @@ def test_the_manifest_describes_every_file(finished):
     assert (files["pred_probs.npy"]["shape"], files["pred_probs.npy"]["dtype"]) == ([N, 5], "float32")
     assert content["settings"]["recipe"]["update"] == "hard" and content["environment"]["numpy"] == np.__version__
     assert content["definitions"]["pred_probs"].startswith("NOT out-of-sample: mean over the last 5 epochs")
-    assert "out-of-sample: 5 trainings" in manifest.probabilities({**content["settings"], "folds": 5})
+
+
+def test_the_manifest_says_what_the_probabilities_and_the_soft_labels_of_this_run_are():
+    def said(**more):
+        recipe = {"K": 10, "epochs": 30, "begin": 7, "predict": "training", **more.pop("recipe", {})}
+        return manifest.probabilities({"recipe": recipe, **more})
+    for folds, words in (({}, "the whole method, each on all folds but one, and the network of step 2 on"),
+                         ({"features": "f.npy"}, "step 1, each on all folds but one, and the network of step 1 on"),
+                         ({"backbone": "b"}, "step 1, each on all folds but one, and the network of step 1 on")):
+        assert said(folds=4, **folds).startswith(f"out-of-sample: 4 trainings of {words} the images of that one")
+    for recipe, words in (({}, "last 10 epochs of step 1 of the network's softmax in the training pass (augmented"),
+                          ({"epochs": 6}, "last 6 epochs of step 1 of the network's softmax in the training pass"),
+                          ({"predict": "evaluation"}, "last 10 epochs of step 1 of the network's softmax in an "
+                                                      "evaluation pass (images as they are")):
+        assert said(recipe=recipe).startswith(f"NOT out-of-sample: mean over the {words}")
+        assert "for the first 7 epochs" in said(recipe=recipe)
+    plain, posterior = (manifest.by_soft_labels({"folds": 5, "posterior": chosen}) for chosen in (False, True))
+    assert plain.keys() == posterior.keys() == {"soft_labels", "p_given, p_suggested", "noise_matrix"}
+    assert plain["soft_labels"] == "the label distributions that step 1 ended with"
+    assert plain["p_given, p_suggested"] == "entries of pred_probs"
+    assert posterior["soft_labels"].startswith("the posterior of the true class given image and given label")
+    assert posterior["p_given, p_suggested"] == "entries of soft_labels"
+
+
+def test_the_log_is_on_the_disk_before_the_manifest_has_its_checksum(finished, monkeypatch):
+    out, _ = finished
+    order = []
+    monkeypatch.setattr(manifest, "force", order.append)
+    monkeypatch.setattr(manifest, "save_text", lambda path, text: order.append(path))
+    (out / "log.jsonl").write_text("{}")
+    manifest.save_manifest(out)
+    assert order == [out / "log.jsonl", out / "manifest.json"]
 
 
 def test_a_file_that_has_changed_is_told_by_its_checksum(finished):

@@ -24,6 +24,8 @@ def test_every_line_is_told_apart_on_paper_by_colour_and_by_dashes():
         assert contrast(line.light, "#ffffff") >= 3 and contrast(line.dark, "#14171b") >= 3
     assert len({line.light for line in lines}) == len({line.dark for line in lines}) == len(lines)
     assert len({line.dashes for line in palette.LINES}) == len(palette.LINES)
+    red, green = (tuple(bytes.fromhex(colour[1:])) for colour in (palette.WRONG, palette.RIGHT))
+    assert max(red) == red[0] and max(green) == green[1], "red is wrong, green is right"
     assert contrast(palette.RIGHT, "#ffffff") >= 4.5 and contrast(palette.WRONG, "#ffffff") >= 4.5, "these are texts"
 
 

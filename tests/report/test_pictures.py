@@ -6,6 +6,7 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
+from core.errors import InputError
 from core.report import curve_pictures, label_pictures, pictures
 from core.report.palette import RIGHT, WRONG
 from tests.lib.pages import finished_run
@@ -13,7 +14,9 @@ from tests.lib.pages import finished_run
 
 @pytest.fixture(scope="module")
 def run():
-    return finished_run(400, list("abcd"), wrong=.4)
+    run = finished_run(400, list("abcd"), wrong=.4)
+    run.truth[::9] = -1
+    return run
 
 
 def texts_of(axes):
@@ -42,6 +45,8 @@ def test_half_a_percent_is_the_least_that_is_written():
     axes = curve_pictures.sheet(3, 3).subplots()
     label_pictures.confusion(axes, share, ["a", "b"], ["DejaVu Sans"])
     assert texts_of(axes) == {(0, 0): "100", (0, 1): "", (1, 0): "1", (1, 1): "100"}
+    colours = {text.get_text(): text.get_color() for text in axes.texts}
+    assert colours["100"] == "white" and colours["1"] == "black", "as the cells are dark and light"
 
 
 def test_where_no_truth_is_known_given_labels_stand_against_suggested_ones():
@@ -55,8 +60,14 @@ def test_where_no_truth_is_known_given_labels_stand_against_suggested_ones():
 def test_of_many_classes_those_that_change_most_are_shown_and_a_line_says_so():
     run = finished_run(3000, [f"c{i}" for i in range(100)], truth=False)
     figure = label_pictures.confusions(run)
-    assert figure.axes[0].images[0].get_array().shape == (label_pictures.CLASSES,) * 2
-    assert figure.get_supxlabel() == f"the {label_pictures.CLASSES} of 100 classes that change most"
+    share = figure.axes[0].images[0].get_array()
+    assert share.shape == (40, 40) and not figure.axes[0].texts, "more than 20 have no numbers"
+    shown = [int(text.get_text()[1:]) for text in figure.axes[0].get_yticklabels()]
+    assert shown == sorted(shown) != list(range(len(shown)))
+    assert shown == [int(text.get_text()[1:]) for text in figure.axes[0].get_xticklabels()]
+    for a, i in enumerate(shown):
+        assert share[a].tolist() == pytest.approx([(run.suggested[run.given == i] == j).mean() for j in shown])
+    assert figure.get_supxlabel() == "the 40 of 100 classes that change most"
 
 
 def corrections(run):
@@ -83,6 +94,9 @@ def test_the_most_confident_corrections_are_shown_first_with_both_labels_and_the
 def test_a_line_goes_through_every_given_label_and_no_other(run):
     figure = label_pictures.corrected_sheet(run)
     figure.draw_without_rendering()                            # as saving does: the lines have to stay on the texts
+    for axes in figure.axes:
+        low, high = (text.get_window_extent() for text in (axes.title, axes.texts[0]))
+        assert axes.bbox.y1 < low.y0 < low.y1 <= high.y0 + 1 < low.y1 + low.height, "above the image, and one another"
     given = [axes.texts[0].get_window_extent().transformed(figure.transFigure.inverted()) for axes in figure.axes]
     assert len(figure.artists) == len(given)
     for line, place in zip(figure.artists, given):
@@ -95,7 +109,10 @@ def test_there_are_no_more_rows_than_the_corrections_fill(run, number, panels):
     few = run.given.copy()
     few[corrections(run)[:number]] = run.corrected[corrections(run)[:number]]
     figure = label_pictures.corrected_sheet(finished_run(400, list("abcd"), wrong=.4, corrected=few))
+    for axes in figure.axes:
+        assert axes.get_position().size * figure.get_size_inches() == pytest.approx([1.05, 1.05])
     assert len(figure.axes) == panels and sum(bool(axes.images) for axes in figure.axes) == number
+    assert figure.texts[0].get_wrap()
     title = figure.texts[0].get_text()
     assert title.startswith("One correction:" if number == 1 else f"The most confident of {number} corrections:")
 
@@ -122,10 +139,34 @@ def test_all_pictures_of_names_in_any_script_are_drawn_without_a_warning(tmp_pat
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
 
 
-def test_without_a_correction_there_is_no_picture_of_them(tmp_path):
-    run = finished_run(100, list("ab"), wrong=0)
+def test_every_picture_has_its_name_and_without_a_correction_there_is_none_of_them(tmp_path, monkeypatch):
+    saved = {}
+    monkeypatch.setattr(pictures, "save", lambda path, figure: saved.update({path: figure}))
+    monkeypatch.setattr(pictures, "corrected_sheet", lambda *args: args)
+    run = finished_run(100, list("ab"), wrong=.5)
+    pictures.draw_all(tmp_path, run, 4, "the folder of the images")
+    assert saved.pop(tmp_path / "corrected.png") == (run, "the folder of the images")
+    assert {path.name: figure.axes[0].get_title() for path, figure in saved.items()} == {
+        "curves.png": "step 1, joint", "losses.png": "step 1: the terms of the loss",
+        "confusion.png": "given labels, % of each row"}
+    before = set(saved)
+    saved.clear()
+    run.corrected = run.given
     pictures.draw_all(tmp_path, run, 4)
-    assert not (tmp_path / "corrected.png").exists() and (tmp_path / "confusion.png").exists()
+    assert set(saved) == before
+
+
+def test_a_picture_is_written_whole_or_not_at_all(tmp_path):
+    resource = pytest.importorskip("resource", reason="files are not limited here")
+    (tmp_path / "a.png").write_bytes(b"as it was")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (9, before[1]))          # as on a disk that is full
+        with pytest.raises(InputError):
+            pictures.save(tmp_path / "a.png", curve_pictures.sheet(1, 1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"as it was"]
 
 
 def test_the_curves_count_epochs_in_whole_numbers_and_accuracies_in_percent(run):
@@ -134,15 +175,32 @@ def test_the_curves_count_epochs_in_whole_numbers_and_accuracies_in_percent(run)
     for axes in figure.axes:
         assert all(float(x) == int(x) for x in axes.xaxis.get_major_locator()())
         assert {text.get_text()[-2:] for text in axes.get_yticklabels()} == {" %"}
-    mark, = (line for line in figure.axes[0].lines if line.get_label() == "labels first updated")
-    assert list(mark.get_xdata()) == [3.5, 3.5]
-    recovery = next(line for line in figure.axes[0].lines if line.get_label() == "correct labels")
-    assert list(recovery.get_ydata()) == [r.recovery for r in run.records[:10]]
 
 
-def test_labels_that_changed_are_drawn_where_no_truth_is_known():
-    run = finished_run(100, list("ab"), truth=False)
-    figure = curve_pictures.curves(run, 4)
-    axes = figure.axes[-1]
-    assert axes.get_title() == "step 1: labels changed by the update"
-    assert list(axes.lines[0].get_ydata()) == [r.changed for r in run.records[:10]]
+def test_every_panel_has_the_values_of_its_training_over_its_epochs():
+    for truth in (True, False):
+        run = finished_run(100, list("ab"), truth=truth)
+        for record in run.records:
+            record.epoch += 4 if record.step == "joint" else 9
+        joint, retrain = run.records[:10], run.records[10:]
+        fields = {"correct labels": "recovery", "test": "test", "training, labels in use": "accuracy",
+                  "_child0": "changed", "L_c classification": "L_c", "L_p prior": "L_p", "L_e entropy": "L_e"}
+        panels = [("step 1, joint", joint, "accuracy", (0, 1.02), ["correct labels"] * truth + [*list(fields)[1:3]]),
+                  ("step 2, retrained", retrain, "", (0, 1.02), [*list(fields)[1:3]]),
+                  *[("step 1: labels changed by the update", joint, "", None, ["_child0"])] * (not truth),
+                  ("step 1: the terms of the loss", joint, "nats", None, [*list(fields)[4:]])]
+        found = [*curve_pictures.curves(run, 8).axes, *curve_pictures.losses(run, 8).axes]
+        for axes, (title, own, unit, limits, names) in zip(found, panels, strict=True):
+            assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == (title, "epoch", unit)
+            assert axes.get_ylim()[0] == 0 and limits in (None, axes.get_ylim())
+            if names == ["_child0"]:
+                assert all(float(y).is_integer() for y in axes.yaxis.get_major_locator().tick_values(0, 2))
+            *drawn, mark = axes.lines if own is joint else [*axes.lines, None]
+            assert [line.get_label() for line in drawn] == names
+            assert mark is None or (mark.get_label(), *mark.get_xdata()) == ("labels first updated", 7.5, 7.5)
+            for line in drawn:
+                assert list(line.get_xdata()) == [r.epoch for r in own]
+                assert list(line.get_ydata()) == [getattr(r, fields[line.get_label()]) for r in own]
+            legend = axes.get_legend().get_texts() if axes.get_legend() else []
+            assert [text.get_text() for text in legend] == [
+                *(name for name in names if name[0] != "_"), *["labels first updated"] * (own is joint)]

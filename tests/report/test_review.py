@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from core.report import page, review
+from core.report.issues import run_identity
 from core.report.pairs import samples_of_pairs
 from tests.lib.document import Document
 from tests.lib.pages import page_of, records
@@ -16,7 +17,9 @@ from tests.lib.pages import page_of, records
 
 @pytest.fixture(scope="module")
 def made():
-    return page_of(records=records(), begin=4)
+    made = page_of(records=records(), begin=4)
+    made.truth[:] = np.random.default_rng(1).integers(-1, len(made.classes), len(made.truth))
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +37,18 @@ def test_the_list_has_the_suspicious_images_the_most_suspicious_first_and_then_a
     assert data["score"] == pytest.approx(score[rows], abs=1e-4)
     assert data["probability"] == pytest.approx(made.probs[rows, made.suggested[rows]][:doubted.sum()], abs=1e-4)
     assert [data["folders"][folder] + name for folder, name in data["names"]] == made.paths[rows].tolist()
+    assert all(len(str(p)) <= 6 for p in data["score"] + data["probability"]), "four digits are enough"
+    assert data["truth"] == made.truth[rows].tolist() and data["classes"] == list(made.classes)
+    assert data["run"] == run_identity(made.classes, made.index, made.given, made.suggested)
     in_pairs = {int(attrs["data-index"]) for attrs in document.all("li") if "data-index" in attrs}
     without = {i for k, i in enumerate(data["index"]) if str(k) not in data["images"]}
     assert in_pairs == without, "each is in the page once"
+
+
+def test_a_page_that_is_one_byte_too_large_is_made_anew_with_less():
+    shares = review.Budget()
+    assert shares.less(0, 1000) is shares.less(-1, 1000) is None
+    assert 0 < sum(shares.less(1, 1000)) < sum(shares) and sum(shares.less(10**6, 1000)) == 0
 
 
 class Repeated:

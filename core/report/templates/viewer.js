@@ -44,6 +44,7 @@ viewer.addEventListener("click", event => {
   if (button && button.dataset.key) viewed(button.dataset.key);
   else if (button || event.target === viewer) viewer.close();
 });
+viewer.addEventListener("close", () => move(viewer.card));      // the browser goes back to the card where it was opened
 viewer.addEventListener("keydown", event => {
   if (viewer.card && !event.ctrlKey && !event.metaKey && !event.altKey && event.key !== "z" && viewed(event.key)) event.preventDefault();
 });

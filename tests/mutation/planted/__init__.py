@@ -8,9 +8,9 @@ them.
 """
 from itertools import chain
 
-from tests.mutation.planted import files, labels, mathematics, page, runs
+from tests.mutation.planted import files, kernels, labels, mathematics, page, runs
 
-_AREAS = (labels, files, runs, page)
+_AREAS = (labels, files, runs, kernels, page)
 BORDERS = [file for area in _AREAS for file in area.PLANTED]
 TESTS = dict(chain(mathematics.TESTS.items(), *(area.TESTS.items() for area in _AREAS)))
 PLANTED = dict(chain(mathematics.PLANTED.items(), *(area.PLANTED.items() for area in _AREAS)))

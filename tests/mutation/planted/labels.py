@@ -272,12 +272,12 @@ PLANTED = {
     ],
     "core/data/csv_cells.py": [
         ("a minus is no formula", "[=+\\\\-@", "[=+@"),
-        ("a text that was written with an apostrophe loses it",
-         'if cell.startswith("\'") and FORMULA.match(cell) else', 'if cell.startswith("\'") else'),
+        ("a text that was written with an apostrophe loses it", "apostrophes[0][1:]", '""'),
+        ("formulas inside a text", "(?<![^;\\t\\r\\n])'*", "^'*"),
         ("texts without quotation marks", "quoting=csv.QUOTE_NONNUMERIC", "quoting=csv.QUOTE_MINIMAL"),
-        ("no guard", "\"'\" + text if FORMULA.match(text) else text", "text"),
+        ("no guard", "\"'\" + apostrophes[0]", "apostrophes[0]"),
         ("wide forms are no formulas", "\\uff0b\\uff0d\\uff1d\\uff20", ""),
-        ("a formula behind apostrophes", "\"'*[=", "\"[="),
+        ("a formula behind apostrophes", "])'*(?=", "])(?="),
     ],
     "core/data/cifar10.py": [
         ("channels in reverse", "planes[rows[low:high] - start, c]", "planes[rows[low:high] - start, 2 - c]"),

@@ -29,8 +29,6 @@ TESTS = {                               # by which tests the mutants of a file a
     "core/fast/norm.py": ["cpu/preact_resnet_fast"],
     "core/fast/units.py": ["cpu/preact_resnet_fast"],
     "nets/preact_resnet_fast.py": ["cpu/preact_resnet_fast"],
-    "core/kernels/sgd.cu": ["gpu/kernels_parameters", "gpu/kernels_step"],
-    "core/kernels/norm.cuh": ["gpu/kernels_conv"],
 }
 
 PLANTED = {
@@ -850,30 +848,6 @@ PLANTED = {
         ("no bias", ' + theta["linear.b"], (stem', ", (stem"),
         ("gradient of the shortcut forgotten", 'through_norm(f"{name}.bn1", g_x, sums, dout.total)',
          'through_norm(f"{name}.bn1", g_x, sums)'),
-    ],
-    "core/kernels/sgd.cu": [
-        ("a step out of range moves the parameters", "    if (fate[BAD]) return;\n", ""),
-        ("nan is taken for a number", "if (!(fabsf(value) <= 3.4028234e38f))", "if (fabsf(value) > 3.4028234e38f)"),
-        ("infinity is taken for a number", "if (!(fabsf(value) <= 3.4028234e38f))", "if (value != value)"),
-        ("the loss scale stays after a step left out", "        *S /= 2;\n", ""),
-        ("the loss scale doubled after a step left out", "*S /= 2;", "*S *= 2;"),
-        ("the loss scale never grows again", "*S = min(*S * 2, start), ", ""),
-        ("the loss scale grows beyond where it began", "*S = min(*S * 2, start)", "*S = *S * 2"),
-        ("the loss scale grows with every step", "if (fate[GOOD] == PATIENCE)", "if (fate[GOOD] >= 1)"),
-        ("steps counted as in a row whatever lies between", "fate[IN_A_ROW] = 0, fate[GOOD] += 1;", "fate[GOOD] += 1;"),
-        ("one step left out, and all after it", "    fate[BAD] = 0;\n", ""),
-        ("the longest row forgotten", "max(fate[MOST], fate[IN_A_ROW])", "fate[IN_A_ROW] > 5"),
-        ("sums of the first part only", "sum += partial[p * run.count + threadIdx.x];",
-         "sum += p ? 0 : partial[threadIdx.x];"),
-        ("parts added up before they are there", "    __syncthreads();\n    if (part) return;",
-         "    if (part) return;"),
-        ("the loss scale divided away twice", "const float inverse = 1 / *S;", "const float inverse = 1 / (*S * *S);"),
-    ],
-    "core/kernels/norm.cuh": [
-        ("every block of a cluster adds up the same slots", "s = row * CLUSTER + mine", "s = row * CLUSTER"),
-        ("the sum of this block's share of the slots", "cluster_load(shares + c, r), second",
-         "cluster_load(shares + c, mine), second"),
-        ("slots of a cluster counted again by each block", "s += rows * CLUSTER", "s += rows"),
     ],
 }
 
