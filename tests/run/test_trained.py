@@ -211,7 +211,7 @@ def test_a_run_checks_its_folder_and_settings_before_it_reads_anything(watched, 
 def test_a_run_computes_where_it_is_asked_to(watched, monkeypatch, gpu, ranks, expected):
     used, launched, seen = [], [], []
     monkeypatch.setattr(experiment.backend, "use_gpu", lambda *args: used.append(args) or np)
-    monkeypatch.setattr(experiment, "launch", lambda main, ranks: launched.append(ranks) or main(Serial()))
+    monkeypatch.setattr(experiment, "launch", lambda main, ranks, portable: launched.append(ranks) or main(Serial()))
     monkeypatch.setattr(experiment, "with_features",
                         lambda config, found, xp: seen.append((config.gpu, len(found.data.train.labels), xp)) or found)
     run(CONFIG._replace(gpu=gpu, ranks=ranks, precision="float32"), say=watched.said.append)
