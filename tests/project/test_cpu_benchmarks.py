@@ -61,7 +61,8 @@ def test_peers_take_the_same_steps_as_the_readable_path(kind):
     if kind not in installed_peers():
         pytest.skip("not installed")
     dtype, bound = (np.float32, 0.1) if is_half(kind) else (np.float64, 1e-10)
-    steps = [steps_of(name, Serial(), Architecture(widths=(4, 6), blocks=(1, 1)), 8, 6, dtype) for name in (kind, READABLE)]
+    arch = Architecture(widths=(4, 6), blocks=(1, 1))
+    steps = [steps_of(name, Serial(), arch, 8, 6, dtype) for name in (kind, READABLE)]
     for _ in range(2):
         (loss, gradient), (plain_loss, plain_gradient) = (step() for step in steps)
         assert abs(loss - plain_loss) < bound * abs(plain_loss)
