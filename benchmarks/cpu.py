@@ -6,7 +6,8 @@ are installed: PyTorch in both its layouts, compiled, in bfloat16, in bfloat16 a
     python -m benchmarks.cpu --out FILE          as an AVX2 machine, with these in the environment:
                              OPENBLAS_CORETYPE=Haswell ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
                              XLA_FLAGS=--xla_cpu_max_isa=AVX2
-                             and --peers without those in bfloat16, which have no instructions there
+                             and --peers without those in bfloat16, which have no instructions there, and without
+                             torch.compile, whose gradient was not finite in these circumstances
 
 First every contestant's gradient is compared with the readable path's: in float64, and those in bfloat16 as they are.
 Then they take turns. What is reported are medians over the rounds, and of the ratios within a round: what a busy
@@ -36,7 +37,18 @@ RESULTS = Path(__file__).parent / "results"
 
 def compete(key, peers, ranks, rounds, patience):
     """{contestant: seconds of each round}, {contestant: (deviation of its gradient, peak MB, faults)}, foreign loads"""
-    turns = {kind: Turn(kind, key, ranks) for kind in (FAST, *peers, READABLE, PEAK)}
+    turns = {}
+    try:
+        for kind in (FAST, *peers, READABLE, PEAK):
+            turns[kind] = Turn(kind, key, ranks)
+        return measured(turns, key, rounds, patience)
+    finally:
+        for turn in turns.values():
+            turn.end()
+
+
+def measured(turns, key, rounds, patience):
+    """The same with {contestant: Turn}, none of which has made a step."""
     deviations = {kind: deviation(turn, turns[READABLE]) for kind, turn in turns.items() if kind != PEAK}
     assert all(off < (BOUNDS_HALF[key] if is_half(kind) else BOUND) for kind, off in deviations.items()), \
         f"not the same gradient: {deviations}"
@@ -49,8 +61,6 @@ def compete(key, peers, ranks, rounds, patience):
             took, load = turn.run(max(1, NETS[key][2] // (10 if kind in (READABLE, PEAK) else 1)))
             seconds[kind].append(took)
             foreign.append(load)
-    for turn in turns.values():
-        turn.end()
     return seconds, {kind: (off, turns[kind].megabytes, turns[kind].faults)
                      for kind, off in deviations.items()}, foreign
 

@@ -1,9 +1,10 @@
 """Tests of the tests: is an error in the mathematics noticed, or in the borders around it, wherever it is?
 
-    python -m tests.mutation [--jobs 2]                 all mutants of tests/mutation/mutants.py; minutes
+    python -m tests.mutation [--jobs 2]                 all mutants of tests/mutation/mutants.py; more than an hour
+    python -m tests.mutation --mathematics              those of equations, networks and layers; ten minutes
+    python -m tests.mutation --borders [--part 1]       those of the borders; of those by rule a sixteenth
     python -m tests.mutation --file core/objective.py   those of one file (or of several: --file A --file B)
     python -m tests.mutation --sample 50                50 of them, always the same ones
-    python -m tests.mutation --borders [--part 1]   those of the borders; of those by rule a sixteenth
     python -m tests.mutation --short                    the first of each file of the mathematics
     python -m tests.mutation --markdown FILE            and write the result there
     python -m tests.mutation --keep FILE                keeps every verdict there, and repeats none that it finds there
@@ -17,6 +18,7 @@ import argparse
 import platform
 import random
 import re
+import shlex
 import sys
 import time
 from datetime import date
@@ -27,7 +29,7 @@ from tqdm import tqdm
 
 from tests.mutation.kept import Kept
 from tests.mutation.mutants import BY_RULE, PARTS, Mutant, all_mutants, planted
-from tests.mutation.planted import BORDERS, EQUIVALENT, PLANTED
+from tests.mutation.planted import BORDERS, EQUIVALENT, MATHEMATICS, PLANTED
 from tests.mutation.trials import tried
 
 GOAL = 0.98
@@ -60,7 +62,7 @@ def described(mutant):
     return f"{mutant.file}: {mutant.what + ': ' if mutant.what else ''}{mutant.name}"
 
 
-def markdown(found, summary):
+def markdown(found, summary, command):
     """The page: the table, the survivors, the equivalent ones and the planted errors with the tests that noticed
     them."""
     def listed(pairs):
@@ -69,7 +71,7 @@ def markdown(found, summary):
     head, *body = [f"| {' | '.join(map(str, row))} |" for row in table(found)]
     survivors = [(f"`{m.file}`, ``{m.name}``", m.what or "by rule") for m in found if not found[m] and not reason(m)]
     equivalent = [(f"`{m.file}`, ``{m.name}``", reason(m)) for m in found if reason(m)]
-    lines = ["# Tests of the tests", "", "Written by `python -m tests.mutation --markdown docs/mutation.md`.", "",
+    lines = ["# Tests of the tests", "", f"Written by `{command}`.", "",
              f"**{summary}**", "", head, "|---" + "|---:" * 5 + "|", *body, "",
              "## Survivors", "", *listed(survivors), "",
              "## Equivalent mutants", "", "They change the text, and nothing that the program promises.", "",
@@ -90,7 +92,8 @@ def chosen(args):
     """The mutants asked for."""
     if args.short:
         return [next(planted(file)) for file in BY_RULE]
-    mutants = list(all_mutants(args.file or (BORDERS if args.borders else PLANTED), args.part))
+    files = args.file or (BORDERS if args.borders else MATHEMATICS if args.mathematics else PLANTED)
+    mutants = list(all_mutants(files, args.part))
     return random.Random(0).sample(mutants, min(args.sample, len(mutants))) if args.sample else mutants
 
 
@@ -130,6 +133,7 @@ def circumstances(seconds, jobs):
 def main():
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__.splitlines()[0])
     parser.add_argument("--file", choices=PLANTED, action="append", metavar="FILE", help="those of this file only")
+    parser.add_argument("--mathematics", action="store_true", help="those of equations, networks and layers only")
     parser.add_argument("--borders", action="store_true", help="those of the borders only")
     parser.add_argument("--part", type=int, choices=range(PARTS), default=0,
                         help="which sixteenth of those by rule in the borders")
@@ -148,7 +152,8 @@ def main():
         print(f"{row[0]:28}", *(f"{cell:>10}" for cell in row[1:]))
     print(summary)
     if args.markdown:
-        args.markdown.write_text(markdown(found, summary), encoding="utf-8")
+        command = shlex.join(["python", "-m", "tests.mutation", *sys.argv[1:]])
+        args.markdown.write_text(markdown(found, summary, command), encoding="utf-8")
     return int(killed < GOAL * counted)
 
 

@@ -116,7 +116,9 @@ def run_tests(folder, tests):
     for name in [name for name in sys.modules if name.split(".")[0] in ("core", "nets", "experiments", "tests")]:
         del sys.modules[name]                                               # they are not this copy's
     sys.path[:] = [str(folder), *(path for path in sys.path if Path(path or ROOT).resolve() != ROOT)]
-    return pytest.main(["-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "-k", ONLY, *tests])
+    # a temporary folder of its own: in a shared one, trials tidy up behind each other
+    return pytest.main(["-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider",
+                        "--basetemp", f"{folder}-temp", "-k", ONLY, *tests])
 
 
 def verdict(code, log):
