@@ -220,7 +220,7 @@ def test_a_verdict_without_a_truth_knows_what_needs_none():
     given, P = np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])
     verdict = quality.judge(given, P, P, P)
     assert verdict.corrected.tolist() == [0, 1, 0] and verdict.detection is None
-    assert math.isnan(verdict.initial) and math.isnan(verdict.recovery)
+    assert math.isnan(verdict.initial) and math.isnan(verdict.recovery) and not verdict.by_chance
 
 
 @pytest.mark.parametrize("L, expected", [(-1.0, [1, 1, 1, 0]), (-2.8, [0, 1, 1, 0])], ids=["known", "by chance"])
@@ -230,6 +230,17 @@ def test_the_posterior_of_a_network_that_knows_nothing_corrects_no_label(L, expe
     verdict = quality.judge_by_posterior(given_16, Posterior(q_16, np.eye(2), 1.0, 4 * L, False), sure=0.9)
     assert verdict.corrected.tolist() == 4 * expected and verdict.by_chance == (expected[0] == 0)
     assert verdict.suggested.tolist() == 4 * [1, 1, 1, 0] and verdict.corrected is not given_16
+
+
+def test_the_verdict_of_a_posterior_is_its_numbers():
+    given, q = np.array([0, 1, 1, 0]), np.array([[0.01, 0.99], [0.2, 0.8], [0.3, 0.7], [0.9, 0.1]])
+    found = Posterior(q, np.array([[0.9, 0.1], [0.3, 0.7]]), 2.5, 0.0, True)
+    verdict, truth = quality.judge_by_posterior(given, found), np.array([1, 1, 0, -1])
+    assert verdict.probs is q and np.array_equal(verdict.matrix, found.T) and verdict.temperature == 2.5
+    assert np.allclose(verdict.joint, [[0.91, 1.09], [0.5, 1.5]])            # [given, true]: the sums of q
+    assert verdict.corrected.tolist() == verdict.suggested.tolist() == [1, 1, 1, 0]      # by default everywhere
+    judged = quality.judge_by_posterior(given, found, truth)
+    assert (judged.initial, judged.recovery) == (1 / 3, 2 / 3) and judged.detection.precision == 1
 
 
 def test_labels_are_correct_where_the_truth_is_known():
