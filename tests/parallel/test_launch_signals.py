@@ -63,17 +63,32 @@ def assert_all_end(pids, seconds=3):
     assert not left
 
 
-@pytest.mark.parametrize("whom", ["rank 0", "all"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=lambda n: n.name)
-def test_a_signal_ends_all_ranks(number, whom):
-    """Of a user (Ctrl-C goes to all), of a job scheduler, of a terminal that is closed, of the system."""
-    process = started("launch(work, 3)")
+def assert_a_signal_ends_all(process, number, whom):
+    """whom: "rank 0" or "all" of three ranks; returns what the process wrote to stderr."""
     pids = [int(process.stdout.readline()) for _ in range(3)]
     (os.kill if whom == "rank 0" else os.killpg)(process.pid, number)
     _, err, status = finished(process)
     assert_all_end(pids)
     assert status == -number
     assert err.count("Traceback") == err.count("KeyboardInterrupt") == (number == signal.SIGINT), "from rank 0 alone"
+    return err
+
+
+def assert_ctrl_c_does_not_wait(process):
+    """Of two ranks the second is busy."""
+    pids = [int(process.stdout.readline()) for _ in range(2)]
+    time.sleep(0.3)
+    os.kill(process.pid, signal.SIGINT)
+    start = time.monotonic()
+    assert finished(process)[2] == -signal.SIGINT and time.monotonic() - start < 5
+    assert_all_end(pids)
+
+
+@pytest.mark.parametrize("whom", ["rank 0", "all"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=lambda n: n.name)
+def test_a_signal_ends_all_ranks(number, whom):
+    """Of a user (Ctrl-C goes to all), of a job scheduler, of a terminal that is closed, of the system."""
+    assert_a_signal_ends_all(started("launch(work, 3)"), number, whom)
 
 
 def test_a_handler_of_the_program_is_rank_0s_alone():
@@ -145,15 +160,9 @@ except RankFailed as error:
 
 def test_a_second_ctrl_c_does_not_wait():
     """While rank 0 waits for a rank that is busy."""
-    process = started("""
+    assert_ctrl_c_does_not_wait(started("""
 def main(comm):
     say(os.getpid())
     time.sleep(60 * comm.rank)
 launch(main, 2)
-""")
-    pids = [int(process.stdout.readline()) for _ in range(2)]
-    time.sleep(0.3)
-    os.kill(process.pid, signal.SIGINT)
-    start = time.monotonic()
-    assert finished(process)[2] == -signal.SIGINT and time.monotonic() - start < 5
-    assert_all_end(pids)
+"""))
