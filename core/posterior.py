@@ -78,7 +78,7 @@ def joint(q, given):
 
 
 def by_chance(found, given):
-    """Whether P foretells the given labels no better than their frequencies m (C,) do.
+    """Whether P predicts the given labels no better than their frequencies m (C,) do.
 
     sum_i log m_k, k = given_i, is the L of labels that have nothing to do with the images. P has to
     beat it by log log N for each of tau and share. If not, nothing says what tau is, and q is P: as

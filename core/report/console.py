@@ -7,7 +7,7 @@ from core.report.numbers import decimals, interval, percent
 
 TITLES = {"joint": "step 1: network and labels", "retrain": "step 2: fresh network",
           "cross-entropy": "plain cross-entropy"}
-BY_CHANCE = ("the network foretells these labels no better than by chance, so none is corrected: take more images, or "
+BY_CHANCE = ("the network predicts these labels no better than chance, so none is corrected: take more images, or "
              "another network's features (--backbone, --features)")
 
 
