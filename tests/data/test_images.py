@@ -161,6 +161,16 @@ def test_a_large_jpeg_is_unpacked_in_part_and_looks_the_same(tmp_path):
     assert abs(shown(write_image(tmp_path / "a.jpg", ramp, quality=95)).astype(int) - whole).max() <= 3
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_short_side_says_how_much_of_a_jpeg_is_unpacked(tmp_path, turned):
+    """An eighth of the long one would do; of the short one it would leave 8 pixels for 16."""
+    stripes = np.where(np.arange(64) // 4 % 2, 200, 50).astype(np.uint8)
+    image = np.broadcast_to(stripes[:, None], (64, 2000))[..., None].repeat(3, axis=2)
+    pixels = shown(write_image(tmp_path / "a.jpg", image.swapaxes(0, 1) if turned else image, quality=95))
+    pixels = pixels.swapaxes(0, 1) if turned else pixels
+    assert abs(pixels[::2].astype(int) - pixels[1::2]).min() > 80
+
+
 @pytest.mark.parametrize("resample", ["LANCZOS", "BICUBIC", "BOX"])
 def test_the_filter_is_the_one_that_is_asked_for(tmp_path, resample):
     path = write_image(tmp_path / "a.png", picture(2, 40, 40))

@@ -18,6 +18,18 @@ EXCHANGED = {"argmax": "argmin", "argmin": "argmax", "max": "min", "min": "max",
 SAME_EVERYWHERE = {"encoding", "newline"}            # on most systems the default, or a matter of Windows
 
 
+def without_order(tree):
+    """The tuples and lists whose order means nothing: of an `except`, behind an `in`, of isinstance."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.ExceptHandler(type) if type:
+                yield type
+            case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[members]):
+                yield members
+            case ast.Call(ast.Name("isinstance" | "issubclass"), [_, kinds]):
+                yield kinds
+
+
 def border_changes(node, span, source):
     """(start, end, new) of every change of one node of a Python file."""
     def text(part):

@@ -19,7 +19,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.mutation.border_rules import border_changes, script_changes
+from tests.mutation.border_rules import border_changes, script_changes, without_order
 from tests.mutation.planted import BORDERS, EQUIVALENT, PLANTED
 
 ROOT = Path(__file__).parents[2]
@@ -113,7 +113,8 @@ def by_rule(file):
 
     found = {change for node in walk(tree) for change in changes(node, span, between)}
     if file in BORDERS:
-        found |= {change for node in walk(tree) for change in border_changes(node, span, source)}
+        ordered = set(walk(tree)).difference(without_order(tree))
+        found |= {change for node in ordered for change in border_changes(node, span, source)}
     return [mutant for change in sorted(found) if parses((mutant := Mutant(file, *change, "")).source)]
 
 

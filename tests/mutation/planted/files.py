@@ -333,10 +333,6 @@ EQUIVALENT = {
             "one byte or two: the header is what counts",
         '"fileobj": Unpacked(file, archive), "mode": "r|", "bufsize": 2 << 18}': "only time and half a megabyte",
     },
-    "core/data/array_images.py": {
-        '"last": len(shape) == 4 and shape[3] in (3, 1, 4), "first": len(shape) == 4 and shape[1] in (1, 3, 4)}':
-            "any of them in any order",
-    },
     "core/data/formats.py": {
         'JPEG = ("MPO", "JPEG")': "any of them in any order",
     },
@@ -350,17 +346,9 @@ EQUIVALENT = {
         "LEVELS = ((192, 85), (192, 71), (160, 60), (128, 50), (96, 45))": "nobody sees the difference",
         "some = rows[::max(len(rows) // TRIED, 1)]": "the larger of two in any order",
     },
-    "core/data/opcodes.py": {
-        'elif name in ("LONG_BINGET", "BINGET", "GET"):': "any of them in any order",
-    },
     "core/data/pickles.py": {
         "if kind is None or raw is None or len(shape) > 5 or not all(type(n) is int and 0 <= n < 1 << 32 for n in "
         "shape):":
             "five axes are limited as well",
-        "return bytes(value) if isinstance(value, (bytearray, bytes)) else None": "any of them in any order",
-    },
-    "nets/safetensors_file.py": {
-        "if not all(kind in (2, 1) and math.isfinite(white - black) for kind, (black, white) in levels.items()):":
-            "any of them in any order",
     },
 }

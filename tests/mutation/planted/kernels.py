@@ -231,7 +231,6 @@ PLANTED = {
 EQUIVALENT = {
     "core/parallel/launch.py": {
         'MPI_RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MPI_LOCALRANKID")': "all of them are looked at",
-        "if code in (REFUSED, BAD_INPUT):": "one of two",
         "RAISED, QUIET, BAD_INPUT, REFUSED = 3, 1, 4, 5": "numbers that mean something between ranks alone",
     },
     "core/kernels/program.py": {

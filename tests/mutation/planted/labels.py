@@ -404,7 +404,4 @@ EQUIVALENT = {
         '("WebP", rb"RIFF....WEBP"),':
             "no file begins like both",
     },
-    "core/data/columns.py": {
-        "except (RecursionError, ValueError):": "the order of caught exceptions",
-    },
 }

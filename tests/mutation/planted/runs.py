@@ -342,7 +342,6 @@ PLANTED = {
 
 EQUIVALENT = {
     "core/run/command_line.py": {
-        "except (SystemExit, InputError):": "catches the same",
         "without if not more: return None": "the other turns change nothing either: only time",
     },
     "core/run/config.py": {
@@ -364,7 +363,6 @@ EQUIVALENT = {
     "core/run/state.py": {
         "arrays = [array for split in splits for array in (split.labels, split.images, split.truth)]":
             "the same arrays in another order: every run has it",
-        "and all(type(x) in (float, int) for x in numbers))": "is only searched",
     },
     "core/use/networks.py": {
         "return Flat(network.running)": "a head has no running statistics: nobody asks for their buffer",
