@@ -78,6 +78,14 @@ def test_the_rules_of_the_borders_make_each_change_of_their_kinds(monkeypatch):
         "g(sorted(é.copy()), 0)", "return max(é.T)", "return min(é)"}
 
 
+def test_what_has_no_order_does_not_change_places(monkeypatch):
+    program = "try:\n    x in (a, b), isinstance(x, (a, b))\nexcept (A, B):\n    x = (a, b)\n"
+    monkeypatch.setattr(mutants, "source_of", lambda file: program)
+    monkeypatch.setattr(mutants, "BORDERS", ["file.py"])
+    assert {mutant.change[1] for mutant in by_rule("file.py")} == {
+        "isinstance(x, (a, b)), x in (a, b)", "x in (a, b), isinstance((a, b), x)", "pass", "x = (b, a)"}
+
+
 def test_the_rules_of_the_script_make_each_change_of_their_kinds(monkeypatch):
     script = '// a && b\nasync function f(a) {\n  if (!a || a < 1) return;  // why\n  list.textContent = "a && b";\n' \
              '  const x = await g(a - 1);\n  $("more").addEventListener("click", f);\n}\n'
