@@ -363,6 +363,8 @@ def test_images_of_too_many_bytes_and_archives_of_too_many_entries(pack, monkeyp
     reading = load(path, size=8)
     assert kinds(reading.findings) == {"unreadable": ["cat/big.png"]}
     assert reading.findings[0].detail == "10,240 bytes are more than 9,000: make it smaller"
+    two = load(pack(PETS | {f"cat/{k}.png": bytes(range(256)) * k for k in (40, 41)}), size=8)
+    assert {found.path: found.detail[:6] for found in two.findings} == {"cat/40.png": "10,240", "cat/41.png": "10,496"}
     monkeypatch.setattr(module, "LARGEST", 10_240)
     assert load(path, size=8).findings[0].detail.startswith("not an image of a known kind")
     monkeypatch.setattr(module, "MOST", 3)

@@ -19,7 +19,7 @@ SAME_EVERYWHERE = {"encoding", "newline"}            # on most systems the defau
 
 
 def without_order(tree):
-    """The tuples and lists whose order means nothing: of an `except`, behind an `in`, of isinstance."""
+    """Where order means nothing: what is excepted, what is behind an `in` or asked of isinstance; min, max and gcd."""
     for node in ast.walk(tree):
         match node:
             case ast.ExceptHandler(type) if type:
@@ -28,6 +28,8 @@ def without_order(tree):
                 yield members
             case ast.Call(ast.Name("isinstance" | "issubclass"), [_, kinds]):
                 yield kinds
+            case ast.Call(ast.Name("min" | "max" | "gcd"), keywords=[]):
+                yield node
 
 
 def border_changes(node, span, source):

@@ -181,7 +181,7 @@ def test_every_panel_has_the_values_of_its_training_over_its_epochs():
     for truth in (True, False):
         run = finished_run(100, list("ab"), truth=truth)
         for record in run.records:
-            record.epoch += 4 if record.step == "joint" else 9
+            record.epoch += 4 if record.step == "joint" else 5
         joint, retrain = run.records[:10], run.records[10:]
         fields = {"correct labels": "recovery", "test": "test", "training, labels in use": "accuracy",
                   "_child0": "changed", "L_c classification": "L_c", "L_p prior": "L_p", "L_e entropy": "L_e"}

@@ -77,6 +77,15 @@ def test_too_little_memory_is_impossible(reading, monkeypatch):
     assert dry_run.memory_lines(Config(RECIPE), data, tried._replace(peak=0))[1]      # where the system does not say
 
 
+def test_on_a_gpu_one_process_computes_there(reading, monkeypatch):
+    monkeypatch.setattr(dry_run.backend, "use_gpu", lambda *asked: asked)
+    monkeypatch.setattr(dry_run, "launch", lambda main, ranks, portable: (main.keywords["xp"], ranks, portable))
+    config = Config(RECIPE, data="pets", noise="none", rate=None, gpu=3, precision="tf32", ranks=2)
+    xp, ranks, portable = dry_run.trial(config, reading, reading.data.train.labels)
+    assert (xp, ranks) == ((3, "tf32"), 1) and "xp" not in portable.keywords         # a module that nobody can send
+    assert dry_run.trial(config._replace(gpu=None), reading, reading.data.train.labels)[:2] == (np, 2)
+
+
 def test_findings_are_told_by_kind_with_a_few_examples():
     findings = [*(Finding("hidden", f"f{i}") for i in range(7)), Finding("contradiction", "a\nb", "c"),
                 *[Finding("other", "x")] * 5]

@@ -323,6 +323,10 @@ PLANTED = {
 }
 
 EQUIVALENT = {
+    "core/data/images.py": {
+        'without if not image.has_transparency_data: return image.convert("RGB")':
+            "an image without transparency is laid on white as it is: only time",
+    },
     "core/data/archive.py": {
         'ENDINGS = (".tar", ".zip", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", '
         '".rar", ".gz",': "any of them in any order",
@@ -344,7 +348,6 @@ EQUIVALENT = {
     },
     "core/data/thumbnails.py": {
         "LEVELS = ((192, 85), (192, 71), (160, 60), (128, 50), (96, 45))": "nobody sees the difference",
-        "some = rows[::max(len(rows) // TRIED, 1)]": "the larger of two in any order",
     },
     "core/data/pickles.py": {
         "if kind is None or raw is None or len(shape) > 5 or not all(type(n) is int and 0 <= n < 1 << 32 for n in "

@@ -3,15 +3,16 @@
 TESTS = {
     "core/kernels/sgd.cu": ["gpu/kernels_parameters", "gpu/kernels_step"],
     "core/kernels/norm.cuh": ["gpu/kernels_conv"],
-    "core/kernels/convolution.py": ["gpu/kernels_program", "gpu/kernels_conv", "gpu/kernels_net"],
+    "core/kernels/convolution.py": ["gpu/kernels_tiles", "gpu/kernels_plan", "gpu/kernels_program", "gpu/kernels_conv",
+                                    "gpu/kernels_net"],
     "core/kernels/graph.py": ["gpu/kernels_program"],
     "core/kernels/launches.py": ["gpu/kernels_step", "gpu/kernels_net"],
     "core/kernels/parameters.py": ["gpu/kernels_parameters", "gpu/kernels_step", "gpu/kernels_net"],
     "core/kernels/program.py": ["gpu/kernels_program", "gpu/kernels_step"],
     "core/kernels/step.py": ["gpu/kernels_step"],
     "core/kernels/variant.py": ["gpu/kernels_program", "gpu/kernels_conv"],
-    "nets/preact_resnet_gpu.py": ["gpu/kernels_step", "gpu/kernels_net"],
-    "nets/preact_resnet_launches.py": ["gpu/kernels_step", "gpu/kernels_net"],
+    "nets/preact_resnet_gpu.py": ["gpu/kernels_plan", "gpu/kernels_step", "gpu/kernels_net"],
+    "nets/preact_resnet_launches.py": ["gpu/kernels_plan", "gpu/kernels_step", "gpu/kernels_net"],
     "core/parallel/launch.py": ["parallel/launch", "parallel/launch_signals", "parallel/ranks_mpi"],
     "core/parallel/processors.py": ["parallel/processors"],
     "core/parallel/ranks.py": ["parallel/ranks", "parallel/launch", "parallel/processors", "parallel/ranks_mpi"],
@@ -229,6 +230,14 @@ PLANTED = {
 }
 
 EQUIVALENT = {
+    "core/kernels/convolution.py": {
+        "CHUNK = 27 * 1025": "no chunk of any shape has a size between the two",
+        "conv_shared(program, R, C, KT, stride, turned, tile, WM / WK))":
+            "where warps share the channels, what they add up needs less than all else, in every shape",
+    },
+    "nets/preact_resnet_launches.py": {
+        "for arrays in init(arch, np.random.default_rng(1)))": "only the shapes are kept",
+    },
     "core/parallel/launch.py": {
         'MPI_RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MPI_LOCALRANKID")': "all of them are looked at",
         "RAISED, QUIET, BAD_INPUT, REFUSED = 3, 1, 4, 5": "numbers that mean something between ranks alone",

@@ -518,9 +518,6 @@ EQUIVALENT = {
         "more = pictures(page.images, None, others[FROM_FILES:OTHERS], left - length(small), jobs, LEVELS[1:])":
             "larger pictures of fewer images without doubt",
     },
-    "core/report/numbers.py": {
-        "half = z * math.sqrt(max(fraction * (1 - fraction), 0) / n + (z / (2 * n)) ** 2)": "the larger of two",
-    },
     "core/report/page.py": {
         "environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True,":
             "no template names anything that is not there",

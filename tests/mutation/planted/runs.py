@@ -341,6 +341,10 @@ PLANTED = {
 }
 
 EQUIVALENT = {
+    "core/run/dry_run.py": {
+        "stored = 0 if data.train.features is None else data.train.features[1].nbytes":
+            "every image has as many features",
+    },
     "core/run/command_line.py": {
         "without if not more: return None": "the other turns change nothing either: only time",
     },
