@@ -123,11 +123,11 @@ def outcome(mutants, jobs, kept):
     return {mutant: found[mutant] for mutant in mutants}
 
 
-def circumstances(seconds, jobs):
-    """Date, versions, duration."""
+def circumstances(seconds, jobs, kept):
+    """Date, versions, duration; kept: the number of verdicts of earlier runs."""
     versions = ", ".join(f"{library} {version(library)}" for library in ("numpy", "pytest", "hypothesis"))
     return (f"{date.today()}, Python {platform.python_version()}, {versions}; "
-            f"{seconds / 60:.0f} minutes with {jobs} process(es)")
+            f"{seconds / 60:.0f} minutes with {jobs} process(es)" + f", {kept} verdicts of earlier runs" * bool(kept))
 
 
 def main():
@@ -144,10 +144,12 @@ def main():
     parser.add_argument("--keep", type=Path, metavar="FILE", help="keep every verdict there, and repeat none of those")
     args = parser.parse_args()
     start = time.monotonic()
-    found = outcome(chosen(args), args.jobs, Kept(args.keep))
+    mutants, kept = chosen(args), Kept(args.keep)
+    known = len(kept.known(mutants))
+    found = outcome(mutants, args.jobs, kept)
     killed, counted = score(found)
     summary = f"{killed} of {counted} mutants killed, {100 * killed / max(counted, 1):.1f} %"
-    summary += f"; {circumstances(time.monotonic() - start, args.jobs)}"
+    summary += f"; {circumstances(time.monotonic() - start, args.jobs, known)}"
     for row in table(found):
         print(f"{row[0]:28}", *(f"{cell:>10}" for cell in row[1:]))
     print(summary)
