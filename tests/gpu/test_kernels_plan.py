@@ -45,6 +45,14 @@ def test_weight_gradients_of_a_stage_begin_before_the_next_stage_is_through():
     assert {numbers(launch)[3] for launch in late} == {"32"}                                # of the first stage
 
 
+def test_six_weight_gradients_are_launched_as_soon_as_they_are_wanted():
+    """The backward passes of the three layers left of the shape, the first of its stage among them, come after."""
+    names = [launch.name for launch in launches("half")]
+    for of_shape in {launch.name for launch in of_file("wgrad.cu") if launch.grid[2] == LAYERS}:
+        first, last = (k for k, name in enumerate(names) if name == of_shape)
+        assert sum("GRADIENT" in name for name in names[first:last]) > 3
+
+
 def test_sums_are_made_where_a_normalisation_reads_them():
     """A projection is only added to what has its own."""
     made = defaultdict(set)
