@@ -33,6 +33,8 @@ from tests.mutation.planted import BORDERS, EQUIVALENT, MATHEMATICS, PLANTED
 from tests.mutation.trials import tried
 
 GOAL = 0.98
+SIXTEENTH = ("Of the changes by rule this is one part of sixteen, number {}. The tests were mended with part 0 in "
+             "view: what they notice of errors that nobody has looked at, another part tells (`--part 1`).")
 
 
 def reason(mutant):
@@ -62,9 +64,9 @@ def described(mutant):
     return f"{mutant.file}: {mutant.what + ': ' if mutant.what else ''}{mutant.name}"
 
 
-def markdown(found, summary, command):
+def markdown(found, summary, command, part):
     """The page: the table, the survivors, the equivalent ones and the planted errors with the tests that noticed
-    them."""
+    them. part: the sixteenth of the changes by rule that was tried in the borders."""
     def listed(pairs):
         return [f"- {a}: {b}" for a, b in pairs] or ["None."]
 
@@ -72,7 +74,8 @@ def markdown(found, summary, command):
     survivors = [(f"`{m.file}`, ``{m.name}``", m.what or "by rule") for m in found if not found[m] and not reason(m)]
     equivalent = [(f"`{m.file}`, ``{m.name}``", reason(m)) for m in found if reason(m)]
     lines = ["# Tests of the tests", "", f"Written by `{command}`.", "",
-             f"**{summary}**", "", head, "|---" + "|---:" * 5 + "|", *body, "",
+             f"**{summary}**", "", *[SIXTEENTH.format(part), ""] * any(m.file in BORDERS for m in found),
+             head, "|---" + "|---:" * 5 + "|", *body, "",
              "## Survivors", "", *listed(survivors), "",
              "## Equivalent mutants", "", "They change the text, and nothing that the program promises.", "",
              *listed(equivalent), "",
@@ -126,8 +129,9 @@ def outcome(mutants, jobs, kept):
 def circumstances(seconds, jobs, kept):
     """Date, versions, duration; kept: the number of verdicts of earlier runs."""
     versions = ", ".join(f"{library} {version(library)}" for library in ("numpy", "pytest", "hypothesis"))
+    took = f"{seconds / 60:.0f} minutes with {jobs} process(es)"
     return (f"{date.today()}, Python {platform.python_version()}, {versions}; "
-            f"{seconds / 60:.0f} minutes with {jobs} process(es)" + f", {kept} verdicts of earlier runs" * bool(kept))
+            + (f"{kept} verdicts are of earlier runs, of the same files and tests" if kept else took))
 
 
 def main():
@@ -155,7 +159,7 @@ def main():
     print(summary)
     if args.markdown:
         command = shlex.join(["python", "-m", "tests.mutation", *sys.argv[1:]])
-        args.markdown.write_text(markdown(found, summary, command), encoding="utf-8")
+        args.markdown.write_text(markdown(found, summary, command, args.part), encoding="utf-8")
     return int(killed < GOAL * counted)
 
 
