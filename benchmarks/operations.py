@@ -10,6 +10,7 @@ import argparse
 import statistics
 import time
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -76,8 +77,8 @@ class Clocks:
 
 
 def measure(key, ranks, epochs):
-    """[{operation: seconds of a step} of each epoch], on rank 0; the first epoch, which makes all arrays,
-    is left out."""
+    """([{operation: seconds of a step} of each epoch], seconds of a step's exchange alone), on rank 0; the first epoch,
+    which makes all arrays, is left out."""
     arch, size, _ = NETS[key]
     N, rng = STEPS[key] * BATCH, np.random.default_rng(0)
     pixels = rng.integers(0, 256, (N, size, size, arch.channels), np.uint8)
@@ -97,18 +98,48 @@ def measure(key, ranks, epochs):
             whole = time.perf_counter() - start
             clocks.seconds[REST] = whole - sum(clocks.seconds.values())
             found.append({name: seconds / STEPS[key] for name, seconds in clocks.seconds.items()})
-        return found[1:]
+        with exchanged(comm) as arrays:
+            train.theta_epoch(model, task, labels, objective, 1e-3, recipe, epochs + 1)
+        return found[1:], exchange(comm, arrays) / STEPS[key]
 
     return launch(main, ranks)
 
 
-def medians(found):
+@contextmanager
+def exchanged(comm):
+    """Collects copies of the arrays that go through all-reduces meanwhile."""
+    arrays, allreduce = [], comm.allreduce
+
+    def noted(array):
+        arrays.append(array.copy())
+        allreduce(array)
+
+    comm.allreduce = noted
+    try:
+        yield arrays
+    finally:
+        del comm.allreduce
+
+
+def exchange(comm, arrays, rounds=9):
+    """Median seconds for all-reduces of these arrays with no work between them, so that no rank is late."""
+    times = []
+    for _ in range(rounds):
+        comm.barrier()
+        start = time.perf_counter()
+        for array in arrays:
+            comm.allreduce(array)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def medians(epochs):
     """{operation: median seconds over the epochs}"""
-    return {name: statistics.median(epoch.get(name, 0) for epoch in found) for name in [*CLOCKS, WAIT, REST]}
+    return {name: statistics.median(epoch.get(name, 0) for epoch in epochs) for name in [*CLOCKS, WAIT, REST]}
 
 
-def table(columns):
-    """Markdown lines: milliseconds of a step and their share."""
+def table(columns, exchanges):
+    """Markdown lines: milliseconds of a step and their share; exchanges: {net: seconds of a step's exchange alone}."""
     lines = ["| | " + " | ".join(f"{key}, ms | %" for key in columns) + " |", "|---" * (2 * len(columns) + 1) + "|"]
     wholes = {key: sum(column.values()) for key, column in columns.items()}
     for name in [*CLOCKS, WAIT, REST]:
@@ -117,7 +148,9 @@ def table(columns):
         lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += ["| **together** | " + " | ".join(f"**{1e3 * whole:.1f}** | " for whole in wholes.values()) + " |", ""]
     parts = [f"{key} {100 * (column[READ] + column[LABELS]) / wholes[key]:.1f} %" for key, column in columns.items()]
-    return [*lines, f"Reading, crops, flips and the memory of predictions together: {', '.join(parts)} of a step.", ""]
+    alone = [f"{key} {1e3 * seconds:.2f} ms, {100 * seconds / wholes[key]:.1f} %" for key, seconds in exchanges.items()]
+    return [*lines, f"Reading, crops, flips and the memory of predictions together: {', '.join(parts)} of a step.", "",
+            f"The all-reduces alone, one after another, when no rank is late: {'; '.join(alone)} of a step.", ""]
 
 
 def draw(columns, path):
@@ -145,19 +178,20 @@ def main():
     parser.add_argument("--out", type=Path, default=RESULTS / "cpu-operations.md")
     chosen = parser.parse_args()
     foreign = Foreign()
-    columns = {key: apart(measure, key, chosen.ranks, chosen.epochs) for key in chosen.nets}
+    measured = {key: apart(measure, key, chosen.ranks, chosen.epochs) for key in chosen.nets}
+    columns = {key: medians(epochs) for key, (epochs, _) in measured.items()}
     lines = [*header("Where the time of a training step goes", chosen.ranks, "benchmarks.operations"),
-             *table(columns), foreign.sentence(), ""]
+             *table(columns, {key: seconds for key, (_, seconds) in measured.items()}), foreign.sentence(), ""]
     print("\n".join(lines))
     chosen.out.write_text("\n".join(lines))
     draw(columns, PICTURES / f"{chosen.out.stem}.png")
 
 
 def apart(function, *args):
-    """medians(function(*args)), computed in a new process: clocks are put in once."""
+    """function(*args), computed in a new process: clocks are put in once."""
     import multiprocessing
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        return medians(pool.apply(function, args))
+        return pool.apply(function, args)
 
 
 if __name__ == "__main__":
