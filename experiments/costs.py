@@ -7,8 +7,8 @@ from core.recipes import baseline
 TRAINING = 45_000                      # images of CIFAR-10 that are trained on, unless --subset says fewer
 MEASURED = 5_000                       # validation and test, 15,000 images: a forward pass is a third of a step
 SECONDS = {                            # per image, two cores of an AMD EPYC
-    "paper": 1.128 / 128,              # docs/cpu.md, measured
-    "small": 0.086 / 128,              # docs/cpu.md, measured
+    "paper": 1.028 / 128,              # docs/cpu.md, measured
+    "small": 0.087 / 128,              # docs/cpu.md, measured
     "medium": 0.22 / 128,              # by `demo.py check`: 87 s for an epoch of 45,000
 }
 DIGITS = 25                            # s, a run with --quick, step 2 of one epoch: processor time, measured
