@@ -70,7 +70,7 @@ def test_the_folders_of_the_map_exist():
 def test_numbers_of_evidence_and_mutants_are_those_of_their_pages():
     measured = int(re.search(r"([\d,]+) measurements", README)[1].replace(",", ""))
     killed, around = (int(number.replace(",", "")) for number in re.search(
-        r"all ([\d,]+) non-equivalent mutants .* and all ([\d,]+) of", README).groups())
+        r"all ([\d,]+) non-equivalent mutants .* and all ([\d,]+) that", README).groups())
     assert f"{measured} measurements, {measured} within their bounds" in page("evidence.md")
     assert f"**{killed} of {killed} mutants killed" in page("mutation.md")
     assert f"**{around} of {around} mutants killed" in page("mutation-borders.md")
