@@ -86,7 +86,8 @@ def probabilities(settings):
     """What the pred_probs of a run are."""
     recipe, folds = settings["recipe"], settings.get("folds")
     if folds:
-        what, step = ("step 1", 1) if settings.get("features") or settings.get("backbone") else ("the whole method", 2)
+        seen = settings.get("features") or settings.get("backbone") and not settings.get("finetune")     # by a head
+        what, step = ("step 1", 1) if seen else ("the whole method", 2)
         return (f"out-of-sample: {folds} trainings of {what}, each on all folds but one, "
                 f"and the network of step {step} on the images of that one, not augmented")
     seen = {"training": "the training pass (augmented images, statistics of the batch)",

@@ -13,13 +13,14 @@ from pathlib import Path
 
 from core.data.named_labels import divided
 from core.errors import InputError, need
-from core.files import disk_errors, save_text
+from core.files import disk_errors, save_text, sync_folder
 from core.report import written
 from core.report.config import environment, places, settings
 from core.report.manifest import WHAT
 from core.report.numbers import known
 
-FILES = (*WHAT, "checkpoint.npz", "checkpoint-previous.npz", "manifest.json", "summary.json")
+COMPLETE = "summary.json"              # marks the folder as that of a complete run
+FILES = (*WHAT, "checkpoint.npz", "checkpoint-previous.npz", "manifest.json", COMPLETE)
 DECIDED = "cleaned_labels.csv"         # of `apply`: holds a person's decisions, so no run removes it
 PREDICTED = "predictions.csv"          # of `predict`
 
@@ -109,7 +110,9 @@ def begin(folder, config):
         stays = (folder / DECIDED).exists()
         if written.is_noted(folder, folder / PREDICTED):
             (folder / PREDICTED).unlink()
-        for name in reversed(FILES):                         # the summary first: it marks the folder as complete
+        (folder / COMPLETE).unlink(missing_ok=True)
+        sync_folder(folder)                                  # before anything else of a complete run is gone
+        for name in reversed(FILES):
             (folder / name).unlink(missing_ok=True)
         for path in left_over(folder):
             path.unlink()
@@ -120,7 +123,7 @@ def begin(folder, config):
 
 def is_complete(folder):
     """Whether the run in the folder is complete."""
-    return (folder / "summary.json").exists()
+    return (folder / COMPLETE).exists()
 
 
 def go_on(folder, records):

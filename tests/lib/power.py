@@ -22,6 +22,13 @@ class Folder:
         self.forced, self.now = {}, {}                                   # {name: Inode}
         self.pending = []                                                # changes of names
 
+    def have(self, path):
+        """What is in the folder at `path` was forced to the disk before."""
+        for file in path.iterdir():
+            self.now[file.name] = Inode()
+            self.now[file.name].forced = file.read_bytes()
+        self.forced = dict(self.now)
+
     def change(self, *names):
         """Give a name to an Inode, or take it away (None)."""
         change = dict(names)

@@ -7,9 +7,11 @@ import pytest
 
 from core.measure import Epoch
 from core.quality import Detection, judge
+from core.recipes import RECIPES
 from core.report import console
 from core.report.numbers import counted
-from core.report.results import summary
+from core.report.results import facts, summary
+from core.run import Config
 
 NAN = math.nan
 
@@ -76,6 +78,24 @@ def test_the_terminal_shows_each_number_in_its_column_and_line():
     assert [row.replace(" %", "").split()[-4:] for row in rows] == [
         ["47.0", "37.0", "38.0", "92"], ["67.0", "57.0", "58.0", "118"], ["27.0", "18.0", "19.0", "39"]]
     assert [row.split("  ")[0] for row in rows] == [*console.TITLES.values()]
+
+
+def test_the_table_warns_and_names_the_better_network_where_there_is_reason():
+    for changes, records in (({}, RECORDS), ({"initial": 0.5, "recovery": 0.4}, RECORDS),
+                             ({}, [epoch("joint", 1, 0.8), epoch("retrain", 1, 0.2)])):
+        found = outcome()
+        vars(found).update(changes, summary=summary(VERDICT, GIVEN, records))
+        wanted = [*console.warning(found), *console.better(found.summary)]
+        assert len(wanted) == (changes != {} or records is not RECORDS)
+        assert [line for line in console.table(found).splitlines() if line.startswith(("warning", "The net"))] == wanted
+
+
+def test_the_page_tells_how_many_labels_were_corrected_and_how_many_were_right_before_and_after():
+    config = Config(RECIPES["digits"], sure=.9)
+    (name, number, text), = facts(outcome(), config)
+    assert (name, number) == ("corrected labels", "3") and "a probability of 0.9 or more" in text
+    assert "12.3 % of the labels were right before, 45.6 % are after" in text
+    assert facts(outcome(), config._replace(sure=0)) == []
 
 
 def test_without_a_truth_the_suspicious_and_the_corrected_are_counted():

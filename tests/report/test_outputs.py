@@ -16,6 +16,7 @@ from core.data.csv_cells import plain
 from core.data.label_files import read_labels
 from core.data.table import read_table
 from core.errors import InputError
+from core.features import mean_and_std
 from core.recipes import RECIPES
 from core.report import console, issues, manifest, results
 from core.report.about import About
@@ -45,8 +46,8 @@ def lines_of(path):
 def test_the_list_of_suspicious_labels(tmp_path):
     paths = np.array([f"@{c}/=1+{i},é\".png" for i, c in enumerate("abcde" * 8)])
     data, given, P = example(paths)
-    corrected = P.argmax(axis=1)
-    issues.save_issues(tmp_path, CLASSES, data.train, given, corrected, P)
+    corrected, agreement = P.argmax(axis=1), np.arange(N) / N
+    issues.save_issues(tmp_path, CLASSES, data.train._replace(agreement=agreement), given, corrected, P)
     lines = lines_of(tmp_path / "label_issues.csv")
     assert sorted(int(line["index"]) for line in lines) == sorted(data.train.index)
     scores = [float(line["label_score"]) for line in lines]
@@ -61,6 +62,7 @@ def test_the_list_of_suspicious_labels(tmp_path):
         assert line["is_label_issue"] == str(k != j)
         assert float(line["label_score"]) == float(line["p_given"]) == pytest.approx(P[i, k], rel=1e-5)
         assert float(line["p_suggested"]) == pytest.approx(P[i, j], rel=1e-5)
+        assert float(line["agreement"]) == pytest.approx(agreement[i], rel=1e-5)
         assert float(line["margin"]) == pytest.approx(P[i, k] - max(np.delete(P[i], k)), rel=1e-4, abs=1e-5)
 
 
@@ -223,16 +225,59 @@ def test_the_page_gets_what_the_run_found(finished, monkeypatch, folds, posterio
     out, result = finished
     pages = []
     monkeypatch.setattr(results.page, "write", lambda path, page, jobs: pages.append((page, jobs)))
-    about = About("the command")
+    monkeypatch.setattr(results.pictures, "draw_all", lambda *args: drawn.append(args))
+    about, drawn = About("the command"), []
     config = Config(RECIPES["digits"], sure=.9, folds=folds, posterior=posterior)
+    result = result._replace(verdict=result.verdict._replace(probs=result.pred_probs[::-1]))
     results.finish(out, result, config, "title", example()[0], about, jobs=3)
     (page, jobs), = pages
     assert (page.sure, page.title, jobs, page.about.command) == (sure, "title", 3, "the command")
     assert page.about.environment == json.loads((out / "config.json").read_text())["environment"]
     for name in ("given", "suggested", "corrected", "truth", "index", "images"):
         assert getattr(page, name) is getattr(result, name), name
-    assert page.probs is result.pred_probs and page.joint is result.verdict.joint
-    assert page.noise_rate == result.verdict.rate and page.root is None
+    assert page.probs is result.verdict.probs and page.joint is result.verdict.joint
+    assert page.noise_rate == result.verdict.rate and page.root is None and page.posterior is posterior
+    assert (page.records, page.classes) == (result.records, CLASSES) and page.begin == config.recipe.begin
+    assert page.facts == results.facts(result, config) and config.recipe.begin != config.recipe.K
+    assert drawn == [(out, result, config.recipe.begin, None)]
+
+
+def test_the_pictures_get_the_folder_of_the_photographs_and_the_tasks_a_checksum(finished, monkeypatch):
+    out, result = finished
+    drawn = []
+    monkeypatch.setattr(results.pictures, "draw_all", lambda *args: drawn.append(args))
+    monkeypatch.setattr(results.page, "write", lambda *args: None)
+    (out / "photos").mkdir()
+    (out / "photos" / "1.png").touch()
+    config = Config(RECIPES["digits"], data=str(out / "photos"))
+    result = result._replace(paths=np.array(["1.png"] * N))
+    results.finish(out, result, config, "title", example()[0])
+    assert drawn == [(out, result, config.recipe.begin, str(out / "photos"))]
+    assert "label_studio.json" in json.loads((out / "manifest.json").read_text())["files"]
+
+
+def with_features(levels=None):
+    data = example()[0]
+    features = np.random.default_rng(0).standard_normal((N, 2, 6)).astype(np.float32)
+    return data._replace(train=data.train._replace(features=features), levels=levels,
+                         backbone={"name": "n", "size": 224, "sha256": "0" * 64, "file": "w"})
+
+
+def test_a_head_is_stored_with_all_that_it_takes_to_use_it(finished, monkeypatch):
+    _, result = finished
+    saved, data = [], with_features({1: (0.0, 4095.0)})
+    monkeypatch.setattr(results.head_file, "save", lambda *args: saved.append(args))
+    results.save_network("m", "weights", 1, result, RECIPES["digits"], data)
+    (path, weights, mean, std, *rest), = saved
+    assert (path, weights, rest) == ("m", "weights", [CLASSES, data.backbone, data.levels])
+    assert all(map(np.array_equal, (mean, std), mean_and_std(data.train.features)))
+
+
+def test_the_page_says_what_the_network_saw():
+    assert results.seen(example()[0], None) is None
+    assert results.seen(with_features(), None) == "224 × 224 pixels as n saw them"
+    assert results.seen(with_features()._replace(backbone=None), Config(RECIPES["digits"], features="f.npz")) == (
+        "the network saw the features in f.npz")
 
 
 def test_the_folder_of_files_is_known_where_some_are_there(tmp_path):
@@ -281,7 +326,9 @@ def test_the_manifest_says_what_the_probabilities_and_the_soft_labels_of_this_ru
         return manifest.probabilities({"recipe": recipe, **more})
     for folds, words in (({}, "the whole method, each on all folds but one, and the network of step 2 on"),
                          ({"features": "f.npy"}, "step 1, each on all folds but one, and the network of step 1 on"),
-                         ({"backbone": "b"}, "step 1, each on all folds but one, and the network of step 1 on")):
+                         ({"backbone": "b"}, "step 1, each on all folds but one, and the network of step 1 on"),
+                         ({"backbone": "b", "finetune": True}, "the whole method, each on all folds but one, and the "
+                                                               "network of step 2 on")):
         assert said(folds=4, **folds).startswith(f"out-of-sample: 4 trainings of {words} the images of that one")
     for recipe, words in (({}, "last 10 epochs of step 1 of the network's softmax in the training pass (augmented"),
                           ({"epochs": 6}, "last 6 epochs of step 1 of the network's softmax in the training pass"),

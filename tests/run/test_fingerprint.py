@@ -14,7 +14,8 @@ N, S = 5000, 4                         # more rows than are hashed at a time
 def split(seed, N):
     rng = np.random.default_rng(seed)
     return Split(rng.integers(256, size=(N, S, S, 3), dtype=np.uint8), rng.integers(3, size=N), np.arange(N) * 2,
-                 rng.integers(3, size=N), np.array([f"{seed}/{i}.png" for i in range(N)]))
+                 rng.integers(3, size=N), np.array([f"{seed}/{i}.png" for i in range(N)]),
+                 features=rng.standard_normal((N, 1, 2)).astype(np.float32))
 
 
 DATA = DataSet("photos", ("ant", "bee", "cat"), split(0, N), split(1, 9), split(2, 9), pad=1, flip=True, rows=2 * N)
@@ -35,8 +36,8 @@ def with_row(array, row, value=None):
 
 
 ROWS = (0, 4095, 4096, N - 1)
-PARTS = [("train", name) for name in ("images", "labels", "index", "truth")] + [
-    (part, name) for part in ("validation", "test") for name in ("images", "labels", "truth")]
+PARTS = [("train", name) for name in ("images", "labels", "index", "truth", "features")] + [
+    (part, name) for part in ("validation", "test") for name in ("images", "labels", "truth", "features")]
 
 
 @pytest.mark.parametrize("part, name", PARTS)
@@ -56,6 +57,13 @@ def test_given_labels_names_and_classes_count():
              of(DATA._replace(train=train._replace(truth=None))),
              of(DATA._replace(train=train._replace(paths=None)))]
     assert len(set(found)) == len(found)
+
+
+def test_of_a_pretrained_network_its_weights_count_and_not_where_they_lie():
+    network = {"name": "n", "size": 224, "sha256": "a", "file": "here"}
+    found = [of(), *(of(DATA._replace(backbone={**network, **changed})) for changed in (
+        {}, {"name": "m"}, {"size": 128}, {"sha256": "b"}))]
+    assert len(set(found)) == len(found) and of(DATA._replace(backbone={**network, "file": "there"})) == found[1]
 
 
 def test_order_shape_type_and_place_count():

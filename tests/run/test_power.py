@@ -62,9 +62,10 @@ def newest_of(left, folder, name="state.npz"):
     return -1 if path is None else int(files.load_sealed(path)["k"])
 
 
-def test_a_run_that_counts_as_complete_is(tiny_runs, tmp_path, monkeypatch):  # noqa: F811
+@pytest.mark.parametrize("replaced", [False, True], ids=["new", "in the place of another run"])
+def test_a_run_that_counts_as_complete_is(tiny_runs, tmp_path, monkeypatch, replaced):  # noqa: F811
     out, complete = tmp_path / "run", []
-    out.mkdir()
+    run(tiny(out)) if replaced else out.mkdir()
 
     def tell(folder):
         for left in folder.after_power_failure():
@@ -72,7 +73,8 @@ def test_a_run_that_counts_as_complete_is(tiny_runs, tmp_path, monkeypatch):  # 
                 complete.append(left)
 
     with watched(out, files, monkeypatch, tell) as folder:
-        run(tiny(out))
+        folder.have(out)
+        run(tiny(out, force=replaced))
         complete += folder.after_power_failure()
     assert "summary.json" in complete[-1], "forced to the disk in the end"
     there = {path.name for path in out.iterdir()}
