@@ -59,6 +59,8 @@ def test_on_paper_every_epoch_has_its_line_and_of_a_fold_the_last_one(capsys, mo
     assert list(console.watched(records, 3, "retrain", 1)) == records
     shown = capsys.readouterr().out
     assert "fold 1, step 2: fresh network" in shown and "3/3" in shown and "loss 0.375  43 changed" in shown
+    assert list(console.watched(records[2:], 3, "joint")) == records[2:]
+    assert "3/3" in capsys.readouterr().out, "after resuming"
     assert "epoch/s" in shown and "  epoch " not in shown and shown.endswith("\n"), "what comes next has its own line"
 
 

@@ -91,6 +91,13 @@ def test_the_most_confident_corrections_are_shown_first_with_both_labels_and_the
     assert {to_hex(axes.title.get_color()) for axes in figure.axes} >= {RIGHT, WRONG}
 
 
+def test_green_is_explained_where_a_truth_is_known():
+    for truth in (True, False):
+        run = finished_run(100, list("ab"), wrong=.5, truth=truth)
+        run.truth = run.truth if truth else None
+        assert ("(green: the true class)" in label_pictures.corrected_sheet(run).texts[0].get_text()) == truth
+
+
 def test_a_line_goes_through_every_given_label_and_no_other(run):
     figure = label_pictures.corrected_sheet(run)
     figure.draw_without_rendering()                            # as saving does: the lines have to stay on the texts

@@ -154,6 +154,18 @@ def test_what_is_told_is_told_of_these_data(monkeypatch):
     assert told["asked"].features == "f.npy"
 
 
+def test_the_advice_is_for_these_settings_and_data(monkeypatch):
+    monkeypatch.setattr(dry_run, "trial", lambda *args: Trial(1, 1, 0, 1))
+    monkeypatch.setattr("core.run.description.installed", lambda: False)
+    train = DATA.train._replace(labels=np.minimum(DATA.train.labels, DATA.train.index % 30 == 0),
+                                paths=np.array(["a.png"] * len(GIVEN)))
+    uneven = Reading(DATA._replace(train=train))
+    for prior, advised in (("uniform", "--prior given"), ("given", "--prior uniform")):
+        asked = config()
+        lines, _ = dry_run.report(asked._replace(recipe=asked.recipe._replace(prior=prior)), uneven, GIVEN)
+        assert advised in "\n".join(lines) and "never seen a photograph" in lines[-1]
+
+
 def test_times_and_sizes_are_rounded_as_people_say_them():
     assert [duration(s) for s in (9.94, 10, 59.4, 60, 90, 3569, 3600, 3661, 86_400)] == [
         "9.9 s", "10 s", "59 s", "1 min", "2 min", "59 min", "1 h 0 min", "1 h 1 min", "24 h 0 min"]

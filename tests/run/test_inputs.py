@@ -57,6 +57,21 @@ def test_noise_by_a_matrix_follows_its_seed(tmp_path):
     assert len({given_labels(asked._replace(seed=seed), DATA).tobytes() for seed in (0, 1, 1, 2)}) == 3
 
 
+def test_labels_of_another_order_are_told_by_the_clean_ones_beside_them(tmp_path):
+    clean = np.full(N + 10, -1)
+    clean[DATA.train.index] = DATA.train.truth
+    asked = config(noise="labels", noise_file=f"{tmp_path / 'f.npy'}:worse_label", rate=None)
+    for order, good in ((slice(None), True), (slice(None, None, -1), False)):
+        np.save(tmp_path / "f.npy", {"clean_label": np.maximum(clean, 0)[order], "worse_label": np.zeros(N + 10, int)})
+        if good:
+            assert (given_labels(asked, DATA) == 0).all()
+        else:
+            with pytest.raises(InputError, match="another order"):
+                given_labels(asked, DATA)
+            some = DATA.train._replace(truth=np.where(DATA.train.index == 10, -1, DATA.train.truth))
+            assert (given_labels(asked, DATA._replace(train=some)) == 0).all(), "nothing to compare with"
+
+
 def test_labels_without_noise_are_the_datas_own_and_a_copy():
     found = given_labels(config(noise="none"), DATA)
     assert (found == DATA.train.labels).all() and not np.shares_memory(found, DATA.train.labels)

@@ -7,7 +7,7 @@ import pytest
 
 from core.data import DataSet, Split
 from core.errors import InputError
-from core.files import load_sealed, previous
+from core.files import load_sealed, previous, recover
 from core.labels import SoftLabels, one_hot
 from core.measure import Epoch
 from core.model import fresh_model
@@ -132,6 +132,15 @@ def here(monkeypatch):
 
 def open_run(folder, comm=FIRST, resume=False, **changes):
     return state.opened(folder, tiny(folder)._replace(**changes), DATA, SPLIT.labels, comm, resume)
+
+
+def test_a_rank_reads_the_checkpoint_after_rank_0_has_put_it_in_order(tmp_path, here):
+    progress, _ = open_run(tmp_path)
+    for epoch in (1, 2):
+        progress.completed("joint", *trained(0, epoch), record(epoch=epoch), last=True)
+    (tmp_path / state.FILE).write_bytes(b"damaged")
+    comm = SECOND.__class__(**{**vars(SECOND), "barrier": lambda: recover(tmp_path / state.FILE)})
+    assert open_run(tmp_path, comm, True)[0].records == [record()]
 
 
 def test_a_run_begins_goes_on_and_tells_what_has_changed(tmp_path, here):

@@ -7,6 +7,7 @@ import pytest
 
 from core import train
 from core.batches import unaugmented
+from core.data.listing import Finding
 from core.data.own import Reading
 from core.data.source import Source
 from core.errors import InputError
@@ -17,6 +18,7 @@ from core.posterior import noise_posterior
 from core.quality import judge, judge_by_posterior
 from core.recipes import RECIPES
 from core.report import results
+from core.report.findings import lines_about
 from core.run import Config, experiment, folds, run, state
 from core.run import folder as run_folder
 from core.run.config import check
@@ -183,7 +185,7 @@ def test_what_is_said_and_handed_to_the_files(watched, tmp_path):
 
 def test_own_images_are_told_with_what_was_found_in_them(watched, monkeypatch):
     reading = experiment.read_data(CONFIG)
-    own = Reading(reading.data, [], ["a remark"], np.full((40, 2), 8))
+    own = Reading(reading.data, [Finding("unreadable", "cat/1.png", "cut off")], ["a remark"], np.full((40, 2), 8))
     monkeypatch.setattr(experiment, "read_data", lambda config, source: own)
     for epochs, quick in ((3, ""), (100, "quick    a first list sooner: --epochs 10")):
         watched.said.clear()
@@ -191,6 +193,7 @@ def test_own_images_are_told_with_what_was_found_in_them(watched, monkeypatch):
         run(CONFIG._replace(recipe=recipe), say=watched.said.append)
         lines = watched.said[0].splitlines()
         assert lines[0] == "a remark" and lines[-1].startswith(quick or "classes") and len(watched.said) == 2
+        assert lines[1:3] == lines_about(own.findings) and "cat/1.png" in lines[2]
 
 
 def test_a_run_checks_its_folder_and_settings_before_it_reads_anything(watched, tmp_path, monkeypatch):
@@ -217,3 +220,25 @@ def test_a_run_computes_where_it_is_asked_to(watched, monkeypatch, gpu, ranks, e
     run(CONFIG._replace(gpu=gpu, ranks=ranks, precision="float32"), say=watched.said.append)
     assert used == [(gpu, "float32")] * (gpu is not None) and launched == [expected] and seen == [(gpu, 40, np)]
     assert ("on GPU 2" in watched.said[0]) == (gpu == 2)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_rank_that_began_anew_does_what_rank_0_does(tmp_path, monkeypatch, resume):
+    config, met = CONFIG._replace(net="small", out=str(tmp_path / "run")), []
+    monkeypatch.setattr(experiment, "launch", lambda main, ranks, portable: portable("comm"))
+    monkeypatch.setattr(experiment, "trained", lambda *args, **named: met.append((args, named)))
+    run(config, resume=resume)
+    ((comm, settings, data, given, xp, folder), named), = met
+    assert (comm, settings, xp, folder) == ("comm", config, np, tmp_path / "run") and len(data.train.labels) == 40
+    assert (given == experiment.given_labels(config, data)).all()
+    assert named == {"watch": None, "say": None, "resume": resume}
+
+
+def test_no_rank_begins_before_all_have_seen_a_free_folder(watched, monkeypatch):
+    order, opened = [], state.opened
+    monkeypatch.setattr(state, "opened", lambda *args: order.append("opened") or opened(*args))
+    comm = Serial()
+    comm.barrier = lambda: order.append("barrier")
+    monkeypatch.setattr(experiment, "launch", lambda main, ranks, portable: main(comm))
+    run(CONFIG)
+    assert order[:2] == ["barrier", "opened"]
