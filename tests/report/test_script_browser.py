@@ -501,6 +501,19 @@ def test_a_photo_that_is_read_late_is_not_shown_for_another_image(both):
     assert before == first and second == own == both.model.link(both.model.shown[4])
 
 
+def test_where_there_is_no_picture_that_of_the_image_before_goes(both):
+    """The files are not there either."""
+    both.view.evaluate("() => { window.Image = class { addEventListener() {} }; }")
+    both.look_up(kind="all", order="index")
+    there = both.view.eval_on_selector_all("#list > .card img", "all => all.map(image => image.hasAttribute('src'))")
+    both.focus(k := next(k for k, (here, after) in enumerate(zip(there, there[1:])) if here and not after))
+    both.part(k, "[data-zoom]", lambda model, row: vars(model).update(viewer=(row, True)))
+    shown = "() => document.querySelector('#viewer img').hasAttribute('src')"
+    before = both.view.evaluate(shown)
+    both.press("ArrowRight")
+    assert before and not both.view.evaluate(shown)
+
+
 def test_a_picture_of_a_pair_is_shown_in_large_without_decisions(both, made):
     numbers = both.view.eval_on_selector_all("#pairs [data-index]", "all => all.map(e => Number(e.dataset.index))")
     for i in numbers[:7:3]:
@@ -567,6 +580,16 @@ def test_the_export_is_what_was_decided_and_an_import_brings_it_back(both, made,
     assert list(csv.reader(io.StringIO(written))) == list(csv.reader(io.StringIO(model.exported())))
     both.click("#undo", Model.undo)
     both.give(written.replace("\r\n", "\n"), "50 decisions imported from my.csv", entries)
+
+
+def test_decisions_on_images_that_the_page_does_not_list_are_kept(both, made, tmp_path):
+    lines = [[int(max(made.index)) + k, f"{k}.png", "change", CLASSES[k]] for k in (0, 2, 3)]
+    both.view.evaluate("text => tools.give('my.csv', text)", csv_text([HEAD[:4], *lines]))
+    with both.view.expect_download() as download:
+        both.view.click("#export")
+    download.value.save_as(tmp_path / "decisions.csv")
+    found = list(csv.reader(io.StringIO((tmp_path / "decisions.csv").read_bytes().decode("utf-8"))))[1:]
+    assert [line[:4] for line in found] == [[str(cell) for cell in line] for line in lines]
 
 
 FAULTS = [("", "its first line is not index,path,decision,label"),

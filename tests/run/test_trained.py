@@ -228,7 +228,7 @@ def test_a_rank_that_began_anew_does_what_rank_0_does(tmp_path, monkeypatch, res
     monkeypatch.setattr(experiment, "launch", lambda main, ranks, portable: portable("comm"))
     monkeypatch.setattr(experiment, "trained", lambda *args, **named: met.append((args, named)))
     run(config, resume=resume)
-    ((comm, settings, data, given, xp, folder), named), = met
+    ((settings, data, given, xp, comm, folder), named), = met
     assert (comm, settings, xp, folder) == ("comm", config, np, tmp_path / "run") and len(data.train.labels) == 40
     assert (given == experiment.given_labels(config, data)).all()
     assert named == {"watch": None, "say": None, "resume": resume}
