@@ -85,6 +85,8 @@ PLANTED = {
          '"noise_file", "images"'),
     ],
     "core/report/console.py": [
+        ("neither warning nor the better network", " + warning(result) + better(outcome)", ""),
+        ("after resuming a bar from nothing", "bar.update(record.epoch - bar.n)", "bar.update(1)"),
         ("the warning where labels got better", "if not result.recovery < result.initial:",
          "if not result.recovery > result.initial:"),
         ("the last accuracy where the best belongs", 'percent(outcome[step]["best_validation"])',
@@ -136,6 +138,7 @@ PLANTED = {
         ("the columns of the table exchanged", "for n in counts[:, k]", "for n in counts[::-1, k]"),
     ],
     "core/report/issues.py": [
+        ("agreement of other images", "six_digits(split.agreement)}", "six_digits(split.agreement[rows])}"),
         ("the paths of other images", '"path": split.paths,',
          '"path": None if split.paths is None else split.paths[rows],'),
         ("given and suggested exchanged", '"given_label": names[given],', '"given_label": names[suggested],'),
@@ -156,6 +159,8 @@ PLANTED = {
         ("the identity forgets the classes", "hashlib.sha256(json.dumps(list(classes)).encode())", "hashlib.sha256()"),
     ],
     "core/report/label_pictures.py": [
+        ("green explained where there is none", '("" if result.truth is None else',
+         '("" if result.truth is not None else'),
         ("red for right", "colour = \"black\" if not is_known else RIGHT if right else WRONG",
          "colour = \"black\" if not is_known else WRONG if right else RIGHT"),
         ("the least confident first", "np.argsort(-confidence[changed]", "np.argsort(confidence[changed]"),
@@ -176,10 +181,11 @@ PLANTED = {
         ("images whose truth nobody knows among the known", "rows = result.truth >= 0", "rows = result.truth >= -1"),
     ],
     "core/report/manifest.py": [
+        ("fine-tuned folds told as those of a head", ' and not settings.get("finetune")', ""),
         ("a checksum that is not compared", "if found != expected:", "if not found:"),
         ("probabilities of trained images told as out-of-sample", "    if folds:\n", "    if not folds:\n"),
-        ("the whole method on features", '("step 1", 1) if settings.get("features") or settings.get("backbone") else',
-         '("step 1", 1) if settings.get("features") else'),
+        ("the whole method on a backbone's features", 'settings.get("features") or settings.get("backbone") and',
+         'settings.get("features") and'),
         ("training pass and evaluation pass exchanged", '{"training": "the training pass',
          '{"evaluation": "the training pass'),
         ("the posterior is not told", 'if settings.get("posterior"):', 'if settings.get("folds"):'),
@@ -272,6 +278,16 @@ PLANTED = {
         ("half a picture on a full disk", "    with atomic(path) as file:\n", "    with open(path, \"wb\") as file:\n"),
     ],
     "core/report/results.py": [
+        ("the page has other probabilities than the list", "verdict.probs,\n            result.truth",
+         "result.pred_probs,\n            result.truth"),
+        ("the mark of the first update at K", "recipe.begin, verdict.rate", "recipe.K, verdict.rate"),
+        ("a posterior where there are folds", "config.posterior), jobs)", "bool(config.folds)), jobs)"),
+        ("the suggested ones counted as corrected", "(result.corrected != result.given).sum():,",
+         "(result.suggested != result.given).sum():,"),
+        ("16 bits at another brightness in a head's file", "result.classes, data.backbone, data.levels)",
+         "result.classes, data.backbone)"),
+        ("pixels of the page for those of the network", 'S = data.backbone["size"]', "S = data.train.images.shape[1]"),
+        ("thumbnails for the photographs", "recipe.begin, root)", "recipe.begin)"),
         ("suggested labels in the file of the corrected", '"corrected_labels": verdict.corrected,',
          '"corrected_labels": verdict.suggested,'),
         ("soft labels in the file of the probabilities", 'save_array(folder / "pred_probs.npy", P)',
@@ -434,6 +450,8 @@ PLANTED = {
         ("a file is not read again", '  event.target.value = "";', ""),
     ],
     "core/report/templates/files.js": [
+        ("imported decisions that the page does not list in one entry", "return [Number(index), [kind",
+         "return [row, [kind"),
         ("an export without the run", "[index, path, kind, label, data.run].map(cell)",
          "[index, path, kind, label].map(cell)"),
         ("formulas in the export", '.replace(FORMULA, "\'$&")', ""),
@@ -476,6 +494,7 @@ PLANTED = {
         ("a truth that nobody knows", "data.truth && data.truth[row] >= 0 ?", "data.truth ?"),
     ],
     "core/report/templates/viewer.js": [
+        ("the picture of the image before stays", '  else image.removeAttribute("src");\n', ""),
         ("the square beside what the network saw", "{x: (width - side) / 2, y: (height - side) / 2,",
          "{x: (height - side) / 2, y: (width - side) / 2,"),
         ("a late photo replaces the next image", "if (viewer.row === row) image.src = full.src;",
