@@ -45,7 +45,7 @@ def check_free(folder, config):
         raise InputError(f"{folder} is not empty: choose another folder with --out, or replace the run in it by "
                          "--force")
     named = (divided(text)[0] for text in (config.truth, config.noise_file, config.labels) if text)
-    for source in map(Path, filter(None, (config.data, config.test, *named))):
+    for source in map(Path, filter(None, (config.data, config.test, config.features, config.backbone, *named))):
         needed = used and source.name in FILES and source.exists() and source.parent.samefile(folder)
         need(not needed, f"{source} is what the run needs and is never replaced: choose another folder with --out")
     if used:

@@ -82,7 +82,7 @@ def test_what_the_run_reads_is_not_replaced_wherever_it_is_named_from(tmp_path, 
     (tmp_path / "link").symlink_to(run)
     for out in (run, tmp_path / "link"):
         for name in ("label_issues.csv", "config.json", "corrected_labels.npy"):
-            for field in ("data", "test", "truth", "noise_file", "labels"):
+            for field in ("data", "test", "truth", "noise_file", "labels", "features", "backbone"):
                 assert "is what the run needs and is never replaced" in free(out, True, **{field: str(run / name)})
         for harmless in (run / "mine.csv", run / "summary.json", tmp_path / "config.json", run):
             assert free(out, True, data=str(harmless)) == ""             # not of a run, not there, elsewhere
