@@ -1,6 +1,7 @@
 """core/report/config.py: settings come back as they were, and places are found again from any folder."""
 import json
 import subprocess
+from importlib.metadata import version
 
 import numpy as np
 
@@ -43,6 +44,12 @@ def test_places_are_absolute_and_all_that_a_run_reads(tmp_path, monkeypatch):
         assert read_places(tmp_path) == expected
     (tmp_path / "config.json").unlink()
     assert read_places(tmp_path) == {}
+
+
+def test_the_environment_has_the_versions_of_what_reads_computes_and_draws():
+    found = of_config.environment()
+    for package in ("numpy", "pillow", "matplotlib", "tqdm", "threadpoolctl", "joblib", "filelock"):
+        assert found[package] == version(package)
 
 
 def test_the_commit_is_that_of_the_program_and_of_no_checkout_around_it(tmp_path, monkeypatch):

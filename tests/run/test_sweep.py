@@ -147,6 +147,14 @@ def test_while_runs_are_waited_for_the_sweep_hears_ctrl_c_and_those_that_it_star
     assert hears == [(3, signal.SIG_IGN), (2, signal.SIG_IGN)] and waits == [signal.getsignal(signal.SIGINT)] * 2
 
 
+def test_the_folder_of_a_sweep_is_called_as_its_file_without_the_ending(monkeypatch):
+    asked = []
+    monkeypatch.setattr(sweep, "read", lambda file, configuration_of: [file])
+    monkeypatch.setattr(sweep, "sweep", lambda *args: asked.append(args) or ("", []))
+    assert demo.main(["sweep", "lists/rates.txt"]) == demo.main(["sweep", "a.txt", "--out", "o", "--jobs", "3"]) == 0
+    assert asked == [(["lists/rates.txt"], Path("runs", "rates"), None), (["a.txt"], "o", 3)]
+
+
 def attempted(config):
     """Says what it was asked for, as the error that the sweep then tells."""
     return repr(config)

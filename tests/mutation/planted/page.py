@@ -84,6 +84,7 @@ PLANTED = {
         ("keys that are numbers stay texts", "int(key) if key.isdecimal() else key", "key"),
         ("the commit of whatever checkout lies around", 'own = Path(git("rev-parse", "--show-toplevel")) == root',
          "own = True"),
+        ("the version of what reads images is not told", '"numpy", "pillow",', '"numpy",'),
         ("changes of the program are not told", '"--always", "--dirty",', '"--always",'),
         ("the features of a run are lost from its places", '"noise_file", "features", "backbone"',
          '"noise_file", "backbone"'),
