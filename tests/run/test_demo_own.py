@@ -223,6 +223,13 @@ def test_the_processes_of_mpirun_share_training_and_checks_and_the_first_alone_p
     assert capsys.readouterr().out.split() == did[4:]
 
 
+def test_what_is_resumed_is_no_new_run(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(demo, "stored", lambda folder: configuration(parse(["--quick", "--out", folder])))
+    monkeypatch.setattr(demo, "finish", lambda config, resume=False: asked.append((config.out, resume)) or 0)
+    assert demo.main(["resume", str(tmp_path)]) == 0 and asked == [(str(tmp_path), True)]
+
+
 def test_predict_is_asked_for_what_the_command_line_says(monkeypatch):
     asked = []
     monkeypatch.setattr(demo, "predict", lambda *args: asked.append(args) or [])

@@ -64,16 +64,6 @@ def test_a_signal_interrupts_and_those_right_after_it_do_not(monkeypatch):
     assert raised == [100, 105, 300]
 
 
-@pytest.mark.parametrize("words, said", [
-    (["sweep", "a.txt"], "repeat the command to continue the sweep"),
-    (["reproduce"], "repeat the command to continue the sweep"), (["check"], "nothing was written")])
-def test_an_interrupted_command_says_what_is_left_of_it(words, said, monkeypatch, capsys):
-    def interrupted(args):
-        raise KeyboardInterrupt
-    monkeypatch.setitem(demo.DO, words[0], interrupted)
-    assert demo.main(words) == 130 and capsys.readouterr() == ("", f"\ninterrupted; {said}\n")
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_more_signals_while_it_ends_change_nothing(tmp_path, number):
     out = tmp_path / "run"

@@ -56,6 +56,16 @@ def test_a_sweep_of_one_job_is_interrupted_as_any_other(tmp_path, monkeypatch, c
     assert len(started) == 2 and "run 2 of 3: " in err and err.endswith("repeat the command to continue the sweep\n")
 
 
+@pytest.mark.parametrize("words, said", [
+    (["sweep", "a.txt"], "repeat the command to continue the sweep"),
+    (["reproduce"], "repeat the command to continue the sweep"), (["check"], "nothing was written")])
+def test_an_interrupted_command_says_what_is_left_of_it(words, said, monkeypatch, capsys):
+    def interrupted(args):
+        raise KeyboardInterrupt
+    monkeypatch.setitem(demo.DO, words[0], interrupted)
+    assert demo.main(words) == 130 and capsys.readouterr() == ("", f"\ninterrupted; {said}\n")
+
+
 @pytest.mark.parametrize("text, words", [("", "names no run"), ("# nothing\n", "names no run"),
                                          ("--rate 2\n", "line 1: --rate 2"),
                                          ("--seed 1\n--sedd 2\n", "line 2"), ("--out 'x\n", "line 1"),
