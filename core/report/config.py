@@ -8,8 +8,10 @@ from pathlib import Path
 
 from core.errors import InputError
 from core.files import load_json
+from nets.families import BACKBONES
 
-PLACES = ("data", "test", "truth", "noise_file", "features", "images", "labels")    # settings that name what is read
+PLACES = ("data", "test", "truth", "noise_file", "features", "backbone", "images", "labels")     # name what is read
+BUILT_IN = (("data", "digits"), *(("backbone", name) for name in BACKBONES))                     # without a place
 
 
 def settings(config):
@@ -22,7 +24,7 @@ def settings(config):
 def places(config):
     """{setting: absolute path} of what a core.run.Config reads, to be found from any folder."""
     named = {name: getattr(config, name) for name in PLACES if getattr(config, name) is not None}
-    return {name: os.path.abspath(path) for name, path in named.items() if (name, path) != ("data", "digits")}
+    return {name: os.path.abspath(path) for name, path in named.items() if (name, path) not in BUILT_IN}
 
 
 def read_places(folder):
@@ -30,7 +32,8 @@ def read_places(folder):
     try:
         content = load_json(folder / "config.json")
         found = content.get("paths", content["settings"])
-        return {name: found[name] for name in PLACES if isinstance(found.get(name), str) and found[name] != "digits"}
+        return {name: found[name] for name in PLACES
+                if isinstance(found.get(name), str) and (name, found[name]) not in BUILT_IN}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
 

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from core.errors import InputError
 from core.recipes import RECIPES
+from core.report.config import BUILT_IN, PLACES
 from core.run.commands import parse
 from core.run.options import configuration, run_options
 
 PLACE = ("out", "force", "ranks")      # where a run writes and computes, not what
 FLAGS = {"label_source": "--predictions", "predict": "--predictions", "class_map": "--map"}
-PATHS = ("data", "test", "truth", "noise_file", "cache", "features", "images", "labels")
+PATHS = (*PLACES, "cache")
 NOT = {"backbone": ["--backbone", "none"], "folds": ["--folds", "0"], "posterior": ["--no-posterior"]}
 TURNS = 3                              # a recipe's other noise changes the default of the rate
 
@@ -59,7 +60,8 @@ def flat(config):
     """{name: value} of the settings and the recipe that decide on the result."""
     fields = {**config._asdict(), **config.recipe._asdict()}
     found = {name: value for name, value in fields.items() if name not in (*PLACE, "recipe", "source")}
-    return found | {name: absolute(found[name]) for name in PATHS if found.get(name)}
+    return found | {name: absolute(found[name]) for name in PATHS
+                    if found.get(name) and (name, found[name]) not in BUILT_IN}
 
 
 def option_of(name, value):
@@ -84,5 +86,5 @@ def flags():
 
 
 def absolute(path):
-    """A path that means the same everywhere; the digits are none."""
-    return path if path == "digits" else str(Path(path).absolute())
+    """A path that means the same everywhere."""
+    return str(Path(path).absolute())

@@ -65,8 +65,24 @@ def test_labels_are_written_for_all_training_images_in_the_order_of_the_files(tm
     assert np.array_equal(np.load(out), truth) and asked[0][1] == 128
     assert np.array_equal(asked[0][0][:, 5, 7, 2], np.arange(120))
     out.unlink()
-    assert pseudo_labels.main([FOLDER, "--images", "60", "--out", str(out)]) == 0 and not out.exists()
-    assert "60 images" in capsys.readouterr().out
+    assert pseudo_labels.main([FOLDER, "--images", "60", "--size", "96", "--out", str(out)]) == 0 and not out.exists()
+    assert "60 images" in capsys.readouterr().out and asked[1][1] == 96
+
+
+@pytest.mark.parametrize("words, seed", [([], 0), (["--seed", "3"], 3)])
+def test_the_seed_is_that_of_the_clusters_and_of_the_note(words, seed, tmp_path, monkeypatch):
+    asked = []
+    np.savez(tmp_path / "f.npz", train=np.eye(10), labels=np.arange(10))
+    monkeypatch.setattr(pseudo_labels, "clusters", lambda features, seed: asked.append(seed) or np.arange(10))
+    monkeypatch.setattr(pseudo_labels, "keep", lambda found, images, seed: asked.append((images, seed)))
+    assert pseudo_labels.main(["--features", str(tmp_path / "f.npz"), "--keep", *words]) == 0
+    assert asked == [seed, (10, seed)]
+
+
+def test_the_starts_of_the_clusters_follow_the_seed():
+    features = np.random.default_rng(0).normal(size=(100, 2))
+    one, again, other = (clusters(features, seed, starts=1) for seed in (1, 1, 2))
+    assert (one == again).all() and (one != other).any()
 
 
 def test_a_kept_result_takes_the_place_of_the_earlier_one(tmp_path):

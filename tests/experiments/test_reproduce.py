@@ -124,3 +124,14 @@ def test_runs_on_a_gpu_are_one_at_a_time(words, jobs, gpu, monkeypatch, capsys):
     (runs_asked, jobs_asked), = asked
     assert jobs_asked == jobs and [config.gpu for _, config in runs_asked] == [gpu] * 4
     assert [config.seed for _, config in runs_asked] == [0, 1] * 2
+
+
+@pytest.mark.parametrize("name, words, setting, expected", [
+    ("update", ["--data", "elsewhere.tar.gz"], "data", "elsewhere.tar.gz"),
+    ("pl-cifar", ["--labels", "mine.npy"], "noise_file", "mine.npy"), ("pl-cifar", [], "noise_file", "pl-labels.npy")])
+def test_data_and_labels_that_are_named_are_those_of_every_run(name, words, setting, expected, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(reproduce, "check_data", lambda *args: None)
+    monkeypatch.setattr(sweep, "sweep", lambda runs, out, jobs: (asked.extend(runs), []))
+    said(capsys, name, *words)
+    assert {getattr(config, setting) for _, config in asked} == {expected}

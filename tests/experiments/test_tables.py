@@ -18,7 +18,7 @@ EPOCHS = 4
 def made_up(line, config, k=0):
     """A Run whose accuracies say where they come from."""
     steps = ["joint", "retrain", *["cross-entropy"] * config.compare]
-    records = [Epoch(step, None, e, .1, 2., 2. / e, .1, .1, .2, (.5, .9, .6, .7)[e - 1],
+    records = [Epoch(step, None, e, .1, 2., 2. / e, .1, .1, .6 + .01 * e, (.5, .9, .6, .7)[e - 1],
                      .1 * s + .01 * e + .001 * k, .5 + .01 * e, 0, math.nan)
                for s, step in enumerate(steps, 1) for e in range(1, EPOCHS + 1)]
     scores = {f"{sure:g}": [.9 - .1 * sure, .8 - .5 * sure] for sure in SURE}
@@ -105,7 +105,12 @@ def test_a_picture_of_rates_shows_the_last_epochs():
     test = drawn(figure, 0, "test, joint optimization")
     assert test[:, 0].tolist() == pytest.approx([0, 10, 30, 50, 70, 90])
     assert test[:, 1].tolist() == pytest.approx([24 + .1 * k for k in range(6)])
+    assert drawn(figure, 0, "labels, given")[:, 1].tolist() == pytest.approx([55] * 6)
+    assert drawn(figure, 0, "labels, corrected")[:, 1].tolist() == pytest.approx([54] * 6)
+    assert drawn(figure, 0, "test, cross-entropy")[:, 1].tolist() == pytest.approx([34 + .1 * k for k in range(6)])
     assert drawn(figure, 1, "50 %")[:, 0].tolist() == [*range(1, 2 * EPOCHS + 1)]
+    dashed = [line.get_ydata().tolist() for line in figure.axes[1].lines if line.get_linestyle() == "--"]
+    assert dashed == [pytest.approx([31 + .1 * k, 32 + .1 * k, 33 + .1 * k, 34 + .1 * k]) for k in range(6)]
 
 
 def test_a_picture_of_epochs_shows_labels_and_tests():
@@ -116,10 +121,31 @@ def test_a_picture_of_epochs_shows_labels_and_tests():
                                                                          21.1, 22.1, 23.1, 24.1])
 
 
+def test_where_step_1_alone_is_looked_at_the_picture_ends_with_it():
+    runs = all_runs("update")
+    figure = figures.draw("over_epochs", runs, [run.line for run in runs])
+    assert drawn(figure, 1, "--update hard")[:, 1].tolist() == pytest.approx([11, 12, 13, 14])
+
+
+def test_a_picture_of_learning_rates_has_a_panel_for_each_noise_rate():
+    figure = figures.draw("learning_rates", all_runs("learning-rate"), [])
+    for panel, label, k in ((0, "lr 0.01", 0), (1, "lr 0.1", 6), (2, "lr 0.3", 11)):
+        assert drawn(figure, panel, label)[:, 1].tolist() == pytest.approx([e + 10 + .1 * k for e in (1, 2, 3, 4)])
+
+
+def test_a_picture_of_memorisation_shows_loss_given_labels_and_test():
+    runs = all_runs("memorisation")
+    figure, label = figures.draw("memorised", runs, []), f"lr {runs[1].config.recipe.lr:g}"
+    assert drawn(figure, 0, label)[:, 1].tolist() == pytest.approx([2, 1, 2 / 3, .5])
+    assert drawn(figure, 1, f"{label}: given labels reproduced")[:, 1].tolist() == pytest.approx([61, 62, 63, 64])
+    assert drawn(figure, 1, f"{label}: test")[:, 1].tolist() == pytest.approx([11.1, 12.1, 13.1, 14.1])
+
+
 def test_a_picture_of_settings_has_a_panel_for_each():
     figure = figures.draw("sensitivity", all_runs("sensitivity"), [])
     assert len(figure.axes) == 12 and [axes.get_xlabel() for axes in figure.axes[:6]] == [*figures.SETTINGS, "--sure"]
     assert drawn(figure, 0, "recall")[:, 0].tolist() == [.025, .05, .1, .2, .4]
+    assert drawn(figure, 0, "test, step 1")[:, 1].tolist() == pytest.approx([14.1, 14.2, 14, 14.3, 14.4])
     np.testing.assert_allclose(drawn(figure, 5, "precision")[:, 1], [100 * (.9 - .1 * sure) for sure in SURE])
 
 

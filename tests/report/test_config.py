@@ -1,6 +1,7 @@
 """core/report/config.py: settings come back as they were, and places are found again from any folder."""
 import json
 import subprocess
+from importlib.metadata import version
 
 import numpy as np
 
@@ -24,24 +25,31 @@ def test_settings_come_back_as_they_were(tmp_path):
 
 def test_places_are_absolute_and_all_that_a_run_reads(tmp_path, monkeypatch):
     given = {name: f"of {name}" for name in PLACES}
-    assert PLACES == ("data", "test", "truth", "noise_file", "features", "images", "labels")
+    assert PLACES == ("data", "test", "truth", "noise_file", "features", "backbone", "images", "labels")
     config = Config(RECIPES["digits"], **given)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
     found = places(config)
     assert found == {name: str(tmp_path / path) for name, path in given.items()}
-    assert places(Config(RECIPES["digits"])) == {}, "the built-in images have no place"
+    built_in = {"data": "digits", "backbone": "efficientnet-lite0"}
+    assert places(Config(RECIPES["digits"], **built_in)) == {}, "the built-in images and networks have no place"
     assert places(Config(RECIPES["digits"], test="digits", data="x")) == {
         "data": str(tmp_path / "x"), "test": str(tmp_path / "digits")}, "a folder of that name has one"
     monkeypatch.chdir("elsewhere")
     some = {name: path for name, path in given.items() if name != "images"}
     for content, expected in (({"settings": given, "paths": found}, found),
                               ({"settings": {**some, "images": None}}, some),
-                              ({"settings": {"data": "digits"}}, {}), ({}, {}), ([], {}), ({"paths": 3}, {})):
+                              ({"settings": built_in}, {}), ({}, {}), ([], {}), ({"paths": 3}, {})):
         (tmp_path / "config.json").write_text(json.dumps(content))
         assert read_places(tmp_path) == expected
     (tmp_path / "config.json").unlink()
     assert read_places(tmp_path) == {}
+
+
+def test_the_environment_has_the_versions_of_what_reads_computes_and_draws():
+    found = of_config.environment()
+    for package in ("numpy", "pillow", "matplotlib", "tqdm", "threadpoolctl", "joblib", "filelock"):
+        assert found[package] == version(package)
 
 
 def test_the_commit_is_that_of_the_program_and_of_no_checkout_around_it(tmp_path, monkeypatch):

@@ -18,7 +18,8 @@ DIGITS = ["", "--quick", "--quick --epochs 3 --compare --seed 3", "--noise pair 
           "--noise labels --noise-file 'my labels.csv'"]
 OWN = ["", "--size 16 --held-out 0.2 --folds 3 --sure 0.99", "--noise symmetric --rate 0.2 --augment both",
        "--epochs 5 --net small --cache kept --truth 'true labels.csv' --prior uniform", "--backbone none --folds 3",
-       "--net linear --folds 0", "--features f.npy --no-posterior", "--backbone none --follow-links"]
+       "--net linear --folds 0", "--features f.npy --no-posterior", "--backbone none --follow-links",
+       "--noise labels --noise-file 'my labels.csv'", "--backbone w.pth", "--backbone efficientnet-lite0"]
 CIFAR = ["", "--recipe an-40 --subset 10000 --net small --epochs 40", "--recipe sn-90 --augment none"]
 
 
@@ -40,6 +41,7 @@ def test_the_command_of_a_run_on_the_digits_gives_its_settings(words):
 def test_the_command_of_a_run_on_own_images_works_from_another_folder(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_folder(tmp_path / "my photos")
+    (tmp_path / "w.pth").touch()
     source = open_source("my photos")
     config = configuration(parse(["--data", "my photos", *shlex.split(words)]), source)
     expected = flat(config)
@@ -47,6 +49,8 @@ def test_the_command_of_a_run_on_own_images_works_from_another_folder(words, tmp
     monkeypatch.chdir("/")
     assert flat(configuration(parse(shlex.split(made)[2:]), source)) == expected
     assert f"--data '{tmp_path / 'my photos'}'" in made and "--out" not in made
+    relative = [word for word in shlex.split(words) if word.endswith((".csv", ".npy", ".pth", "kept"))]
+    assert all(str(tmp_path / path) in shlex.split(made) for path in relative)
 
 
 @pytest.mark.parametrize("words", CIFAR)

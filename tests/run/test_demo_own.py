@@ -202,13 +202,43 @@ def test_the_suspicious_images_are_tasks_for_label_studio(run, photos, tmp_path)
 @pytest.mark.parametrize("arguments, status, waits", [(["apply", "no-such.csv", "--from", "a"], 0, []),
                                                       (["predict", "no-such.png", "--from", "a"], 0, []),
                                                       (["--data", "no-such"], 2, [2])])
-def test_of_the_processes_of_mpirun_the_first_alone_writes_tables_and_says_what_is_wrong(monkeypatch, arguments, status,
-                                                                                         waits):
+def test_of_the_processes_of_mpirun_the_first_alone_writes_tables_and_says_what_is_wrong(monkeypatch, capsys, arguments,
+                                                                                         status, waits):
     """Another one that failed at once would end the first before it has said why."""
     slept = []
     monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "1")
     monkeypatch.setattr(demo.time, "sleep", slept.append)
-    assert demo.main(arguments) == status and slept == waits
+    assert demo.main(arguments) == status and slept == waits and capsys.readouterr() == ("", "")
+
+
+def test_the_processes_of_mpirun_share_training_and_checks_and_the_first_alone_prints(monkeypatch, capsys):
+    did = []
+    words = {"predict": ["a.png", "--from", "a"], "apply": ["a.csv", "--from", "a"], "resume": ["a"], "sweep": ["a"]}
+    for rank in ("1", "0"):
+        monkeypatch.setenv("OMPI_COMM_WORLD_RANK", rank)
+        for name in [*demo.DO]:
+            monkeypatch.setitem(demo.DO, name, lambda args: did.append(args.command) or print(args.command) or 0)
+            assert demo.main([name, *words.get(name, [])]) == 0
+    assert sorted(did[:4]) == ["check", "resume", "run", "sweep"] and did[4:] == [*demo.DO]
+    assert capsys.readouterr().out.split() == did[4:]
+
+
+def test_what_is_resumed_is_no_new_run(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(demo, "stored", lambda folder: configuration(parse(["--quick", "--out", folder])))
+    monkeypatch.setattr(demo, "finish", lambda config, resume=False: asked.append((config.out, resume)) or 0)
+    assert demo.main(["resume", str(tmp_path)]) == 0 and asked == [(str(tmp_path), True)]
+
+
+def test_predict_is_asked_for_what_the_command_line_says(monkeypatch):
+    asked = []
+    monkeypatch.setattr(demo, "predict", lambda *args: asked.append(args) or [])
+    monkeypatch.setattr(demo, "available_processors", lambda: 7)
+    words = ["predict", "a.png", "--from", "r"]
+    assert demo.main([*words, "--out", "o", "--backbone", "w", "--ranks", "2", "--network", "step1"]) == 0
+    assert demo.main(words) == 0
+    assert asked == [(["a.png"], "r", "o", 2, "w", "model_step1.safetensors"),
+                     (["a.png"], "r", None, 7, None, "model.safetensors")]
 
 
 @pytest.mark.parametrize("data, said", [("photos", "24 training, 0 validation"),

@@ -5,6 +5,7 @@ How true it is: tests/run/test_dry_run_measured.py.
 import numpy as np
 import pytest
 
+import demo
 from core.data import Split, digits
 from core.data.listing import KINDS, Finding
 from core.data.own import Reading, load
@@ -75,6 +76,14 @@ def test_too_little_memory_is_impossible(reading, monkeypatch):
                                          "choose a smaller --size, --K or --batch, or fewer --ranks")
     assert dry_run.memory_lines(Config(RECIPE._replace(K=10**9), gpu=0), data, tried)[1]
     assert dry_run.memory_lines(Config(RECIPE), data, tried._replace(peak=0))[1]      # where the system does not say
+
+
+@pytest.mark.parametrize("possible, status", [(True, 0), (False, 2)])
+def test_a_check_of_what_is_impossible_fails(reading, monkeypatch, capsys, possible, status):
+    monkeypatch.setattr(demo, "read_data", lambda *args: reading)
+    monkeypatch.setattr(demo, "given_labels", lambda *args: None)
+    monkeypatch.setattr(dry_run, "report", lambda *args: (["the report"], possible))
+    assert demo.main(["check"]) == status and capsys.readouterr() == ("the report\n", "")
 
 
 def test_on_a_gpu_one_process_computes_there(reading, monkeypatch):

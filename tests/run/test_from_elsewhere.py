@@ -9,6 +9,7 @@ from core.run import folder as run_folder
 from core.run import resume
 from core.run.folder import begin
 from core.run.resume import as_written, can_go_on, resume_hint, stored
+from core.run.state import identity
 from tests.lib.own_data import write_folder
 from tests.lib.tiny_run import tiny
 
@@ -20,7 +21,8 @@ def interrupted(tmp_path, monkeypatch):
     monkeypatch.setattr(run_folder, "environment", dict)
     (tmp_path / "truth.csv").write_text("0,1\n")
     write_folder(tmp_path / "photos")
-    begin_with = tiny("run")._replace(data="photos", truth="truth.csv", cache="store")
+    (tmp_path / "w.pth").touch()
+    begin_with = tiny("run")._replace(data="photos", truth="truth.csv", backbone="w.pth", cache="store")
     (tmp_path / "run").mkdir()
     begin(tmp_path / "run", begin_with)
     (tmp_path / "elsewhere").mkdir()
@@ -32,7 +34,9 @@ def test_a_run_is_resumed_from_another_folder(interrupted, tmp_path, monkeypatch
     assert (content["settings"]["data"], content["paths"]["data"]) == ("photos", str(tmp_path / "photos"))
     monkeypatch.chdir(tmp_path / "elsewhere")
     config = stored(tmp_path / "run")
-    assert (config.data, config.truth) == (str(tmp_path / "photos"), str(tmp_path / "truth.csv"))
+    assert [config.data, config.truth, config.backbone] == [str(tmp_path / name) for name in (
+        "photos", "truth.csv", "w.pth")]
+    assert identity(config) == identity(interrupted), "the checkpoint is that of these settings"
 
 
 def test_a_run_is_resumed_where_it_was_moved_to_with_its_data(interrupted, tmp_path, monkeypatch):
@@ -58,8 +62,8 @@ def test_a_cache_is_not_taken_from_a_file(interrupted):
 
 def test_only_an_interrupted_run_with_these_settings_of_these_data_goes_on(interrupted, tmp_path):
     assert can_go_on(interrupted) and can_go_on(interrupted._replace(ranks=7, cache=None, gpu=1, force=True))
-    for changes in ({"seed": 1}, {"data": "other"}, {"truth": None}, {"out": "elsewhere"}, {"augment": "none"},
-                    {"recipe": interrupted.recipe._replace(lr=0.04)}):
+    for changes in ({"seed": 1}, {"data": "other"}, {"truth": None}, {"backbone": "efficientnet-lite0"},
+                    {"out": "elsewhere"}, {"augment": "none"}, {"recipe": interrupted.recipe._replace(lr=0.04)}):
         assert not can_go_on(interrupted._replace(**changes))
     (tmp_path / "run" / "summary.json").touch()
     assert not can_go_on(interrupted) and resume_hint(interrupted) == "nothing was written"

@@ -13,6 +13,7 @@ import demo
 from core.data import label_files
 from core.errors import InputError, Refused, refused
 from core.parallel.launch import launch
+from core.parallel.ranks import RankFailed
 from core.report import manifest, results
 from core.run import run, state
 from core.run.folder import is_complete
@@ -81,6 +82,13 @@ def test_a_full_disk_says_how_to_go_on(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "save_arrays", raises(Refused("cannot write weights.npz: the disk is full: x")))
     with pytest.raises(Refused, match="is full: x; the run is saved as .* after epoch 5 of the comparison. To"):
         demo.finish(tiny(tmp_path / "run"))
+
+
+def test_a_process_that_dies_says_how_to_go_on(monkeypatch):
+    monkeypatch.setattr(demo, "run", raises(RankFailed("rank 1 was killed")))
+    monkeypatch.setattr(demo, "resume_hint", lambda config: "to resume it: ...")
+    with pytest.raises(RankFailed, match="^rank 1 was killed; to resume it: ...$"):
+        demo.finish(None)
 
 
 @forking
@@ -161,6 +169,12 @@ def test_a_command_whose_output_is_lost_fails(words, status, monkeypatch, capsys
         monkeypatch.undo()
     assert capsys.readouterr().err == ("error: standard output cannot be written (No space left on device): free some "
                                        "space and repeat the command\n" if status else "")
+
+
+@pytest.mark.parametrize("command", demo.DO)
+def test_a_reader_that_leaves_ends_what_only_prints_and_nothing_that_writes(command):
+    goes_on = command in ("run", "resume", "sweep", "reproduce")
+    assert demo.lost(BrokenPipeError(), command, 0) == (0 if goes_on else 141)
 
 
 # ---- before the program has begun ------------------------------------------------------------------------------------

@@ -56,6 +56,16 @@ def test_a_sweep_of_one_job_is_interrupted_as_any_other(tmp_path, monkeypatch, c
     assert len(started) == 2 and "run 2 of 3: " in err and err.endswith("repeat the command to continue the sweep\n")
 
 
+@pytest.mark.parametrize("words, said", [
+    (["sweep", "a.txt"], "repeat the command to continue the sweep"),
+    (["reproduce"], "repeat the command to continue the sweep"), (["check"], "nothing was written")])
+def test_an_interrupted_command_says_what_is_left_of_it(words, said, monkeypatch, capsys):
+    def interrupted(args):
+        raise KeyboardInterrupt
+    monkeypatch.setitem(demo.DO, words[0], interrupted)
+    assert demo.main(words) == 130 and capsys.readouterr() == ("", f"\ninterrupted; {said}\n")
+
+
 @pytest.mark.parametrize("text, words", [("", "names no run"), ("# nothing\n", "names no run"),
                                          ("--rate 2\n", "line 1: --rate 2"),
                                          ("--seed 1\n--sedd 2\n", "line 2"), ("--out 'x\n", "line 1"),
@@ -145,6 +155,14 @@ def test_while_runs_are_waited_for_the_sweep_hears_ctrl_c_and_those_that_it_star
     runs = [(line, options.configuration(parse(line.split()))) for line in ("--quick", "--quick --seed 1")]
     assert sweep.sweep(runs, tmp_path, 3)[1] == ["e0", "e1"]
     assert hears == [(3, signal.SIG_IGN), (2, signal.SIG_IGN)] and waits == [signal.getsignal(signal.SIGINT)] * 2
+
+
+def test_the_folder_of_a_sweep_is_called_as_its_file_without_the_ending(monkeypatch):
+    asked = []
+    monkeypatch.setattr(sweep, "read", lambda file, configuration_of: [file])
+    monkeypatch.setattr(sweep, "sweep", lambda *args: asked.append(args) or ("", []))
+    assert demo.main(["sweep", "lists/rates.txt"]) == demo.main(["sweep", "a.txt", "--out", "o", "--jobs", "3"]) == 0
+    assert asked == [(["lists/rates.txt"], Path("runs", "rates"), None), (["a.txt"], "o", 3)]
 
 
 def attempted(config):

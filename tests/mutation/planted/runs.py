@@ -24,6 +24,7 @@ TESTS = {
     "core/use/apply.py": ["use/apply"],
     "core/use/networks.py": ["use/networks"],
     "core/use/predict.py": ["use/predict"],
+    "demo.py": ["run/demo_own", "run/limits", "run/sweep", "run/dry_run"],
 }
 
 PLANTED = {
@@ -39,7 +40,9 @@ PLANTED = {
         ("a command that gives other settings", "        if not missing:\n", "        if len(missing) < 2:\n"),
         ("names with spaces are two words", 'shlex.join(["python", "demo.py", *words])',
          '" ".join(["python", "demo.py", *words])'),
-        ("paths that mean others elsewhere", "else str(Path(path).absolute())", "else str(path)"),
+        ("paths that mean others elsewhere", "return str(Path(path).absolute())", "return str(path)"),
+        ("what is read, and not the folder of decoded images", '(*PLACES, "cache")', "PLACES"),
+        ("the name of a network taken for its file", " and (name, found[name]) not in BUILT_IN", ""),
         ("a list of weights in Python's words", '",".join(map(str, value)) if isinstance(value, tuple) else str(value)',
          "str(value)"),
         ("the class map turned round", 'f"{a}:{b}" for a, b', 'f"{b}:{a}" for a, b'),
@@ -352,6 +355,23 @@ PLANTED = {
          "                                                      network.levels)"),
         ("images in a folder of an archive are told without it", 'f"{path}/{inner}" if inner else path', "path"),
         ("levels of the brightness forgotten", "network.levels, network.resample)", "None, network.resample)"),
+    ],
+    "demo.py": [
+        ("weights that have moved are not looked for", "jobs, args.backbone, file", "jobs, None, file"),
+        ("as many processes as there are, whatever is asked for", "args.ranks or available_processors()",
+         "available_processors()"),
+        ("always the network of step 2", "NETWORKS[args.network]", 'NETWORKS["step2"]'),
+        ("every process of mpirun prints", "lasting(silent=not is_main())", "lasting()"),
+        ("the first process checks and sweeps alone", '("run", "resume", "check", "sweep")', '("run",)'),
+        ("what is resumed begins anew", "finish(config, resume=True)", "finish(config)"),
+        ("a run that is impossible passes the check", "return 0 if possible else 2", "return 0"),
+        ("a reproduction that goes on is told as lost", 'args.command in ("sweep", "reproduce")',
+         'args.command in ("sweep",)'),
+        ("a process that dies says not how to go on", 'raise RankFailed(f"{error}; {resume_hint(config)}") from None',
+         "raise"),
+        ("a reproduction ends with whoever reads it", '("run", "resume", "sweep", "reproduce")',
+         '("run", "resume", "sweep")'),
+        ("the ending of the file in the name of the folder", "Path(args.file).stem", "Path(args.file).name"),
     ],
 }
 
