@@ -197,5 +197,5 @@ if __name__ == "__main__":
         signal.signal(number, handler)                             # SIGTERM: a cluster asks for its machine back
     status = main()
     for number in numbers:
-        signal.signal(number, signal.SIG_DFL)                      # nothing is left to be interrupted
+        signal.signal(number, signal.SIG_IGN)                      # the outcome is decided, and so is the status
     sys.exit(status)
