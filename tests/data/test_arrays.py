@@ -89,6 +89,24 @@ def test_bits_and_twelve_bits_are_stretched_over_the_whole_set(tmp_path):
     assert "the values of 'images' from 0 to 4095 are shown as 0 to 255" in reading.notes[-1]
 
 
+def test_all_parts_are_stretched_by_the_levels_of_the_training_images(tmp_path):
+    """So are test images of another file, stored or not; what is brighter is white, and that is told."""
+    deep = GREY.astype(np.uint16) * 16
+    deep[0, 0, 0] = 4095
+    parts = {"x_train": deep, "y_train": LABELS, "y_val": LABELS, "y_test": LABELS}
+    path = npz(tmp_path / "x.npz", **parts, x_val=deep // 2, x_test=deep * 2)
+    other = npz(tmp_path / "y.npz", x=deep // 2, y=LABELS)
+    for store in (None, tmp_path / "store", tmp_path / "store"):
+        reading = load(path, size=16, store=store)
+        train, validation, test = (part.images.astype(int) for part in reading.data[2:5])
+        half = load(path, size=16, test=other, store=store).data.test.images
+        assert abs(validation - train / 2).max() <= 1 and (half == validation).all()
+        assert abs(test - np.minimum(train * 2, 255)).max() <= 1 and reading.data.levels == {1: (0, 4095)}
+    assert [note.split("values of ")[1] for note in reading.notes[1:]] == [
+        "'x_train' from 0 to 4095 are shown as 0 to 255", "'x_val' from 0 to 4095 are shown as 0 to 255",
+        f"'x_test' from 0 to 4095 are shown as 0 to 255, those from {2 * deep.min()} to 8190 cut off there"]
+
+
 @pytest.mark.parametrize("low, high, kind, expected", [
     (3, 200, "i", (0, 255)), (3, 200, "f", (0, 255)), (0.25, 0.75, "f", (0, 1)), (0, 1, "i", (0, 255)),
     (-0.5, 0.5, "f", (-1, 1)), (-0.5, 3, "f", (-0.5, 3)), (100, 4000, "u", (0, 4000)), (100, 4000, "f", (100, 4000)),
@@ -195,6 +213,14 @@ def test_test_images_that_are_given_take_the_place_of_those_in_the_file(tmp_path
     reading = load(path, size=16, test=other)
     assert (reading.data.test.images == COLOUR[8:]).all() and str(reading.listings[2].root) == str(other)
     assert load(path, size=16).listings[2].paths == ["x_test[0]", "x_test[1]", "x_test[2]"]
+
+
+def test_what_is_found_in_validation_and_test_images_is_told(tmp_path):
+    few = {"x_train": COLOUR[:6], "y_train": LABELS[:6], "x_test": COLOUR[4:8], "y_test": np.array([1, 2, 0, -1])}
+    even = COLOUR[8:] * np.array([1, 1, 0, 1], np.uint8)[:, None, None, None]
+    found = load(npz(tmp_path / "x.npz", **few, x_val=even, y_val=np.array([-1, 0, 1, 2])), size=16).findings
+    assert kinds(found) == {"unlabelled": ["x_val[0]", "x_test[3]"], "blank": ["x_val[2]"],
+                            "leaked": ["x_train[4]", "x_train[5]"]}
 
 
 def test_a_class_without_a_readable_image_is_none(tmp_path):
