@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from core.data import array_images, arrays
+from core.data import array_images, arrays, pth
 from core.data.array_images import holds_arrays, read_arrays
 from core.data.arrays import role
 from core.data.how import UNSAID, How
@@ -254,11 +254,13 @@ def test_forms_of_labels(tmp_path, labels):
 
 def test_unknown_labels_are_left_out(tmp_path):
     for labels in (np.where(LABELS == 2, -1, LABELS), np.where(LABELS == 2, np.nan, LABELS),
-                   np.array(["a", "b", "nan"])[LABELS]):
+                   np.array(["a", "b", "nan"])[LABELS], np.array(["a", "b", "-1"])[LABELS]):
         reading = load(npz(tmp_path / "x.npz", images=COLOUR, labels=labels), size=16)
         assert reading.data.train.index.tolist() == [k for k in range(N) if k % 3 < 2] and reading.data.rows == N
         assert len(kinds(reading.findings)["unlabelled"]) == 4
         assert (reading.data.train.images == COLOUR[reading.data.train.index]).all()
+    (tmp_path / "l.csv").write_text("a\nb\n-1\n" * 4)
+    assert load(tmp_path / "x.npz", size=8, how=How(labels=str(tmp_path / "l.csv"))).data.classes == ("a", "b")
 
 
 # ---- labels in a file of their own ---------------------------------------------------------------------------------
@@ -281,6 +283,13 @@ def test_labels_of_a_file_of_their_own_have_the_names_of_the_images_file(tmp_pat
         how = How(labels=f"{file}:a" if file.suffix == ".npz" else str(file))
         data = load(path, size=8, how=how).data
         assert data.classes == ("zebra", "ant", "cow") and data.train.labels.tolist() == LABELS.tolist()
+
+
+def test_labels_in_a_file_of_their_own_are_not_those_of_the_test_images(tmp_path):
+    np.save(tmp_path / "given.npy", LABELS[::-1])
+    path, test = (npz(tmp_path / name, images=COLOUR, labels=LABELS) for name in ("a.npz", "b.npz"))
+    data = load(path, size=8, test=test, how=How(labels=str(tmp_path / "given.npy"))).data
+    assert data.train.labels.tolist() == LABELS[::-1].tolist() and data.test.labels.tolist() == LABELS.tolist()
 
 
 def test_one_of_images_and_labels_may_be_chosen_and_the_other_is_known_by_its_name(tmp_path):
@@ -316,6 +325,7 @@ def test_labels_of_some_images_leave_out_the_others(tmp_path):
 
 @pytest.mark.parametrize("members, fault", [
     ({"images": COLOUR, "labels": LABELS[:5]}, " has 5 labels for 12 images, 'images': save one for each"),
+    ({"images": COLOUR, "labels": np.arange(15) % 3}, " has 15 labels for 12 images"),
     ({"images": COLOUR.astype(complex), "labels": LABELS}, " has images of shape (12, 16, 16, 3) and type complex128, "
                                                            "'images': save them as uint8"),
     ({"images": np.zeros((12, 5, 5, 5)), "labels": LABELS}, " has images of shape (12, 5, 5, 5) and type float64, "
@@ -357,6 +367,9 @@ def test_the_remedies_work(tmp_path):
 
 
 def test_a_lone_array_and_the_remedy(tmp_path):
+    np.save(tmp_path / "x_train.npy", COLOUR)
+    np.save(tmp_path / "y_test.npy", LABELS)
+    assert "x_train.npy has no labels beside it" in complaint(tmp_path / "x_train.npy")
     np.save(tmp_path / "images.npy", COLOUR)
     assert complaint(tmp_path / "images.npy") == (f"{tmp_path / 'images.npy'} has no labels beside it, such as "
                                                   "labels.npy: give them with --labels FILE")
@@ -427,6 +440,12 @@ def test_what_a_directory_claims_is_compared_with_what_is_packed(tmp_path):
     assert complaint(tmp_path / "x.npz") == f"{tmp_path / 'x.npz'} {arrays.DAMAGED}"
 
 
+def test_a_directory_that_is_too_long_is_not_read(tmp_path, monkeypatch):
+    path = npz(tmp_path / "x.npz", images=COLOUR, labels=LABELS)
+    monkeypatch.setattr(pth, "LIMIT", 20)
+    assert complaint(path) == f"{path} {arrays.DAMAGED}"
+
+
 def test_damage_is_told(tmp_path):
     raw = npz(tmp_path / "x.npz", images=COLOUR, labels=LABELS).read_bytes()
     for length in (0, 10, len(raw) // 2, len(raw) - 30):
@@ -487,6 +506,14 @@ def test_decoded_arrays_are_stored_and_known_again(tmp_path):
     assert (load(path, size=8, store=tmp_path / "store").data.train.images == first).all()
     npz(path, images=COLOUR[::-1].copy(), labels=LABELS)
     assert (load(path, size=8, store=tmp_path / "store").data.train.images == first[::-1]).all()
+
+
+def test_images_of_other_rows_are_not_taken_from_the_store(tmp_path):
+    np.save(tmp_path / "x.npy", COLOUR)
+    for rows in ([0, 1, 2], [3, 4, 5]):
+        (tmp_path / "l.csv").write_text("index,label\n" + "".join(f"{row},{row % 3}\n" for row in rows))
+        how = How(labels=str(tmp_path / "l.csv"))
+        assert (images_of(tmp_path / "x.npy", store=tmp_path / "store", how=how)[0] == COLOUR[rows]).all()
 
 
 def test_an_array_is_read_in_blocks(tmp_path):

@@ -114,6 +114,13 @@ def test_images_that_are_missing_repeated_or_without_a_label_are_findings(own):
     assert listing.index == [*(n for n in range(28) if n != 3), 32] and listing.rows == 33
 
 
+def test_the_truth_stays_with_its_image_where_another_is_missing(own):
+    (own / key(3)).unlink()
+    data = load(own, size=8, truth=own / "clean_label_kv.txt").data
+    found = [data.classes[c] if c >= 0 else None for c in data.train.truth]
+    assert found == [CLASSES[n % 14] if n >= 20 else None for n in range(28) if n != 3]
+
+
 def test_the_names_of_the_classes_are_those_of_the_authors():
     assert CLASSES == tuple("T-Shirt Shirt Knitwear Chiffon Sweater Hoodie Windbreaker Jacket Downcoat Suit Shawl "
                             "Dress Vest Underwear".split())
