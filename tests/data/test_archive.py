@@ -273,6 +273,12 @@ def test_a_truncated_archive_is_told(pack, part):
     assert complaint(path) == f"{path} is damaged or no archive: copy or download it again"
 
 
+def test_a_directory_that_is_too_long_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "DIRECTORY", 20)
+    path = packed(tmp_path / "x.zip", PETS)
+    assert complaint(path) == f"{path} is damaged or no archive: copy or download it again"
+
+
 def test_an_encrypted_zip(tmp_path):
     path = packed(tmp_path / "x.zip", PETS)
     raw = bytearray(path.read_bytes())

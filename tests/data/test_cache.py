@@ -185,11 +185,13 @@ def test_without_a_place_to_store_the_run_goes_on(root, store, monkeypatch):
     assert "the disk is full" in note and "--cache" in note and list(store.with_name("other").iterdir()) == []
 
 
-def test_nothing_is_ever_written_into_the_data(root):
+def test_nothing_is_ever_written_into_the_data(root, tmp_path):
     before = sorted(root.rglob("*"))
-    note, = load(root, root / "cache").notes
-    assert note == (f"decoded images are not stored, since {root / 'cache'} is inside the data: "
-                    "choose another folder with --cache")
+    (tmp_path / "link").symlink_to(root / "cat")
+    for place in (root / "cache", tmp_path / "link"):
+        note, = load(root, place).notes
+        assert note == (f"decoded images are not stored, since {place} is inside the data: "
+                        "choose another folder with --cache")
     assert sorted(root.rglob("*")) == before
 
 

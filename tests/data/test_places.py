@@ -62,6 +62,15 @@ def test_images_in_two_folders_are_left_to_the_user(tmp_path):
     assert found.paths == [f"two/{name}.png" for name in NAMES]
 
 
+def test_a_table_sorted_by_class_is_compared_as_a_whole(tmp_path):
+    texts = [f"{name}{k}" for name in "ab" for k in range(60)]
+    for text in texts:
+        (tmp_path / text[0]).mkdir(exist_ok=True)
+        (tmp_path / text[0] / f"{text}.png").touch()
+    with pytest.raises(InputError, match="choose one folder with --images"):
+        find(tmp_path / "t.csv", texts)
+
+
 def test_a_folder_that_has_only_some_of_them_is_not_taken(tmp_path):
     images(tmp_path / "all")
     images(tmp_path / "some", NAMES[:3])
