@@ -4,7 +4,7 @@ import io
 import json
 import os
 import pickle
-from zipfile import ZipFile
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 import pytest
@@ -129,7 +129,11 @@ def test_images_in_an_archive_are_classified_by_their_names(run, network, pixels
     path = tmp_path / "new.zip"
     images = {f"{'bac'[k % 3]}/{k}.png": k for k in range(25)}
     broken = [f"{'bac'[k % 3]}/{k}x.jpg" for k in range(0, 25, 4)]
-    in_archive(path, {name: as_png(pixels[k]) for name, k in images.items()}, broken)
+    in_archive(path, {name: as_png(pixels[k]) for name, k in images.items()}, [*broken, "../out.png"])
+    with ZipFile(path, "a") as archive:
+        link = ZipInfo("link.png")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "a/0.png")
     for inner in ("", "/a"):
         inside = f"{inner[1:]}/" if inner else ""
         names = sorted(name for name in images if name.startswith(inside))
@@ -138,7 +142,8 @@ def test_images_in_an_archive_are_classified_by_their_names(run, network, pixels
         assert list(labels) == [f"{path}{inner}/{name.removeprefix(inside)}" for name in names]
         assert probs == pytest.approx(expected(pixels[[images[name] for name in names]], network), abs=1e-5)
         assert sorted(line.split(": ")[1] for line in lines if "left out" in line) == sorted(
-            f"{path}{inner}/{name.removeprefix(inside)}" for name in broken if name.startswith(inside))
+            f"{path}{inner}/{name.removeprefix(inside)}" for name in [*broken, "../out.png", "link.png"]
+            if name.startswith(inside))
     in_archive(path, {}, broken)
     with pytest.raises(InputError, match="no image to classify: .*x.jpg"):
         predict.predict([path], run, tmp_path / "predictions.csv")

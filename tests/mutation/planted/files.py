@@ -91,6 +91,8 @@ PLANTED = {
          "        taken.append([row_of[k] for k in numbers])\n        yield piece\n",
          "        taken.append([row_of[k] for k in numbers[:-1]])\n        yield piece[:-1]\n"),
         ("a lone folder is a class", "names = {name.removeprefix(top): number", "names = {name: number"),
+        ("a directory of any length", "with Limited(archive.path) as file, zipfile.ZipFile(file) as opened:",
+         "with zipfile.ZipFile(archive.path) as opened:"),
     ],
     "core/data/array_images.py": [
         ("rows of the listing for those of the array", "{self.places[row]: row for row in rows}",
@@ -110,6 +112,14 @@ PLANTED = {
         ("one filter whatever is asked for", "Image.Resampling[resample]", "Image.Resampling.LANCZOS"),
         ("names of classes from beside the file ignored", "own_labels(given, members[images], path, known)",
          "own_labels(given, members[images], path, None)"),
+        ("labels in a file of their own for the test images too", "given = None if test else how.labels",
+         "given = how.labels"),
+        ("more labels than images", "need(len(labels) == n,", "need(len(labels) >= n,"),
+        ("labels of another part", 'if arrays.role(file.stem) == (split, "labels")',
+         'if (arrays.role(file.stem) or "")[1:] == ("labels",)'),
+        ("levels of the training images ignored", "{**self.levels, **(levels or {})}",
+         "{**(levels or {}), **self.levels}"),
+        ("images that are too bright are not told", "self.low < black or self.high > white", "self.low < black"),
     ],
     "core/data/depth.py": [
         ("hot pixels decide", "values.size // PIXELS", "0"),
@@ -214,6 +224,9 @@ PLANTED = {
          "found.test is not None"),
         ("objects in a file of features", "allow_pickle=False", "allow_pickle=True"),
         ("another test image's row", "return found.test[:, None]", "return found.test[::-1][:, None]"),
+        ("more rows than images", "need(len(found.features) == rows,", "need(len(found.features) >= rows,"),
+        ("more rows than test images", "len(found.test) == len(split.labels),",
+         "len(found.test) >= len(split.labels),"),
     ],
     "core/data/photos.py": [
         ("any photo at that path", "found if agree(found, Image.fromarray(seen)) else None", "found"),
@@ -257,6 +270,7 @@ PLANTED = {
         ("saved transposed", "4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[array.ndim]",
          "4: (3, 2, 1, 0), 2: (1, 0), 1: (0,)}[array.ndim]"),
         ("classes of another network", "or len(classes) != arch.classes ", ""),
+        ("levels forgotten in the file", 'int(about["size"]), levels_of(about)', 'int(about["size"]), {}'),
     ],
     "core/files.py": [
         ("the name before the bytes", "                file.flush()\n                os.fsync(file.fileno())\n", ""),

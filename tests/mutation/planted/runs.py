@@ -317,6 +317,9 @@ PLANTED = {
         ("what a person edited is replaced", "need(not there or written.is_noted(folder, out),", "need(True,"),
         ("written among the images", "need(not inside or at_home,", "need(True or at_home,"),
         ("what it wrote is not known again", "    written.note(Path(folder), out)\n", ""),
+        ("written among the images behind a link", "Path(os.path.realpath(out)).is_relative_to(os.path.realpath(data))",
+         "Path(os.path.abspath(out)).is_relative_to(os.path.abspath(data))"),
+        ("a run's own table replaced from its parent folder", "out.parent.samefile(folder)", "out.parent == folder"),
     ],
     "core/use/predict.py": [
         ("what could not be read has a row", "names.append(name) if reason is None else unread.append((name, reason))",
@@ -337,6 +340,9 @@ PLANTED = {
          "                                                      network.levels)"),
         ("images in a folder of an archive are told without it", 'f"{path}/{inner}" if inner else path', "path"),
         ("levels of the brightness forgotten", "network.levels, network.resample)", "None, network.resample)"),
+        ("links that lead nowhere not told", 'NAMED = ("link", ', "NAMED = ("),
+        ("what is left out of an archive not told",
+         '{}, [(f"{place}/{f.path}", f.detail) for f in findings if f.kind in NAMED]', "{}, []"),
     ],
 }
 
