@@ -206,12 +206,16 @@ def test_nothing_is_written_to_the_disk(pack, tmp_path, monkeypatch):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_decoded_images_are_stored_and_known_again(pack, tmp_path):
-    first = load(pack(PETS), size=8, store=tmp_path / "store").data.train.images
-    stored, = (tmp_path / "store").iterdir()
-    assert (load(pack(PETS), size=8, store=tmp_path / "store").data.train.images == first).all()
-    other = load(pack(dict(zip(PETS, list(PETS.values())[::-1]))), size=8, store=tmp_path / "store").data.train.images
-    assert (other == first[::-1]).all()
+@pytest.mark.parametrize("relative", [False, True])
+def test_decoded_images_are_stored_and_known_again(pack, tmp_path, monkeypatch, relative):
+    monkeypatch.chdir(tmp_path)
+    found = []
+    for members in (PETS, PETS, dict(zip(PETS, list(PETS.values())[::-1]))):
+        path = pack(members)
+        reading = load(path.name if relative else path, size=8, store=tmp_path / "store")
+        found.append(reading.data.train.images)
+    assert (found[0] == found[1]).all() and (found[2] == found[0][::-1]).all()
+    assert len(list((tmp_path / "store").iterdir())) == 1
 
 
 def test_a_table_may_name_images_in_an_archive(pack, tmp_path):

@@ -499,8 +499,10 @@ def test_a_folder_of_arrays_is_one_only_without_folders(tmp_path):
         ("train", "images"), ("train", "labels"), ("", "images"), ("val", "images"), None, None, None]
 
 
-def test_decoded_arrays_are_stored_and_known_again(tmp_path):
-    path = npz(tmp_path / "x.npz", images=COLOUR, labels=LABELS)
+@pytest.mark.parametrize("relative", [False, True])
+def test_decoded_arrays_are_stored_and_known_again(tmp_path, monkeypatch, relative):
+    monkeypatch.chdir(tmp_path)
+    path = npz("x.npz" if relative else tmp_path / "x.npz", images=COLOUR, labels=LABELS)
     first = load(path, size=8, store=tmp_path / "store").data.train.images
     assert len(list((tmp_path / "store").iterdir())) == 1
     assert (load(path, size=8, store=tmp_path / "store").data.train.images == first).all()

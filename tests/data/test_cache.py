@@ -92,6 +92,13 @@ def test_the_fingerprint_tells_all_that_the_images_depend_on(root, tmp_path, mon
     assert len(set(found)) == len(found) == 14
 
 
+def test_the_file_behind_a_link_counts(root, tmp_path):
+    (tmp_path / "link.png").symlink_to(root / "cat" / "0.png")
+    before = cache.fingerprint(tmp_path, ["link.png"], 8)
+    touch(root)
+    assert cache.fingerprint(tmp_path, ["link.png"], 8) != before
+
+
 def test_labels_are_never_stored(root, store, decoded):
     table = write_table(root / "t.csv", ["cat/0.png,a", "cat/1.png,b"])
     assert load(table, store).data.train.labels.tolist() == [0, 1]

@@ -35,13 +35,15 @@ def test_ids_without_an_ending(tmp_path):
 
 @pytest.mark.parametrize("place", ["train_images", "deep/er", "../images", "../all-photos"])
 @pytest.mark.parametrize("suffix", ["", ".png", ".PNG"])
-def test_images_in_a_folder_near_the_table(tmp_path, place, suffix):
+def test_images_in_a_folder_near_the_table(tmp_path, monkeypatch, place, suffix):
     here = tmp_path / "here"
     images(here / place)
     (tmp_path / "unrelated").mkdir()
     found = read_table(table(here, [f"{name}{suffix}" for name in NAMES]))
     assert found.paths == [f"{place}/{name}.png" for name in NAMES] and len(found.notes) == 1
     assert len(load(here / "t.csv", size=8).data.train.labels) == 4
+    monkeypatch.chdir(here)
+    assert read_table("t.csv").paths == found.paths
 
 
 def test_images_that_were_saved_in_another_format(tmp_path):
