@@ -16,6 +16,7 @@ from core.use import predict
 from core.use.apply import clean, read_paths, read_run
 from tests.lib.own_data import write_folder
 from tests.lib.pages import page_of, save_run
+from tests.lib.power import full_disk
 
 HEAD = "index,path,decision,label\n"
 CLASSES = ("cat", "dog", "=formula", "with, comma", "\"quoted\"", "'t")
@@ -274,6 +275,15 @@ def test_what_apply_wrote_is_known_again_in_a_folder_that_was_moved(judged, tmp_
     judged[1].rename(tmp_path / "moved")
     clean(judged[0], tmp_path / "moved", force=True)
     assert written.is_noted(tmp_path / "moved", tmp_path / "moved" / "cleaned_labels.csv")
+
+
+def test_an_error_while_writing_leaves_the_old_table(judged, monkeypatch):
+    out, _ = clean(*judged)
+    before = {path: path.read_bytes() for path in judged[1].iterdir()}
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="the disk is full"):
+        patch.setattr(os, "replace", full_disk)
+        clean(*judged, out, "suggested", force=True)
+    assert {path: path.read_bytes() for path in judged[1].iterdir()} == before
 
 
 def test_nothing_is_written_among_the_images(judged, tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ from nets import preact_resnet
 from nets import safetensors_file as export
 from nets.preact_resnet import Architecture
 from tests.lib.deep_images import png
+from tests.lib.power import full_disk
 from tests.lib.small_net import drawn
 
 ARCH, CLASSES = Architecture(3, (16, 16), (1, 1)), ("cat", "=dog", "bird, small")
@@ -251,6 +252,17 @@ def test_predictions_are_replaced_only_as_this_run_wrote_them(run, tmp_path, pix
         with pytest.raises(InputError, match="predictions.csv was not written by `predict` from this run, or was"):
             predict.predict([tmp_path / "images.npy"], run, place)
         assert (place / "predictions.csv").read_text() == "edited, or of another run"
+
+
+def test_an_error_while_writing_leaves_the_old_table(run, tmp_path, pixels, monkeypatch):
+    np.save(tmp_path / "images.npy", pixels)
+    predict.predict([tmp_path / "images.npy"], run)
+    before = {path: path.read_bytes() for path in run.iterdir()}
+    np.save(tmp_path / "images.npy", pixels[:3])
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="the disk is full"):
+        patch.setattr(os, "replace", full_disk)
+        predict.predict([tmp_path / "images.npy"], run)
+    assert {path: path.read_bytes() for path in run.iterdir()} == before
 
 
 def test_nothing_is_written_among_the_images_of_the_training(run, tmp_path, pixels):

@@ -12,15 +12,15 @@ TESTS = {
     "core/data/opcodes.py": ["data/pth", "data/pickles"],
     "core/data/pth.py": ["data/pth"],
     "core/data/weights.py": ["data/weights"],
-    "core/data/backbone.py": ["data/backbone", "data/pickles"],
+    "core/data/backbone.py": ["data/backbone", "data/pickles", "run/power"],
     "core/data/feature_files.py": ["data/feature_files", "data/pickles"],
     "core/data/photos.py": ["data/photos"],
     "core/data/duplicates.py": ["data/duplicates"],
-    "core/data/resnet_weights.py": ["data/resnet_weights"],
+    "core/data/resnet_weights.py": ["data/resnet_weights", "run/power"],
     "core/files.py": ["run/files", "run/power", "run/sealed", "use/safetensors_file", "data/pickles"],
     "core/errors.py": ["run/limits"],
     "nets/safetensors_file.py": ["use/safetensors_file", "data/depth"],
-    "nets/head_file.py": ["use/head_file"],
+    "nets/head_file.py": ["use/head_file", "run/power"],
 }
 
 PLANTED = {
@@ -56,6 +56,8 @@ PLANTED = {
         ("shapes of another number of images", "(shape[0], 2), (shape[0], 3))", "shapes.shape, (shape[0], 3))"),
         ("written over the file that is there", "    with atomic(file) as stream:",
          '    with open(file, "wb") as stream:'),
+        ("links instead of their files", "s = os.stat(os.path.join(root, path))",
+         "s = os.lstat(os.path.join(root, path))"),
     ],
     "core/data/thumbnails.py": [
         ("a file that belongs to another row", "files and files(row)", "files and files(rows.index(row))"),
@@ -93,6 +95,7 @@ PLANTED = {
         ("a lone folder is a class", "names = {name.removeprefix(top): number", "names = {name: number"),
         ("a directory of any length", "with Limited(archive.path) as file, zipfile.ZipFile(file) as opened:",
          "with zipfile.ZipFile(archive.path) as opened:"),
+        ("from another folder another file", "[os.path.abspath(path)]", "[str(path)]"),
     ],
     "core/data/array_images.py": [
         ("rows of the listing for those of the array", "{self.places[row]: row for row in rows}",
@@ -120,6 +123,7 @@ PLANTED = {
         ("levels of the training images ignored", "{**self.levels, **(levels or {})}",
          "{**(levels or {}), **self.levels}"),
         ("images that are too bright are not told", "self.low < black or self.high > white", "self.low < black"),
+        ("from another folder another file", "[os.path.abspath(member.path)]", "[str(member.path)]"),
     ],
     "core/data/depth.py": [
         ("hot pixels decide", "values.size // PIXELS", "0"),
@@ -213,6 +217,10 @@ PLANTED = {
         ("the upper left square", "top, left = (H - side) // 2, (W - side) // 2", "top, left = 0, 0"),
         ("pickles in a store", "allow_pickle=False", "allow_pickle=True"),
         ("the package's weights whatever is asked for", "Path(weights() if file is None else file)", "Path(weights())"),
+        ("content of the first images alone", "range(0, len(images), CHUNK)",
+         "range(0, min(len(images), CHUNK), CHUNK)"),
+        ("content of the first megabyte alone", "Path(path).read_bytes()", "Path(path).read_bytes()[:1 << 20]"),
+        ("written in place", "with atomic(kept) as stream:", 'with open(kept, "wb") as stream:'),
     ],
     "core/data/feature_files.py": [
         ("rows in the order of the split", "found.features[split.index]", "found.features[:len(split.index)]"),
@@ -271,6 +279,7 @@ PLANTED = {
          "4: (3, 2, 1, 0), 2: (1, 0), 1: (0,)}[array.ndim]"),
         ("classes of another network", "or len(classes) != arch.classes ", ""),
         ("levels forgotten in the file", 'int(about["size"]), levels_of(about)', 'int(about["size"]), {}'),
+        ("written in place", "with atomic(path) as file:", 'with open(path, "wb") as file:'),
     ],
     "core/files.py": [
         ("the name before the bytes", "                file.flush()\n                os.fsync(file.fileno())\n", ""),
@@ -333,6 +342,7 @@ PLANTED = {
         ("levels are forgotten", "classes, backbone, levels)\n\n\ndef checked", "classes, backbone)\n\n\ndef checked"),
         ("checksum of another network", '"backbone": json.dumps(backbone)',
          '"backbone": json.dumps(backbone and {**backbone, "sha256": ""})'),
+        ("written in place", "with atomic(path) as file:", 'with open(path, "wb") as file:'),
     ],
 }
 

@@ -252,6 +252,8 @@ PLANTED = {
         ("no limit to the parts of a path", "return found[-DEEPEST:]", "return found"),
         ("backslashes are part of a name", 'dict.fromkeys((text, text.replace("\\\\", "/")))', "(text,)"),
         ("rules compared by the first paths", "[::max(1, sum(map(bool, wanted)) // SAMPLE)]", "[:SAMPLE]"),
+        ("no folder beside that of a table of the current folder", "Path(os.path.abspath(folder)).parent",
+         "Path(folder).parent"),
     ],
     "core/data/folder.py": [
         ("paths sorted as texts", 'paths.sort(key=lambda path: path.split("/"))', "paths.sort()"),

@@ -320,6 +320,7 @@ PLANTED = {
         ("written among the images behind a link", "Path(os.path.realpath(out)).is_relative_to(os.path.realpath(data))",
          "Path(os.path.abspath(out)).is_relative_to(os.path.abspath(data))"),
         ("a run's own table replaced from its parent folder", "out.parent.samefile(folder)", "out.parent == folder"),
+        ("written in place", "    save_text(out, csv_text(", "    out.write_text(csv_text("),
     ],
     "core/use/predict.py": [
         ("what could not be read has a row", "names.append(name) if reason is None else unread.append((name, reason))",
@@ -343,6 +344,8 @@ PLANTED = {
         ("links that lead nowhere not told", 'NAMED = ("link", ', "NAMED = ("),
         ("what is left out of an archive not told",
          '{}, [(f"{place}/{f.path}", f.detail) for f in findings if f.kind in NAMED]', "{}, []"),
+        ("written in place", "save_text(path, listed(names, probs, network.classes))",
+         "path.write_text(listed(names, probs, network.classes))"),
     ],
 }
 
