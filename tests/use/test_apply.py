@@ -286,10 +286,11 @@ def test_an_error_while_writing_leaves_the_old_table(judged, monkeypatch):
     assert {path: path.read_bytes() for path in judged[1].iterdir()} == before
 
 
-def test_nothing_is_written_among_the_images(judged, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["data", "test"])
+def test_nothing_is_written_among_the_images(judged, tmp_path, monkeypatch, name):
     decisions, folder = judged
     write_folder(tmp_path / "photos")
-    (folder / "config.json").write_text(json.dumps({"settings": {}, "paths": {"data": str(tmp_path / "photos")}}))
+    (folder / "config.json").write_text(json.dumps({"settings": {}, "paths": {name: str(tmp_path / "photos")}}))
     monkeypatch.chdir(tmp_path / "photos")
     (tmp_path / "link").symlink_to("photos/cat")
     for out in (Path("labels.csv"), Path("cat", "labels.csv"), tmp_path / "photos" / ".." / "photos" / "labels.csv",
