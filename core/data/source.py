@@ -123,6 +123,7 @@ def listed(path, how=UNSAID, strict=True):
     bad = next(filter(None, map(bad_name, path.absolute().parts)), None)
     need(not bad, f"{printable(str(path))} is in a folder, or is one, whose name has {bad}: rename it")
     if clothing1m.is_clothing1m(path):
+        check_use(path, how._replace(follow_links=False)._asdict(), strict)
         return clothing1m.scan(path)
     if holds_arrays(path):
         check_use(path, {"images": how.images}, strict)

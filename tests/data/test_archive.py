@@ -16,6 +16,7 @@ import pytest
 from core.data import archive as module
 from core.data.archive import archive_of, read_archive
 from core.data.csv_cells import csv_text
+from core.data.how import How
 from core.data.own import load
 from core.data.source import open_source
 from core.errors import InputError
@@ -228,6 +229,8 @@ def test_a_table_may_name_images_in_an_archive(pack, tmp_path):
     assert (reading.data.train.images == load(path, size=8).data.train.images[::-1]).all()
     assert kinds(reading.findings) == {"missing": [f"{path}/cat/9.png"]}
     assert reading.data.train.paths[0] == f"{path.name}/pets/dog/1.png"
+    assert complaint(tmp_path / "t.csv", how=How(images="x")).endswith("names its images in an archive: leave out "
+                                                                       "--images")
 
 
 def test_true_labels_by_path(pack, tmp_path):

@@ -4,6 +4,7 @@ import pytest
 
 from core.data import clothing1m
 from core.data.clothing1m import CLASSES, KEYS, LABELS, scan
+from core.data.how import How
 from core.data.own import load
 from core.data.source import open_source
 from core.errors import InputError
@@ -140,6 +141,12 @@ def test_a_missing_file_is_named(own, name):
     part = own if name.startswith("noisy") else own / "clean_val_key_list.txt"
     with pytest.raises(InputError, match=f"{own.name} has no {name}: copy it there"):
         open_source(str(part))
+
+
+@pytest.mark.parametrize("option", ["path_column", "label_column", "images", "labels"])
+def test_options_of_other_data_are_not_ignored(root, option):
+    with pytest.raises(InputError, match=f"has no use for --{option.replace('_', '-')}: --images is for tables"):
+        open_source(str(root), How(**{option: "x"}))
 
 
 def test_labels_that_know_none_of_the_images(own):

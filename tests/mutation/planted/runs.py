@@ -178,6 +178,7 @@ PLANTED = {
          "Features(features[:, None], 0 * mean, std)"),
         ("statistics of another batch", "Flat(network.running, empty=np.zeros(0, np.float32))",
          "Flat({k: 0 * v + 1 for k, v in network.running.items()}, empty=np.zeros(0, np.float32))"),
+        ("weights that nothing needs ignored", "need(on_features or weights is None,", "need(True,"),
     ],
     "core/run/state.py": [
         ("velocity forgotten", '"velocity": model.velocity,', '"velocity": model.velocity * 0,'),
@@ -317,10 +318,12 @@ PLANTED = {
         ("what a person edited is replaced", "need(not there or written.is_noted(folder, out),", "need(True,"),
         ("written among the images", "need(not inside or at_home,", "need(True or at_home,"),
         ("what it wrote is not known again", "    written.note(Path(folder), out)\n", ""),
-        ("written among the images behind a link", "Path(os.path.realpath(out)).is_relative_to(os.path.realpath(data))",
-         "Path(os.path.abspath(out)).is_relative_to(os.path.abspath(data))"),
+        ("written among the images behind a link",
+         "Path(os.path.realpath(out)).is_relative_to(os.path.realpath(places[name]))",
+         "Path(os.path.abspath(out)).is_relative_to(os.path.abspath(places[name]))"),
         ("a run's own table replaced from its parent folder", "out.parent.samefile(folder)", "out.parent == folder"),
         ("written in place", "    save_text(out, csv_text(", "    out.write_text(csv_text("),
+        ("written among the test images", 'for name in ("data", "test") if', 'for name in ("data",) if'),
     ],
     "core/use/predict.py": [
         ("what could not be read has a row", "names.append(name) if reason is None else unread.append((name, reason))",
