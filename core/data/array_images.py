@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.data import arrays
+from core.data import arrays, depth
 from core.data.arrays import BLOCK, ENDINGS, MOST, Member
 from core.data.how import UNSAID
 from core.data.images import GAP, rgb
@@ -57,7 +57,7 @@ def read_arrays(path, how=UNSAID, test=False):
     left = [name for name in members if name not in used and name.lower() not in arrays.NAMES]
     notes += [f"{path}: the images are {found[main][0]!r}, their labels {str(given or found[main][1])!r}"]
     notes += [f"{path}: not used: {arrays.listed(left)}"] * bool(left)
-    return listing._replace(notes=[*notes, *listing.packed.notes])
+    return listing._replace(notes=notes)
 
 
 def members_of_use(main, test):
@@ -109,22 +109,29 @@ def listing_of(path, member, name, texts):
 class Arrays:
     """The images of one array; what core/data/source.py decodes.
 
-    order: names of the classes; others: {"val" or "test": Listing}; files: on which stored images depend.
+    order: names of the classes; others: {"val" or "test": Listing}; files: on which stored images depend; levels: as
+    of core/data/depth.py, what these images alone use, empty for bits and 8 bits.
     """
 
     def __init__(self, member, name, order):
         """Raises InputError for an array that is no images."""
         self.member, self.name, self.order, self.others = member, name, order, {}
-        self.files, self.notes = [os.path.abspath(member.path)], []
+        self.files = [os.path.abspath(member.path)]
         self.places = ()                                     # in the array, of the rows of the Listing
         self.layout = layout(member, name)
-        self.black, self.white = 0, 255
-        if member.dtype.kind == "b":
-            self.white = 1
-        elif member.dtype != np.uint8:
-            self.black, self.white = level(*self.extremes(), member.dtype.kind)
-            self.notes.append(f"{member.path}: the values of {name!r} from {self.black:g} to {self.white:g} are shown "
-                              "as 0 to 255")
+        self.levels = {}
+        if member.dtype.kind != "b" and member.dtype != np.uint8:
+            self.low, self.high = self.extremes()
+            self.levels[depth.kind_of(member)] = level(self.low, self.high, member.dtype.kind)
+
+    def notes(self, levels):
+        """A line about what is shown as black and as white by the levels of the training images, as a list."""
+        lines = []
+        for black, white in map(levels.get, self.levels):
+            outside = f", those from {self.low:g} to {self.high:g} cut off there"
+            lines += [f"{self.member.path}: the values of {self.name!r} from {black:g} to {white:g} are shown as 0 to "
+                      "255" + outside * (self.low < black or self.high > white)]
+        return lines
 
     def blocks(self):
         """Yield (number of the first, images (k, ...)) of all."""
@@ -146,8 +153,9 @@ class Arrays:
     def decode(self, paths, rows, size, jobs, levels=None, resample="LANCZOS"):
         """Yield (rows, images, shapes, reasons, depths) of some of the paths by row, in pieces.
 
-        levels: not used, arrays have their own black and white; depths: 0, as of images of 8 bits.
+        levels: of the training images; None: their own; bits are 0 and 1. depths: 0, as of images of 8 bits.
         """
+        black, white = next(map({**self.levels, **(levels or {})}.get, self.levels), (0, 1))
         wanted = {self.places[row]: row for row in rows}
         for first, block in self.blocks():
             here = [k for k in range(len(block)) if first + k in wanted]
@@ -155,17 +163,17 @@ class Arrays:
             images = np.zeros((len(here), size, size, 3), np.uint8)
             shapes, reasons = np.zeros((len(here), 2), np.int32), ["some of its values are not finite"] * len(here)
             place = {k: i for i, k in enumerate(here)}
-            for k, colours in zip(good, self.colours(block[good])):
+            for k, colours in zip(good, self.colours(block[good], black, white)):
                 images[place[k]], shapes[place[k]] = fitted(colours, size, resample), colours.shape[:2]
                 reasons[place[k]] = None
             yield [wanted[first + k] for k in here], images, shapes, reasons, np.zeros((len(here), 3))
 
-    def colours(self, block):
+    def colours(self, block, black, white):
         """Images (k, ...) as (k, H, W, 1, 3 or 4) uint8."""
         block = self.layout(block)
         if block.dtype == np.uint8:
             return block
-        scaled = (block.astype(np.float32) - np.float32(self.black)) * np.float32(255 / (self.white - self.black))
+        scaled = (block.astype(np.float32) - np.float32(black)) * np.float32(255 / (white - black))
         return np.rint(scaled.clip(0, 255)).astype(np.uint8)
 
 

@@ -2,7 +2,7 @@
 
     names      images or x, labels or y, and others of these kinds; with train, val and test before or after them
     images     (n, H, W), (n, H, W, C) or (n, C, H, W) with C = 1, 3 or 4, or grey squares as rows (n, H H)
-    numbers    uint8 as they are; others scaled by the range that the whole set uses
+    numbers    uint8 as they are; others scaled by the range that all training images use
     labels     (n,) or (n, 1) whole numbers or texts, or (n, C) with a single 1 in each row; -1 where unknown
 
 Files are read from front to back, a block of images at a time, and nothing in them is run. n images of H x W pixels.

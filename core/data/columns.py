@@ -107,7 +107,7 @@ def first_cells(text, how):
 def json_rows(path):
     """[(line number, cells)] of a file with an object in each line, all names of fields first. Raises InputError."""
     found, names = [], {}
-    for number, line in enumerate(text_of(path).splitlines(), 1):
+    for number, line in enumerate(re.split("\r\n?|\n", text_of(path)), 1):
         if line.strip():
             try:
                 item = json.loads(line)

@@ -53,14 +53,16 @@ def load(path, seed=0, size=32, held_out=0, test=None, truth=None, store=None, j
     packed = getattr(source.listing.packed, "others", {})
     listings = [source.listing, source.listing, None]
     if "val" in packed and held_out == 0:
-        validation = split(read(path, size, None, jobs, packed["val"]), classes, f"{path}, for validation,")
-        listings[1] = packed["val"]
+        second = read(path, size, None, jobs, packed["val"], source.levels)
+        validation, notes = split(second, classes, f"{path}, for validation,"), notes + second.notes
+        findings, listings[1] = findings + second.listing.findings + pale(second), packed["val"]
     elif "val" in packed:
         notes = [*notes, f"{path}: its images for validation are not used, because of --held-out"]
     if test is None and "test" in packed:
-        second = read(path, size, None, jobs, packed["test"])
-        other = split(second, classes, f"{path}, for test,")
-        findings, listings[2] = findings + leaks(source, second) + pale(second), packed["test"]
+        second = read(path, size, None, jobs, packed["test"], source.levels)
+        other, notes = split(second, classes, f"{path}, for test,"), notes + second.notes
+        findings, listings[2] = findings + second.listing.findings, packed["test"]
+        findings += leaks(source, second) + pale(second)
     elif test is not None:
         second = read(test, size, store, jobs, levels=source.levels, how=how)
         other, notes = split(second, classes, test), notes + second.notes

@@ -21,6 +21,7 @@ from core.data import weights
 from core.errors import InputError, need
 from core.files import atomic, with_metadata
 from nets.resnet import BLOCKS, architecture, convolutions, features_of
+from nets.safetensors_file import levels_of
 
 LEAVES = {"gamma": "weight", "beta": "bias", "mean": "running_mean", "var": "running_var"}
 REMEDY = "give a file of weights of ResNet-18, 34 or 50 as torchvision, timm or transformers save it"
@@ -159,12 +160,13 @@ class Finetuned(NamedTuple):
     running: dict
     size: int                          # pixels to the side of its images
     classes: tuple                     # C names
+    levels: dict = None                # {kind: (black, white)} of images of more than 8 bits (core/data/depth.py)
 
 
-def save(path, weights, classes, size):
+def save(path, weights, classes, size, levels=None):
     """Write theta and running statistics `weights` as safetensors, with torchvision's names.
 
-    Raises InputError for an error of the disk.
+    levels: {kind: (black, white)} of training images of more than 8 bits. Raises InputError for an error of the disk.
     """
     from safetensors.numpy import save as as_bytes  # imported where needed: demo.py starts sooner
 
@@ -173,6 +175,8 @@ def save(path, weights, classes, size):
     tensors = {there[name][0]: layout_there(array) for name, array in weights.items()}
     about = {"format": "pt", "network": "resnet", "classes": json.dumps(list(classes)), "size": str(size),
              "input": "(N, 3, size, size) float32: (pixels / 255 - mean) / std, torchvision's"}
+    if levels:
+        about["levels"] = json.dumps([[int(kind), *level] for kind, level in levels.items()])
     with atomic(path) as file:
         file.write(with_metadata(as_bytes(tensors), about))
 
@@ -181,13 +185,13 @@ def load_finetuned(path, about):
     """The Finetuned network in a file that `save` wrote; about: its metadata. Raises InputError for any other."""
     arch, theta, running = read(path)
     try:
-        classes, size = json.loads(about["classes"]), int(about["size"])
-    except (KeyError, ValueError):
-        classes, size = [], 0
+        classes, size, levels = json.loads(about["classes"]), int(about["size"]), levels_of(about)
+    except (KeyError, TypeError, ValueError):
+        classes, size, levels = [], 0, {}
     good = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
     if not good or len(classes) != arch.classes or not 8 <= size <= 512:
         raise InputError(f"{path} is damaged or no network of this program: copy it again, or train again")
-    return Finetuned(arch, theta, running, size, tuple(classes))
+    return Finetuned(arch, theta, running, size, tuple(classes), levels)
 
 
 def layout_there(array):

@@ -83,7 +83,8 @@ def read(path, size, store, jobs, listing=None, levels=None, how=UNSAID):
     """
     listing = listing or listed(path, how, strict=False)
     need(listing.paths, f"{path} has no images: {EMPTY}")
-    images, shapes, depths, levels, reasons, notes = pixels(path, listing, size, store, jobs, levels or {})
+    given = {**getattr(listing.packed, "levels", {}), **(levels or {})}
+    images, shapes, depths, levels, reasons, notes = pixels(path, listing, size, store, jobs, given)
     good = np.flatnonzero(shapes[:, 0])
     need(len(good), f"{path}: none of its {len(reasons)} images can be read, "
                     f"for example {listing.paths[0]}: {reasons.get(0)}")
@@ -96,8 +97,13 @@ def read(path, size, store, jobs, listing=None, levels=None, how=UNSAID):
                             for row, detail in depth.clipped(depths, levels))
     return Decoded(images[:len(good)], [listing.labels[row] for row in good], np.array(listing.index)[good],
                    np.array(listing.paths)[good], shapes[good], listing,
-                   [*listing.notes, *notes, *depth.note(depths, levels)], levels,
+                   [*listing.notes, *notes, *depth.note(depths, levels), *array_notes(listing, levels)], levels,
                    listing.agreement and np.array(listing.agreement)[good])
+
+
+def array_notes(listing, levels):
+    """What to know about black and white where the images are arrays."""
+    return listing.packed.notes(levels) if hasattr(listing.packed, "notes") else []
 
 
 def listed(path, how=UNSAID, strict=True):
@@ -117,6 +123,7 @@ def listed(path, how=UNSAID, strict=True):
     bad = next(filter(None, map(bad_name, path.absolute().parts)), None)
     need(not bad, f"{printable(str(path))} is in a folder, or is one, whose name has {bad}: rename it")
     if clothing1m.is_clothing1m(path):
+        check_use(path, how._replace(follow_links=False)._asdict(), strict)
         return clothing1m.scan(path)
     if holds_arrays(path):
         check_use(path, {"images": how.images}, strict)

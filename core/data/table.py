@@ -32,6 +32,7 @@ def read_table(path, how=UNSAID, strict=True):
               for _, file, label in lines]
     texts = [file if good else "" for good, (_, file, _) in zip(usable, lines)]
     packed, places, notes = *(named_in_archive(path.parent, texts) or (None, None)), []
+    need(packed is None or not how.images or not strict, f"{path} names its images in an archive: leave out --images")
     if packed is None:
         places, notes = find(path, texts, how.images)
         if not strict and how.images and not any(places):    # --images may be that of the training images alone

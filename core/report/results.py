@@ -87,7 +87,7 @@ def save_network(path, weights, epochs, result, recipe, data):
     if data.mean is not None:
         from core.data import resnet_weights  # imported where needed: demo.py starts sooner
 
-        resnet_weights.save(path, weights, result.classes, data.train.images.shape[1])
+        resnet_weights.save(path, weights, result.classes, data.train.images.shape[1], data.levels)
     elif data.train.features is not None:
         head_file.save(path, weights, *mean_and_std(data.train.features), result.classes, data.backbone, data.levels)
     else:

@@ -195,8 +195,9 @@ def check_free(out, decisions, folder, force):
 
 def check_outside(out, folder):
     """Raises InputError for a file that would lie in the folder of images that the run in `folder` read."""
-    data = Path(read_places(folder).get("data", "digits"))
-    inside = data.is_dir() and Path(os.path.realpath(out)).is_relative_to(os.path.realpath(data))
+    places = read_places(folder)
+    inside = any(Path(os.path.realpath(out)).is_relative_to(os.path.realpath(places[name]))
+                 for name in ("data", "test") if name in places and os.path.isdir(places[name]))
     at_home = Path(os.path.realpath(out)).parent == Path(os.path.realpath(folder))
     need(not inside or at_home, f"{out} is inside the images of the run, where nothing is written: "
                                 "choose another place with --out")

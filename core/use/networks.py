@@ -62,6 +62,9 @@ def ready(network, jobs, weights=None):
     jobs: processes. weights: the file of the backbone's, where it has moved. Raises InputError.
     """
     model = Model(on_processors(network.arch), network.arch, Flat(network.theta), running(network), None)
+    on_features = isinstance(network.arch, Head) and network.backbone is not None
+    need(on_features or weights is None, "the run did not learn from features of a pretrained network: leave out "
+                                         "--backbone")
     if not isinstance(network.arch, Head):
         mean = mean_of(network)
         of_pixels = partial(of_images, model, mean)

@@ -16,6 +16,7 @@ import pytest
 from core.data import archive as module
 from core.data.archive import archive_of, read_archive
 from core.data.csv_cells import csv_text
+from core.data.how import How
 from core.data.own import load
 from core.data.source import open_source
 from core.errors import InputError
@@ -206,12 +207,16 @@ def test_nothing_is_written_to_the_disk(pack, tmp_path, monkeypatch):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_decoded_images_are_stored_and_known_again(pack, tmp_path):
-    first = load(pack(PETS), size=8, store=tmp_path / "store").data.train.images
-    stored, = (tmp_path / "store").iterdir()
-    assert (load(pack(PETS), size=8, store=tmp_path / "store").data.train.images == first).all()
-    other = load(pack(dict(zip(PETS, list(PETS.values())[::-1]))), size=8, store=tmp_path / "store").data.train.images
-    assert (other == first[::-1]).all()
+@pytest.mark.parametrize("relative", [False, True])
+def test_decoded_images_are_stored_and_known_again(pack, tmp_path, monkeypatch, relative):
+    monkeypatch.chdir(tmp_path)
+    found = []
+    for members in (PETS, PETS, dict(zip(PETS, list(PETS.values())[::-1]))):
+        path = pack(members)
+        reading = load(path.name if relative else path, size=8, store=tmp_path / "store")
+        found.append(reading.data.train.images)
+    assert (found[0] == found[1]).all() and (found[2] == found[0][::-1]).all()
+    assert len(list((tmp_path / "store").iterdir())) == 1
 
 
 def test_a_table_may_name_images_in_an_archive(pack, tmp_path):
@@ -224,6 +229,8 @@ def test_a_table_may_name_images_in_an_archive(pack, tmp_path):
     assert (reading.data.train.images == load(path, size=8).data.train.images[::-1]).all()
     assert kinds(reading.findings) == {"missing": [f"{path}/cat/9.png"]}
     assert reading.data.train.paths[0] == f"{path.name}/pets/dog/1.png"
+    assert complaint(tmp_path / "t.csv", how=How(images="x")).endswith("names its images in an archive: leave out "
+                                                                       "--images")
 
 
 def test_true_labels_by_path(pack, tmp_path):
@@ -270,6 +277,12 @@ def test_a_truncated_archive_is_told(pack, part):
     path = pack({f"{c}/{k}.png": png(k) for k in range(20) for c in "ab"})
     raw = path.read_bytes()
     path.write_bytes(raw[:int(part * len(raw))])
+    assert complaint(path) == f"{path} is damaged or no archive: copy or download it again"
+
+
+def test_a_directory_that_is_too_long_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "DIRECTORY", 20)
+    path = packed(tmp_path / "x.zip", PETS)
     assert complaint(path) == f"{path} is damaged or no archive: copy or download it again"
 
 

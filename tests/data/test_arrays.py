@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from core.data import array_images, arrays
+from core.data import array_images, arrays, pth
 from core.data.array_images import holds_arrays, read_arrays
 from core.data.arrays import role
 from core.data.how import UNSAID, How
@@ -87,6 +87,24 @@ def test_bits_and_twelve_bits_are_stretched_over_the_whole_set(tmp_path):
     reading = load(npz(tmp_path / "y.npz", images=twelve, labels=LABELS), size=16)
     assert abs(reading.data.train.images[1:, ..., 0].astype(int) - GREY[1:]).max() <= 1
     assert "the values of 'images' from 0 to 4095 are shown as 0 to 255" in reading.notes[-1]
+
+
+def test_all_parts_are_stretched_by_the_levels_of_the_training_images(tmp_path):
+    """So are test images of another file, stored or not; what is brighter is white, and that is told."""
+    deep = GREY.astype(np.uint16) * 16
+    deep[0, 0, 0] = 4095
+    parts = {"x_train": deep, "y_train": LABELS, "y_val": LABELS, "y_test": LABELS}
+    path = npz(tmp_path / "x.npz", **parts, x_val=deep // 2, x_test=deep * 2)
+    other = npz(tmp_path / "y.npz", x=deep // 2, y=LABELS)
+    for store in (None, tmp_path / "store", tmp_path / "store"):
+        reading = load(path, size=16, store=store)
+        train, validation, test = (part.images.astype(int) for part in reading.data[2:5])
+        half = load(path, size=16, test=other, store=store).data.test.images
+        assert abs(validation - train / 2).max() <= 1 and (half == validation).all()
+        assert abs(test - np.minimum(train * 2, 255)).max() <= 1 and reading.data.levels == {1: (0, 4095)}
+    assert [note.split("values of ")[1] for note in reading.notes[1:]] == [
+        "'x_train' from 0 to 4095 are shown as 0 to 255", "'x_val' from 0 to 4095 are shown as 0 to 255",
+        f"'x_test' from 0 to 4095 are shown as 0 to 255, those from {2 * deep.min()} to 8190 cut off there"]
 
 
 @pytest.mark.parametrize("low, high, kind, expected", [
@@ -197,6 +215,14 @@ def test_test_images_that_are_given_take_the_place_of_those_in_the_file(tmp_path
     assert load(path, size=16).listings[2].paths == ["x_test[0]", "x_test[1]", "x_test[2]"]
 
 
+def test_what_is_found_in_validation_and_test_images_is_told(tmp_path):
+    few = {"x_train": COLOUR[:6], "y_train": LABELS[:6], "x_test": COLOUR[4:8], "y_test": np.array([1, 2, 0, -1])}
+    even = COLOUR[8:] * np.array([1, 1, 0, 1], np.uint8)[:, None, None, None]
+    found = load(npz(tmp_path / "x.npz", **few, x_val=even, y_val=np.array([-1, 0, 1, 2])), size=16).findings
+    assert kinds(found) == {"unlabelled": ["x_val[0]", "x_test[3]"], "blank": ["x_val[2]"],
+                            "leaked": ["x_train[4]", "x_train[5]"]}
+
+
 def test_a_class_without_a_readable_image_is_none(tmp_path):
     """The others keep their order, that of the numbers."""
     images = COLOUR / 255
@@ -228,11 +254,13 @@ def test_forms_of_labels(tmp_path, labels):
 
 def test_unknown_labels_are_left_out(tmp_path):
     for labels in (np.where(LABELS == 2, -1, LABELS), np.where(LABELS == 2, np.nan, LABELS),
-                   np.array(["a", "b", "nan"])[LABELS]):
+                   np.array(["a", "b", "nan"])[LABELS], np.array(["a", "b", "-1"])[LABELS]):
         reading = load(npz(tmp_path / "x.npz", images=COLOUR, labels=labels), size=16)
         assert reading.data.train.index.tolist() == [k for k in range(N) if k % 3 < 2] and reading.data.rows == N
         assert len(kinds(reading.findings)["unlabelled"]) == 4
         assert (reading.data.train.images == COLOUR[reading.data.train.index]).all()
+    (tmp_path / "l.csv").write_text("a\nb\n-1\n" * 4)
+    assert load(tmp_path / "x.npz", size=8, how=How(labels=str(tmp_path / "l.csv"))).data.classes == ("a", "b")
 
 
 # ---- labels in a file of their own ---------------------------------------------------------------------------------
@@ -255,6 +283,13 @@ def test_labels_of_a_file_of_their_own_have_the_names_of_the_images_file(tmp_pat
         how = How(labels=f"{file}:a" if file.suffix == ".npz" else str(file))
         data = load(path, size=8, how=how).data
         assert data.classes == ("zebra", "ant", "cow") and data.train.labels.tolist() == LABELS.tolist()
+
+
+def test_labels_in_a_file_of_their_own_are_not_those_of_the_test_images(tmp_path):
+    np.save(tmp_path / "given.npy", LABELS[::-1])
+    path, test = (npz(tmp_path / name, images=COLOUR, labels=LABELS) for name in ("a.npz", "b.npz"))
+    data = load(path, size=8, test=test, how=How(labels=str(tmp_path / "given.npy"))).data
+    assert data.train.labels.tolist() == LABELS[::-1].tolist() and data.test.labels.tolist() == LABELS.tolist()
 
 
 def test_one_of_images_and_labels_may_be_chosen_and_the_other_is_known_by_its_name(tmp_path):
@@ -290,6 +325,7 @@ def test_labels_of_some_images_leave_out_the_others(tmp_path):
 
 @pytest.mark.parametrize("members, fault", [
     ({"images": COLOUR, "labels": LABELS[:5]}, " has 5 labels for 12 images, 'images': save one for each"),
+    ({"images": COLOUR, "labels": np.arange(15) % 3}, " has 15 labels for 12 images"),
     ({"images": COLOUR.astype(complex), "labels": LABELS}, " has images of shape (12, 16, 16, 3) and type complex128, "
                                                            "'images': save them as uint8"),
     ({"images": np.zeros((12, 5, 5, 5)), "labels": LABELS}, " has images of shape (12, 5, 5, 5) and type float64, "
@@ -331,6 +367,9 @@ def test_the_remedies_work(tmp_path):
 
 
 def test_a_lone_array_and_the_remedy(tmp_path):
+    np.save(tmp_path / "x_train.npy", COLOUR)
+    np.save(tmp_path / "y_test.npy", LABELS)
+    assert "x_train.npy has no labels beside it" in complaint(tmp_path / "x_train.npy")
     np.save(tmp_path / "images.npy", COLOUR)
     assert complaint(tmp_path / "images.npy") == (f"{tmp_path / 'images.npy'} has no labels beside it, such as "
                                                   "labels.npy: give them with --labels FILE")
@@ -401,6 +440,12 @@ def test_what_a_directory_claims_is_compared_with_what_is_packed(tmp_path):
     assert complaint(tmp_path / "x.npz") == f"{tmp_path / 'x.npz'} {arrays.DAMAGED}"
 
 
+def test_a_directory_that_is_too_long_is_not_read(tmp_path, monkeypatch):
+    path = npz(tmp_path / "x.npz", images=COLOUR, labels=LABELS)
+    monkeypatch.setattr(pth, "LIMIT", 20)
+    assert complaint(path) == f"{path} {arrays.DAMAGED}"
+
+
 def test_damage_is_told(tmp_path):
     raw = npz(tmp_path / "x.npz", images=COLOUR, labels=LABELS).read_bytes()
     for length in (0, 10, len(raw) // 2, len(raw) - 30):
@@ -454,13 +499,23 @@ def test_a_folder_of_arrays_is_one_only_without_folders(tmp_path):
         ("train", "images"), ("train", "labels"), ("", "images"), ("val", "images"), None, None, None]
 
 
-def test_decoded_arrays_are_stored_and_known_again(tmp_path):
-    path = npz(tmp_path / "x.npz", images=COLOUR, labels=LABELS)
+@pytest.mark.parametrize("relative", [False, True])
+def test_decoded_arrays_are_stored_and_known_again(tmp_path, monkeypatch, relative):
+    monkeypatch.chdir(tmp_path)
+    path = npz("x.npz" if relative else tmp_path / "x.npz", images=COLOUR, labels=LABELS)
     first = load(path, size=8, store=tmp_path / "store").data.train.images
     assert len(list((tmp_path / "store").iterdir())) == 1
     assert (load(path, size=8, store=tmp_path / "store").data.train.images == first).all()
     npz(path, images=COLOUR[::-1].copy(), labels=LABELS)
     assert (load(path, size=8, store=tmp_path / "store").data.train.images == first[::-1]).all()
+
+
+def test_images_of_other_rows_are_not_taken_from_the_store(tmp_path):
+    np.save(tmp_path / "x.npy", COLOUR)
+    for rows in ([0, 1, 2], [3, 4, 5]):
+        (tmp_path / "l.csv").write_text("index,label\n" + "".join(f"{row},{row % 3}\n" for row in rows))
+        how = How(labels=str(tmp_path / "l.csv"))
+        assert (images_of(tmp_path / "x.npy", store=tmp_path / "store", how=how)[0] == COLOUR[rows]).all()
 
 
 def test_an_array_is_read_in_blocks(tmp_path):

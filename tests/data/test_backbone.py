@@ -132,12 +132,23 @@ def other_shape(file, root):
 @pytest.mark.parametrize("change", [other_pixel, other_shape, lambda *_: {"size": 64}, lambda *_: {"views": 2},
                                     lambda file, root: {"file": weights_file(root / "other.pth", seed=1)}],
                          ids=["pixel", "shape", "size", "views", "weights"])
-def test_nothing_else_is_ever_taken_from_the_store(file, tmp_path, computed, change):
+def test_nothing_else_is_ever_taken_from_the_store(file, tmp_path, computed, monkeypatch, change):
+    monkeypatch.setattr(backbone, "CHUNK", 2)
     given = {"images": IMAGES, "size": 32, "file": file}
     features(**given, store=tmp_path / "store")
     given |= change(file, tmp_path)
     found = features(**given, store=tmp_path / "store")
-    assert computed == [5, 5] and (found.views == features(**given).views).all()
+    assert computed == [2, 2, 1] * 2 and (found.views == features(**given).views).all()
+
+
+def test_the_digest_is_of_all_bytes_of_the_weights(tmp_path):
+    found = set()
+    for at in (0, 1 << 20, 2 << 20, (3 << 20) - 1):
+        raw = bytearray(3 << 20)
+        raw[at] = 1
+        (tmp_path / "w").write_bytes(raw)
+        found.add(backbone.digest_of(tmp_path / "w"))
+    assert len(found) == 4
 
 
 @pytest.mark.parametrize("name", ["VERSION", "pillow_version"])

@@ -92,6 +92,13 @@ def test_the_fingerprint_tells_all_that_the_images_depend_on(root, tmp_path, mon
     assert len(set(found)) == len(found) == 14
 
 
+def test_the_file_behind_a_link_counts(root, tmp_path):
+    (tmp_path / "link.png").symlink_to(root / "cat" / "0.png")
+    before = cache.fingerprint(tmp_path, ["link.png"], 8)
+    touch(root)
+    assert cache.fingerprint(tmp_path, ["link.png"], 8) != before
+
+
 def test_labels_are_never_stored(root, store, decoded):
     table = write_table(root / "t.csv", ["cat/0.png,a", "cat/1.png,b"])
     assert load(table, store).data.train.labels.tolist() == [0, 1]
@@ -185,11 +192,13 @@ def test_without_a_place_to_store_the_run_goes_on(root, store, monkeypatch):
     assert "the disk is full" in note and "--cache" in note and list(store.with_name("other").iterdir()) == []
 
 
-def test_nothing_is_ever_written_into_the_data(root):
+def test_nothing_is_ever_written_into_the_data(root, tmp_path):
     before = sorted(root.rglob("*"))
-    note, = load(root, root / "cache").notes
-    assert note == (f"decoded images are not stored, since {root / 'cache'} is inside the data: "
-                    "choose another folder with --cache")
+    (tmp_path / "link").symlink_to(root / "cat")
+    for place in (root / "cache", tmp_path / "link"):
+        note, = load(root, place).notes
+        assert note == (f"decoded images are not stored, since {place} is inside the data: "
+                        "choose another folder with --cache")
     assert sorted(root.rglob("*")) == before
 
 

@@ -95,6 +95,8 @@ SPOILED = {
     "no rows": lambda batch: batch.update(data=batch["data"][:0], labels=[]),
     "a list of images": lambda batch: batch.update(data=batch["data"][:2].tolist()),
     "a label too few": lambda batch: batch["labels"].pop(),
+    "a label too many": lambda batch: batch["labels"].append(0),
+    "an array of one too many": lambda batch: batch.update(labels=np.append(batch["labels"], 0)),
     "label 10": lambda batch: batch["labels"].__setitem__(5, 10),
     "label -1": lambda batch: batch["labels"].__setitem__(5, -1),
     "a text label": lambda batch: batch["labels"].__setitem__(5, "cat"),

@@ -4,6 +4,7 @@ import pytest
 
 from core.data import clothing1m
 from core.data.clothing1m import CLASSES, KEYS, LABELS, scan
+from core.data.how import How
 from core.data.own import load
 from core.data.source import open_source
 from core.errors import InputError
@@ -114,6 +115,13 @@ def test_images_that_are_missing_repeated_or_without_a_label_are_findings(own):
     assert listing.index == [*(n for n in range(28) if n != 3), 32] and listing.rows == 33
 
 
+def test_the_truth_stays_with_its_image_where_another_is_missing(own):
+    (own / key(3)).unlink()
+    data = load(own, size=8, truth=own / "clean_label_kv.txt").data
+    found = [data.classes[c] if c >= 0 else None for c in data.train.truth]
+    assert found == [CLASSES[n % 14] if n >= 20 else None for n in range(28) if n != 3]
+
+
 def test_the_names_of_the_classes_are_those_of_the_authors():
     assert CLASSES == tuple("T-Shirt Shirt Knitwear Chiffon Sweater Hoodie Windbreaker Jacket Downcoat Suit Shawl "
                             "Dress Vest Underwear".split())
@@ -133,6 +141,12 @@ def test_a_missing_file_is_named(own, name):
     part = own if name.startswith("noisy") else own / "clean_val_key_list.txt"
     with pytest.raises(InputError, match=f"{own.name} has no {name}: copy it there"):
         open_source(str(part))
+
+
+@pytest.mark.parametrize("option", ["path_column", "label_column", "images", "labels"])
+def test_options_of_other_data_are_not_ignored(root, option):
+    with pytest.raises(InputError, match=f"has no use for --{option.replace('_', '-')}: --images is for tables"):
+        open_source(str(root), How(**{option: "x"}))
 
 
 def test_labels_that_know_none_of_the_images(own):

@@ -92,6 +92,8 @@ def test_lines_keep_their_numbers_and_their_order(read):
     assert read(text).lines == [(6, "1.jpg", "a\nb"), (8, "2.jpg", "c")]
     text = '\n{"path": "1.jpg", "label": "a"}\n\n{"path": "2.jpg", "label": "b"}\n'
     assert read(text, "t.jsonl").lines == [(2, "1.jpg", "a"), (4, "2.jpg", "b")]
+    text = '{"path": "1.jpg", "label": "a\u2028\x85b"}\r\n{"path": "2.jpg", "label": "c"}\r'
+    assert [line for line, *_ in read(text, "t.jsonl").lines] == [1, 2]
 
 
 def test_the_better_name_and_the_cells_decide(read):

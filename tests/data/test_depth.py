@@ -1,4 +1,6 @@
 """core/data/depth.py: what a set of images of many bits uses decides what is black and white, in all of them alike."""
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -89,7 +91,9 @@ def test_hot_pixels_burnt_in_letters_and_one_odd_image_do_not_decide(tmp_path):
     values = (np.random.default_rng(2).random((120, 40, 40)) * 1023).astype(np.uint16)
     values[:, 3, 5] = 65535                                  # one of 1,600 pixels
     values[7] = 65535
-    reading = own.load(write(tmp_path, values, encoded), size=40)
+    root = write(tmp_path, values, encoded)
+    (root / "cat" / "3.png").write_bytes(b"")                # does not move the others
+    reading = own.load(root, size=40)
     found = reading.data.train.images[0].astype(int)
     assert abs(found[..., 0] - np.minimum(values[0] / 1023 * 255, 255)).max() <= 1.1
     assert kinds(reading.findings)["clipped"] == ["cat/7.png"]
@@ -121,6 +125,15 @@ def test_test_images_are_shown_as_the_training_images(tmp_path):
             assert abs(test[..., 0].astype(int) - GREY * 1000 * 255 / white).max() <= 1.1, (white, store)
 
 
+def test_images_in_an_archive_share_one_level(tmp_path):
+    values = (GREY * np.array([4095, 500, 4095, 500, 500, 500])[:, None, None]).astype(np.uint16)
+    root, brighter = (write(tmp_path / f"{k}", values * k, encoded) for k in (1, 2))
+    packed = shutil.make_archive(str(tmp_path / "x"), "zip", root)
+    assert (shown(packed) == shown(root)).all()
+    tests = [own.load(brighter, size=16, test=test).data.test.images for test in (packed, root)]
+    assert (tests[0] == tests[1]).all()
+
+
 def test_stored_images_are_the_same_and_one_more_image_changes_all(tmp_path):
     root = write(tmp_path / "data", (GREY * 1000).astype(np.uint16), encoded)
     first, again = (shown(root, store=tmp_path / "store") for _ in range(2))
@@ -132,10 +145,11 @@ def test_stored_images_are_the_same_and_one_more_image_changes_all(tmp_path):
     assert shown(root).shape[0] == 7 and shown(root)[0].max() <= 4
 
 
-def test_what_is_read_later_than_the_others_of_a_store_is_scaled_with_them(tmp_path, monkeypatch):
+@pytest.mark.parametrize("last", [65535, 500])
+def test_what_is_read_later_than_the_others_of_a_store_is_scaled_with_them(tmp_path, monkeypatch, last):
     """The file of one image was out of reach at first; nothing about it has changed."""
     from core.data import images
-    values = (GREY * np.array([1000] * 5 + [65535])[:, None, None]).astype(np.uint16)
+    values = (GREY * np.array([1000] * 5 + [last])[:, None, None]).astype(np.uint16)
     root = write(tmp_path / "data", values, encoded)
     real = images.decode_one
     with monkeypatch.context() as patch:

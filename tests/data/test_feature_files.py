@@ -61,6 +61,7 @@ def test_constant_features_are_counted(tmp_path):
 
 REFUSED = {
     "another number of rows": (dict(features=X[:5]), "f.npz has 5 rows and the data 6 images"),
+    "more rows": (dict(features=np.concatenate([X, X])), "f.npz has 12 rows and the data 6 images"),
     "no array of that name": (dict(embeddings=X), "has no array `features`"),
     "no rows": (dict(features=X[:0]), "has features of no image"),
     "one dimension": (dict(features=X[:, 0]), "`features` is an array (6,) of float64"),
@@ -89,10 +90,10 @@ def test_a_file_that_does_not_fit_is_refused_with_a_reason(tmp_path, case):
     assert reason in str(refusal.value)
 
 
-@pytest.mark.parametrize("test", [None, X[:2]])
+@pytest.mark.parametrize("test", [None, X[:2], X[:5]])
 def test_test_images_need_a_row_each(tmp_path, test):
     found = read_features(npz(tmp_path, features=X, **({} if test is None else {"test": test})))
-    with pytest.raises(InputError, match="has (no|2) rows of test images, and there are 3"):
+    with pytest.raises(InputError, match="has (no|2|5) rows of test images, and there are 3"):
         features_of_tests(found, split([0, 1, 2]))
 
 

@@ -8,7 +8,7 @@ from core.data.folder import scan
 from core.data.how import How
 from core.data.own import load
 from core.errors import InputError
-from tests.lib.own_data import kinds, write_folder, write_image
+from tests.lib.own_data import kinds, write_folder, write_image, write_table
 
 FOLLOW = How(follow_links=True)
 
@@ -46,6 +46,8 @@ def test_one_linked_class_beside_others(root, disk):
     assert set(found.labels) == {"cow", "elk", "bird"} and found.findings == []
     for how, classes in ((How(), ("cow", "elk")), (FOLLOW, ("bird", "cow", "elk"))):
         assert load(root, size=8, how=how).data.classes == classes
+    write_table(root / "metadata.csv", ["cow/0.png,a cow"], "file_name,text,size")          # about something else
+    assert load(root, size=8, how=FOLLOW).data.classes == ("bird", "cow", "elk")
 
 
 def test_linked_files(root, disk):

@@ -1,5 +1,6 @@
 """core/data/own.py: folders and tables of images -> data sets."""
 import os
+import shutil
 import time
 from types import SimpleNamespace
 
@@ -179,7 +180,8 @@ def test_data_that_cannot_be_used(root, tmp_path):
 @pytest.mark.parametrize("option", ["path_column", "label_column", "images", "labels"])
 def test_options_of_other_data_are_not_ignored(root, tmp_path, option):
     words = " has no use for --" + option.replace("_", "-") + ": --images is for tables, --labels for arrays"
-    assert words in complaint(root, how=How(**{option: "x"}))
+    for path in (root, shutil.make_archive(str(tmp_path / "z"), "zip", root)):
+        assert words in complaint(path, how=How(**{option: "x"}))
     table = write_table(tmp_path / "t.csv", ["pets/cat/0.png,a", "pets/dog/0.png,b"])
     np.savez(tmp_path / "x.npz", images=np.zeros((4, 8, 8), np.uint8), labels=np.arange(4) % 2)
     assert (words in complaint(table, how=How(**{option: "x"}))) == (option == "labels")
@@ -209,6 +211,13 @@ def test_test_images_are_read_as_the_user_says_too(root):
         assert part.paths.tolist() == ["cat/0.png", "dog/0.png"] and part.labels.tolist() == [0, 1]
 
 
+def test_the_table_of_a_test_folder_may_have_other_columns(root, tmp_path):
+    table = write_table(root / "t.csv", ["cat/0.png,a", "dog/0.png,b"], "mine,yours")
+    write_folder(tmp_path / "test")
+    write_table(tmp_path / "test" / "metadata.csv", ["cat/1.png,b"], "file_name,label")
+    assert load(table, size=8, test=tmp_path / "test", how=How("mine", "yours")).data.test.labels.tolist() == [1]
+
+
 def test_a_test_set_with_other_classes(root, tmp_path):
     write_folder(tmp_path / "test", ("cat", "Dog", "emu"))
     assert complaint(root, test=tmp_path / "test").endswith(
@@ -218,6 +227,12 @@ def test_a_test_set_with_other_classes(root, tmp_path):
 @pytest.mark.parametrize("path", ["a\0b", "x" * 5000])
 def test_a_path_that_no_file_can_have(path):
     assert "check the path" in complaint(path)
+
+
+def test_a_folder_above_that_has_a_bad_name_is_told(tmp_path, monkeypatch):
+    write_folder(tmp_path / "a\tb" / "pets")
+    monkeypatch.chdir(tmp_path / "a\tb")
+    assert complaint("pets").endswith("whose name has a control character or line break: rename it")
 
 
 def test_what_is_cifar(root, tmp_path):

@@ -35,13 +35,15 @@ def test_ids_without_an_ending(tmp_path):
 
 @pytest.mark.parametrize("place", ["train_images", "deep/er", "../images", "../all-photos"])
 @pytest.mark.parametrize("suffix", ["", ".png", ".PNG"])
-def test_images_in_a_folder_near_the_table(tmp_path, place, suffix):
+def test_images_in_a_folder_near_the_table(tmp_path, monkeypatch, place, suffix):
     here = tmp_path / "here"
     images(here / place)
     (tmp_path / "unrelated").mkdir()
     found = read_table(table(here, [f"{name}{suffix}" for name in NAMES]))
     assert found.paths == [f"{place}/{name}.png" for name in NAMES] and len(found.notes) == 1
     assert len(load(here / "t.csv", size=8).data.train.labels) == 4
+    monkeypatch.chdir(here)
+    assert read_table("t.csv").paths == found.paths
 
 
 def test_images_that_were_saved_in_another_format(tmp_path):
@@ -60,6 +62,15 @@ def test_images_in_two_folders_are_left_to_the_user(tmp_path):
                                 "choose one folder with --images")
     found = read_table(path, How(images=str(tmp_path / "two")))
     assert found.paths == [f"two/{name}.png" for name in NAMES]
+
+
+def test_a_table_sorted_by_class_is_compared_as_a_whole(tmp_path):
+    texts = [f"{name}{k}" for name in "ab" for k in range(60)]
+    for text in texts:
+        (tmp_path / text[0]).mkdir(exist_ok=True)
+        (tmp_path / text[0] / f"{text}.png").touch()
+    with pytest.raises(InputError, match="choose one folder with --images"):
+        find(tmp_path / "t.csv", texts)
 
 
 def test_a_folder_that_has_only_some_of_them_is_not_taken(tmp_path):

@@ -65,10 +65,13 @@ def test_arrays_of_a_file_are_those_that_were_saved(tmp_path, resnet18, form):
     assert (theta["linear.w"] == resnet18["fc.weight"].T).all() and (theta["linear.b"] == resnet18["fc.bias"]).all()
 
 
+LEVELS = {2: (-1.5, 2.0), 1: (7.0, 65535.0)}
+
+
 def test_what_is_saved_has_torchvisions_names_and_comes_back_as_it_was(tmp_path, resnet18, monkeypatch):
     arch, theta, running = resnet_weights.parameters(resnet18)
     path, classes = tmp_path / "model.safetensors", tuple("zebra cat émeu 7 dog ant".split())
-    resnet_weights.save(path, theta | running, classes, 48)
+    resnet_weights.save(path, theta | running, classes, 48, LEVELS)
     saved = safetensors.numpy.load_file(path)
     assert saved.keys() == {name for name in resnet18 if not name.endswith("num_batches_tracked")}
     assert all((array == resnet18[name]).all() for name, array in saved.items())
@@ -76,13 +79,15 @@ def test_what_is_saved_has_torchvisions_names_and_comes_back_as_it_was(tmp_path,
         about = file.metadata()
     found = resnet_weights.load_finetuned(path, about)
     assert (found.arch, found.size, found.classes) == (architecture(18, 6, frozen=True), 48, classes)
+    assert found.levels == LEVELS
     for before, after in ((theta, found.theta), (running, found.running)):
         assert before.keys() == after.keys() and all((after[name] == before[name]).all() for name in before)
     monkeypatch.setattr(resnet_weights, "read", lambda path: (arch, theta, running))       # once is enough
     for size in (8, 512):
         assert resnet_weights.load_finetuned(path, about | {"size": str(size)}).size == size
     for other in ({"size": "7"}, {"size": "513"}, {"size": "x"}, {"classes": json.dumps(classes[:5])}, {"classes": "["},
-                  {"classes": '"abcdef"'}, {"classes": "[1, 2, 3, 4, 5, 6]"}, {"classes": json.dumps([*classes, "b"])}):
+                  {"classes": '"abcdef"'}, {"classes": "[1, 2, 3, 4, 5, 6]"}, {"classes": json.dumps([*classes, "b"])},
+                  {"levels": "[[3, 0, 1]]"}, {"levels": "[1]"}):
         with pytest.raises(InputError, match="model.safetensors is damaged or no network of this program"):
             resnet_weights.load_finetuned(path, about | other)
     with pytest.raises(InputError, match="is damaged or no network of this program"):

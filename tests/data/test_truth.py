@@ -60,11 +60,13 @@ def test_images_are_known_by_their_names_also_behind_lines_that_are_left_out(roo
 
 
 def test_the_truth_may_be_one_of_several(root, tmp_path):
-    np.savez(tmp_path / "t.npz", clean_label=np.array([1, 0, -1, 1]), other=np.zeros(4, int), short=np.zeros(3, int))
+    np.savez(tmp_path / "t.npz", clean_label=np.array([1, 0, -1, 1]), other=np.zeros(4, int), short=np.zeros(3, int),
+             long=np.zeros(5, int))
     assert read_truth(f"{tmp_path / 't.npz'}:clean_label", scan(root), CLASSES).tolist() == [1, 0, -1, 1]
-    with pytest.raises(InputError, match="t.npz has 3 labels for 4 images: give those of these images"):
-        read_truth(f"{tmp_path / 't.npz'}:short", scan(root), CLASSES)
-    with pytest.raises(InputError, match="t.npz holds the labels 'clean_label', 'other', 'short': choose one"):
+    for name, n in (("short", 3), ("long", 5)):
+        with pytest.raises(InputError, match=f"t.npz has {n} labels for 4 images: give those of these images"):
+            read_truth(f"{tmp_path / 't.npz'}:{name}", scan(root), CLASSES)
+    with pytest.raises(InputError, match="t.npz holds the labels 'clean_label', 'long', 'other', 'short': choose one"):
         read_truth(tmp_path / "t.npz", scan(root), CLASSES)
 
 

@@ -5,6 +5,7 @@ were given or taken since the folder itself was forced. `after_power_failure` yi
 names as they were forced, with the first of the later changes, or with a single one of them, as a disk without order
 may keep it; and of each file the bytes that were forced, which are none for most of its life.
 """
+import errno
 import os
 from contextlib import contextmanager
 
@@ -51,6 +52,11 @@ class Folder:
 
 def applied(names, change):
     return {name: inode for name, inode in {**names, **change}.items() if inode is not None}
+
+
+def full_disk(*args, **options):
+    """In the place of a function of the system that writes."""
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from core.batches import augmented, unaugmented
@@ -16,10 +17,11 @@ from core.run.inputs import read_data
 from core.run.network import network_of
 from core.run.seen import with_features
 from core.run.task import shown_by
+from core.use import networks
 from core.use.predict import predict
 from nets import resnet
 from nets.resnet_fast_memory import fast_training_bytes
-from tests.lib.own_data import write_folder, write_image
+from tests.lib.own_data import picture, write_folder, write_image
 from tests.lib.small_resnet import tensors
 
 RECIPE = Recipe(lr=1e-3, alpha=1.2, beta=0.4, epochs=2, begin=1, K=2, lr2=1e-3, epochs2=1, drops2=(1,), batch=4,
@@ -98,6 +100,15 @@ def test_the_saved_network_has_torchvisions_names_and_predict_uses_it(case, tmp_
     z = resnet.predict(theta, running, resnet.centred(result.images), arch)
     s = np.exp(z - z.max(axis=1, keepdims=True))
     assert np.abs(np.array([row[3:] for row in rows], float) - s / s.sum(1, keepdims=True)).max() < 1e-5
+
+
+def test_predict_shows_images_of_many_bits_as_the_training_did(case, tmp_path):
+    """A dark image alone is not made bright."""
+    config, _ = case
+    for k, path in enumerate(sorted((tmp_path / "photos").glob("?/*.png"))):
+        Image.fromarray(picture(k, 40, 40)[..., 0].astype(np.uint16) * (1 + 15 * (k % 2))).save(path)
+    run(config)
+    assert networks.load(tmp_path / "r" / "model.safetensors").levels == {1: (0, 4095)}
 
 
 def test_features_of_a_file_of_weights_are_those_of_its_network(case):

@@ -149,10 +149,12 @@ def test_predict_names_what_it_cannot_read_and_follows_links(tmp_path, monkeypat
     os.symlink(tmp_path / "disk" / "x", tmp_path / "new" / "x")
     (tmp_path / "new" / "a.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))
     (tmp_path / "new" / "b.mp4").write_bytes(b"")
+    os.symlink("nowhere.png", tmp_path / "new" / "d.png")
     write_image(tmp_path / "new" / "c.png").rename(tmp_path / "new" / "c.dat")
     status, out, _ = answered(capsys, "predict", "new", "--from", "run")
     assert status == 0 and "new/x/0.png" in out and "new/x/1.png" in out
     assert "left out: new/b.mp4: a video: save single pictures of it as JPEG" in out
+    assert "left out: new/d.png: leads nowhere" in out
     assert "left out: new/c.dat: PNG" in out and "left out: new/a.HEIC: " in out
 
 

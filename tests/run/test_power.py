@@ -9,16 +9,32 @@ import numpy as np
 import pytest
 
 from core import files
+from core.data import backbone, resnet_weights
 from core.files import newest, save_array, save_sealed, save_text
 from core.run import run
+from nets import head_file
+from nets.resnet import architecture
 from tests.lib.power import watched
 from tests.lib.tiny_run import tiny, tiny_runs  # noqa: F401   the fixture
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="follows open files through /proc")
 
 
+def constant(k, *shape):
+    return np.full(shape, k, np.float32)
+
+
+def save_resnet(path, k):
+    """As small as its number of axes allows."""
+    names = resnet_weights.expected(architecture(18))
+    resnet_weights.save(path, {name: constant(k, *[1] * len(shape)) for name, (_, shape) in names.items()}, "ab", 32)
+
+
 SAVES = {"text": lambda path, k: save_text(path, f"{k}" * 99),
-         "array": lambda path, k: save_array(path, np.full(50, k))}
+         "array": lambda path, k: save_array(path, np.full(50, k)),
+         "head": lambda path, k: head_file.save(path, {"linear.w": constant(k, 2, 3), "linear.b": constant(k, 3)},
+                                                constant(k, 2), constant(k, 2), "abc", None),
+         "resnet": save_resnet, "features": lambda path, k: backbone.save(path, "key", constant(k, 1, 2, 3))}
 
 
 @pytest.mark.parametrize("save", SAVES.values(), ids=SAVES)

@@ -16,6 +16,7 @@ from core.use import predict
 from core.use.apply import clean, read_paths, read_run
 from tests.lib.own_data import write_folder
 from tests.lib.pages import page_of, save_run
+from tests.lib.power import full_disk
 
 HEAD = "index,path,decision,label\n"
 CLASSES = ("cat", "dog", "=formula", "with, comma", "\"quoted\"", "'t")
@@ -199,7 +200,7 @@ def test_files_that_do_not_fit_together_are_no_run(run, made):
         read_run(run)
 
 
-def test_nothing_is_replaced_without_force_and_originals_never(tmp_path, made, run):
+def test_nothing_is_replaced_without_force_and_originals_never(tmp_path, made, run, monkeypatch):
     path = decisions(tmp_path, HEAD + f"{made.index[0]},,remove,\n")
     source = tmp_path / "mine.csv"
     source.write_text("path,label\n")
@@ -215,6 +216,9 @@ def test_nothing_is_replaced_without_force_and_originals_never(tmp_path, made, r
     for original in (path, source, tmp_path / "also-mine.csv", run / "label_issues.csv", run / "predictions.csv"):
         with pytest.raises(InputError, match="never replaced"):
             clean(path, run, original, force=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="never replaced"):
+        clean(path, Path("run"), run / "predictions.csv", force=True)
     for wrong in (tmp_path, tmp_path / "image.png"):
         with pytest.raises(InputError, match="not the name of a .csv file"):
             clean(path, run, wrong, force=True)
@@ -273,12 +277,24 @@ def test_what_apply_wrote_is_known_again_in_a_folder_that_was_moved(judged, tmp_
     assert written.is_noted(tmp_path / "moved", tmp_path / "moved" / "cleaned_labels.csv")
 
 
-def test_nothing_is_written_among_the_images(judged, tmp_path, monkeypatch):
+def test_an_error_while_writing_leaves_the_old_table(judged, monkeypatch):
+    out, _ = clean(*judged)
+    before = {path: path.read_bytes() for path in judged[1].iterdir()}
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="the disk is full"):
+        patch.setattr(os, "replace", full_disk)
+        clean(*judged, out, "suggested", force=True)
+    assert {path: path.read_bytes() for path in judged[1].iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["data", "test"])
+def test_nothing_is_written_among_the_images(judged, tmp_path, monkeypatch, name):
     decisions, folder = judged
     write_folder(tmp_path / "photos")
-    (folder / "config.json").write_text(json.dumps({"settings": {}, "paths": {"data": str(tmp_path / "photos")}}))
+    (folder / "config.json").write_text(json.dumps({"settings": {}, "paths": {name: str(tmp_path / "photos")}}))
     monkeypatch.chdir(tmp_path / "photos")
-    for out in (Path("labels.csv"), Path("cat", "labels.csv"), tmp_path / "photos" / ".." / "photos" / "labels.csv"):
+    (tmp_path / "link").symlink_to("photos/cat")
+    for out in (Path("labels.csv"), Path("cat", "labels.csv"), tmp_path / "photos" / ".." / "photos" / "labels.csv",
+                tmp_path / "link" / "labels.csv"):
         with pytest.raises(InputError, match="labels.csv is inside the images of the run, where nothing is written"):
             clean(decisions, folder, out)
-    assert sorted(os.listdir()) == ["cat", "dog"]
+    assert sorted(os.listdir()) == ["cat", "dog"] and sorted(os.listdir("cat")) == ["0.png", "1.png", "2.png"]

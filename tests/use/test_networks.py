@@ -55,6 +55,12 @@ def test_a_network_on_images_sees_them_less_the_mean_of_its_training():
         assert found.of_pixels(PIXELS[:n]) == pytest.approx(expected(PIXELS[:n]), abs=1e-5)
 
 
+def test_weights_of_a_pretrained_network_are_for_a_run_on_its_features():
+    for network in (on_images()[0], on_features()[0]):
+        with pytest.raises(InputError, match="the run did not learn from features of a pretrained network"):
+            networks.ready(network, 1, "w.safetensors")
+
+
 def test_files_are_decoded_at_its_size_and_levels_and_what_cannot_be_read_has_no_row(tmp_path):
     network, expected = on_images(LEVELS)
     files, good = [], [k for k in range(N) if k % 4 != 1]

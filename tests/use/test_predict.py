@@ -4,7 +4,7 @@ import io
 import json
 import os
 import pickle
-from zipfile import ZipFile
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from nets import preact_resnet
 from nets import safetensors_file as export
 from nets.preact_resnet import Architecture
 from tests.lib.deep_images import png
+from tests.lib.power import full_disk
 from tests.lib.small_net import drawn
 
 ARCH, CLASSES = Architecture(3, (16, 16), (1, 1)), ("cat", "=dog", "bird, small")
@@ -129,7 +130,11 @@ def test_images_in_an_archive_are_classified_by_their_names(run, network, pixels
     path = tmp_path / "new.zip"
     images = {f"{'bac'[k % 3]}/{k}.png": k for k in range(25)}
     broken = [f"{'bac'[k % 3]}/{k}x.jpg" for k in range(0, 25, 4)]
-    in_archive(path, {name: as_png(pixels[k]) for name, k in images.items()}, broken)
+    in_archive(path, {name: as_png(pixels[k]) for name, k in images.items()}, [*broken, "../out.png"])
+    with ZipFile(path, "a") as archive:
+        link = ZipInfo("link.png")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "a/0.png")
     for inner in ("", "/a"):
         inside = f"{inner[1:]}/" if inner else ""
         names = sorted(name for name in images if name.startswith(inside))
@@ -138,7 +143,8 @@ def test_images_in_an_archive_are_classified_by_their_names(run, network, pixels
         assert list(labels) == [f"{path}{inner}/{name.removeprefix(inside)}" for name in names]
         assert probs == pytest.approx(expected(pixels[[images[name] for name in names]], network), abs=1e-5)
         assert sorted(line.split(": ")[1] for line in lines if "left out" in line) == sorted(
-            f"{path}{inner}/{name.removeprefix(inside)}" for name in broken if name.startswith(inside))
+            f"{path}{inner}/{name.removeprefix(inside)}" for name in [*broken, "../out.png", "link.png"]
+            if name.startswith(inside))
     in_archive(path, {}, broken)
     with pytest.raises(InputError, match="no image to classify: .*x.jpg"):
         predict.predict([path], run, tmp_path / "predictions.csv")
@@ -246,6 +252,17 @@ def test_predictions_are_replaced_only_as_this_run_wrote_them(run, tmp_path, pix
         with pytest.raises(InputError, match="predictions.csv was not written by `predict` from this run, or was"):
             predict.predict([tmp_path / "images.npy"], run, place)
         assert (place / "predictions.csv").read_text() == "edited, or of another run"
+
+
+def test_an_error_while_writing_leaves_the_old_table(run, tmp_path, pixels, monkeypatch):
+    np.save(tmp_path / "images.npy", pixels)
+    predict.predict([tmp_path / "images.npy"], run)
+    before = {path: path.read_bytes() for path in run.iterdir()}
+    np.save(tmp_path / "images.npy", pixels[:3])
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="the disk is full"):
+        patch.setattr(os, "replace", full_disk)
+        predict.predict([tmp_path / "images.npy"], run)
+    assert {path: path.read_bytes() for path in run.iterdir()} == before
 
 
 def test_nothing_is_written_among_the_images_of_the_training(run, tmp_path, pixels):

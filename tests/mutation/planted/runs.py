@@ -188,6 +188,7 @@ PLANTED = {
          "Features(features[:, None], 0 * mean, std)"),
         ("statistics of another batch", "Flat(network.running, empty=np.zeros(0, np.float32))",
          "Flat({k: 0 * v + 1 for k, v in network.running.items()}, empty=np.zeros(0, np.float32))"),
+        ("weights that nothing needs ignored", "need(on_features or weights is None,", "need(True,"),
     ],
     "core/run/state.py": [
         ("other pretrained weights", '"file": None}', '"file": None, "sha256": None}'),
@@ -335,6 +336,12 @@ PLANTED = {
         ("what a person edited is replaced", "need(not there or written.is_noted(folder, out),", "need(True,"),
         ("written among the images", "need(not inside or at_home,", "need(True or at_home,"),
         ("what it wrote is not known again", "    written.note(Path(folder), out)\n", ""),
+        ("written among the images behind a link",
+         "Path(os.path.realpath(out)).is_relative_to(os.path.realpath(places[name]))",
+         "Path(os.path.abspath(out)).is_relative_to(os.path.abspath(places[name]))"),
+        ("a run's own table replaced from its parent folder", "out.parent.samefile(folder)", "out.parent == folder"),
+        ("written in place", "    save_text(out, csv_text(", "    out.write_text(csv_text("),
+        ("written among the test images", 'for name in ("data", "test") if', 'for name in ("data",) if'),
     ],
     "core/use/predict.py": [
         ("what could not be read has a row", "names.append(name) if reason is None else unread.append((name, reason))",
@@ -355,6 +362,11 @@ PLANTED = {
          "                                                      network.levels)"),
         ("images in a folder of an archive are told without it", 'f"{path}/{inner}" if inner else path', "path"),
         ("levels of the brightness forgotten", "network.levels, network.resample)", "None, network.resample)"),
+        ("links that lead nowhere not told", 'NAMED = ("link", ', "NAMED = ("),
+        ("what is left out of an archive not told",
+         '{}, [(f"{place}/{f.path}", f.detail) for f in findings if f.kind in NAMED]', "{}, []"),
+        ("written in place", "save_text(path, listed(names, probs, network.classes))",
+         "path.write_text(listed(names, probs, network.classes))"),
     ],
     "demo.py": [
         ("weights that have moved are not looked for", "jobs, args.backbone, file", "jobs, None, file"),
