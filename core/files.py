@@ -47,6 +47,12 @@ def atomic(path, keep=None):
         sync_folder(path.parent)
 
 
+def is_inside(path, folder):
+    """Whether a path is in an existing folder, or is that folder, whatever links lead there."""
+    there = os.path.isdir(folder)
+    return there and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
 def force(path):
     """Force a file to the disk that was written by appending.
     Raises InputError for an error of the disk."""

@@ -22,6 +22,7 @@ from core.data.nothing import EMPTY
 from core.data.table import METADATA, read_table
 from core.data.table import SUFFIXES as TABLES
 from core.errors import InputError, need
+from core.files import is_inside
 
 
 class Source(NamedTuple):
@@ -168,8 +169,7 @@ def pixels(path, listing, size, store, jobs, given):
     the fault may have been the network's or a missing permission.
     """
     n, notes, found, file = len(listing.paths), [], None, None
-    inside = store is not None and Path(os.path.realpath(store)).is_relative_to(os.path.realpath(path))
-    if inside and Path(path).is_dir():
+    if store is not None and is_inside(store, path):
         notes.append(f"decoded images are not stored, since {store} is inside the data: "
                      "choose another folder with --cache")
     elif store is not None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from core import backend
 from core.errors import need
+from core.files import is_inside
 from core.parallel.processors import check_number
 from core.recipes import Recipe
 from core.run.folder import free_name
@@ -137,11 +138,6 @@ def check_finetuning(config):
     need(config.net == FINETUNED, f"--net {config.net}: with --finetune the network is the backbone's, leave out --net")
     need(not config.posterior or config.folds is not None,
          "--posterior decides by out-of-sample probabilities: it needs --folds, for example 5")
-
-
-def is_inside(out, data):
-    """Whether the folder of a run is in the folder of the images, or is that folder, whatever links lead there."""
-    return os.path.isdir(data) and Path(os.path.realpath(out)).is_relative_to(os.path.realpath(data))
 
 
 def outside(out, data):

@@ -17,7 +17,7 @@ import numpy as np
 from core.data.csv_cells import csv_text
 from core.data.label_files import LARGEST, read_rows
 from core.errors import InputError, need, pass_on
-from core.files import disk_errors, read_up_to, save_text
+from core.files import disk_errors, is_inside, read_up_to, save_text
 from core.report import written
 from core.report.config import read_places
 from core.report.issues import run_identity
@@ -196,8 +196,7 @@ def check_free(out, decisions, folder, force):
 def check_outside(out, folder):
     """Raises InputError for a file that would lie in the folder of images that the run in `folder` read."""
     places = read_places(folder)
-    inside = any(Path(os.path.realpath(out)).is_relative_to(os.path.realpath(places[name]))
-                 for name in ("data", "test") if name in places and os.path.isdir(places[name]))
+    inside = any(is_inside(out, places[name]) for name in ("data", "test") if name in places)
     at_home = Path(os.path.realpath(out)).parent == Path(os.path.realpath(folder))
     need(not inside or at_home, f"{out} is inside the images of the run, where nothing is written: "
                                 "choose another place with --out")

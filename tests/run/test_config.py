@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from core.errors import InputError
+from core.files import is_inside
 from core.recipes import RECIPES
 from core.run import Config
-from core.run.config import LARGEST, check, is_inside, outside
+from core.run.config import LARGEST, check, outside
 
 R = RECIPES["digits"]
 DIGITS = Config(R)

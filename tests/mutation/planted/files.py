@@ -17,7 +17,7 @@ TESTS = {
     "core/data/photos.py": ["data/photos"],
     "core/data/duplicates.py": ["data/duplicates"],
     "core/data/resnet_weights.py": ["data/resnet_weights", "run/power"],
-    "core/files.py": ["run/files", "run/power", "run/sealed", "use/safetensors_file", "data/pickles"],
+    "core/files.py": ["run/files", "run/power", "run/sealed", "run/config", "use/safetensors_file", "data/pickles"],
     "core/errors.py": ["run/limits"],
     "nets/safetensors_file.py": ["use/safetensors_file", "data/depth"],
     "nets/head_file.py": ["use/head_file", "run/power"],
@@ -282,6 +282,8 @@ PLANTED = {
         ("written in place", "with atomic(path) as file:", 'with open(path, "wb") as file:'),
     ],
     "core/files.py": [
+        ("links are not followed to the data", "Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))",
+         "Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder))"),
         ("the name before the bytes", "                file.flush()\n                os.fsync(file.fileno())\n", ""),
         ("the folder's entry not forced", "        sync_folder(path.parent)\n", ""),
         ("the old file goes first", "            os.replace(temporary, path)\n        finally",

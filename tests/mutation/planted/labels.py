@@ -65,7 +65,7 @@ PLANTED = {
         ("levels of the test images by themselves", "**given}\n    again", "}\n    again"),
         ("images by their own levels, not by the set's", "levels[depths[row, 0]] != (", "False and (0, "),
         ("files inside an archive forgotten", "*(listing.packed.files if listing.packed else []), ", ""),
-        ("stored inside the data", "if inside and Path(path).is_dir():", "if False:"),
+        ("stored inside the data", "if store is not None and is_inside(store, path):", "if False:"),
         ("options without a use ignored", "need(not value or not strict,", "need(True,"),
         ("a table of something else beside class folders",
          "        if how.path_column or how.label_column or how.images or not any(map(os.path.isdir, "
@@ -84,8 +84,6 @@ PLANTED = {
          "depth.clipped(depths[good], levels)"),
         ("options of an archive ignored", "        check_use(path, how._asdict(), strict)\n        return read_archive",
          "        return read_archive"),
-        ("stored inside the data behind a link", "Path(os.path.realpath(store)).is_relative_to(os.path.realpath(path))",
-         "Path(os.path.abspath(store)).is_relative_to(os.path.abspath(path))"),
         ("links not followed beside a table of something else",
          "            raise\n        return scan(path, how.follow_links)",
          "            raise\n        return scan(path)"),
