@@ -3,6 +3,7 @@
 S pixels to the side of an image as the network sees it, N images that could be read, C classes.
 """
 import time
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -49,32 +50,37 @@ def load(path, seed=0, size=32, held_out=0, test=None, truth=None, store=None, j
     findings = source.listing.findings + about_classes(source, classes) + duplicates(source) + pale(source)
 
     training, validation = parts(everything, held_out, len(classes), seed)
-    other, notes = everything.take(slice(0)), source.notes
-    packed = getattr(source.listing.packed, "others", {})
-    listings = [source.listing, source.listing, None]
-    if "val" in packed and held_out == 0:
-        second = read(path, size, None, jobs, packed["val"], source.levels)
-        validation, notes = split(second, classes, f"{path}, for validation,"), notes + second.notes
-        findings, listings[1] = findings + second.listing.findings + pale(second), packed["val"]
-    elif "val" in packed:
+    splits = {"train": training, "val": validation, "test": everything.take(slice(0))}
+    listings, notes = {"train": source.listing, "val": source.listing, "test": None}, source.notes
+    packed = getattr(source.listing.packed, "others", {})    # {"val" or "test": Listing} of an array's file
+    if "val" in packed and held_out > 0:
         notes = [*notes, f"{path}: its images for validation are not used, because of --held-out"]
-    if test is None and "test" in packed:
-        second = read(path, size, None, jobs, packed["test"], source.levels)
-        other, notes = split(second, classes, f"{path}, for test,"), notes + second.notes
-        findings, listings[2] = findings + second.listing.findings, packed["test"]
-        findings += leaks(source, second) + pale(second)
-    elif test is not None:
-        second = read(test, size, store, jobs, levels=source.levels, how=how)
-        other, notes = split(second, classes, test), notes + second.notes
-        findings += second.listing.findings + leaks(source, second) + pale(second)
-        listings[2] = second.listing
+    read_again = partial(read, size=size, jobs=jobs, levels=source.levels)         # as the training images were
+    for part, (other, name) in others(read_again, path, packed, held_out, test, store, how).items():
+        splits[part], listings[part] = split(other, classes, name), other.listing
+        notes = notes + other.notes
+        findings += other.listing.findings + (leaks(source, other) if part == "test" else []) + pale(other)
     rows = source.listing.rows
-    data = DataSet(name_of(path), classes, training, validation, other, pad=size // 8, flip=True, rows=rows,
-                   levels=source.levels)
-    return Reading(data, findings, notes, source.shapes, time.perf_counter() - start, tuple(listings))
+    data = DataSet(name_of(path), classes, *splits.values(), pad=size // 8, flip=True, rows=rows, levels=source.levels)
+    return Reading(data, findings, notes, source.shapes, time.perf_counter() - start, tuple(listings.values()))
 
 
 # ---- the parts -----------------------------------------------------------------------------------------------------
+
+def others(read_again, path, packed, held_out, test, store, how):
+    """{"val" or "test": (Decoded, its name in errors)} of the images that come beside those for training.
+
+    An array's file may have both in it; --held-out and --test go before. Raises InputError.
+    """
+    found = {}
+    if "val" in packed and held_out == 0:
+        found["val"] = read_again(path, store=None, listing=packed["val"]), f"{path}, for validation,"
+    if test is not None:
+        found["test"] = read_again(test, store=store, how=how), test
+    elif "test" in packed:
+        found["test"] = read_again(path, store=None, listing=packed["test"]), f"{path}, for test,"
+    return found
+
 
 def split(source, classes, path):
     """Split of all images of a source. Raises InputError for a class that is not among `classes`."""
