@@ -182,13 +182,16 @@ class Archive:
             words = " ".join(str(error).split())[:100] or type(error).__name__
             yield from ((number, None, f"the archive is damaged before it, {words}") for number in sorted(left - done))
 
+    def rows_by_number(self, paths, rows):
+        """{number of an entry: row} of some of the paths by row."""
+        return {self.numbers[paths[row]]: row for row in rows}
+
     def decode(self, paths, rows, size, jobs, levels=None, resample="LANCZOS"):
         """Yield (rows, images, shapes, reasons, depths) of some of the paths by row, in pieces, in the archive's order.
 
         levels: {kind: (black, white)} of images of more than 8 bits (core/data/depth.py).
         """
-        row_of = {self.numbers[paths[row]]: row for row in rows}
-        taken, lost = deque(), {}
+        row_of, taken, lost = self.rows_by_number(paths, rows), deque(), {}
         work = partial(decode_piece, size=size, resample=resample, levels=levels)
         pieces = self.pieces(row_of, taken, lost)
         for found in shared_out(work, pieces, jobs if len(row_of) > FEW else 1):
@@ -196,6 +199,11 @@ class Archive:
         n = len(lost)
         nothing = np.zeros((n, size, size, 3), np.uint8), np.zeros((n, 2), np.int32)
         yield [row_of[number] for number in lost], *nothing, list(lost.values()), np.zeros((n, 3))
+
+    def originals(self, paths, rows, levels=None):
+        """Yield (row, bytes) of those of some paths by row that can be read, in the archive's order."""
+        row_of = self.rows_by_number(paths, rows)
+        yield from ((row_of[number], raw) for number, raw, _ in self.contents(row_of) if raw is not None)
 
     def pieces(self, row_of, taken, lost):
         """Yield lists of the bytes of a few images. `taken` gets their rows, `lost` the reasons of those without."""

@@ -2,6 +2,7 @@
 
 S pixels to the side of an image as the network sees it.
 """
+import io
 import os
 from pathlib import Path
 
@@ -141,6 +142,13 @@ class Arrays:
             yield first, block
             first += len(block)
 
+    def blocks_of(self, rows):
+        """Yield (images (k, ...), places among them, rows) of all blocks: the places and numbers of some rows."""
+        row_of = {self.places[row]: row for row in rows}
+        for first, block in self.blocks():
+            here = [k for k in range(len(block)) if first + k in row_of]
+            yield block, here, [row_of[first + k] for k in here]
+
     def extremes(self):
         """The lowest and the highest finite value."""
         low, high = np.inf, -np.inf
@@ -153,12 +161,10 @@ class Arrays:
     def decode(self, paths, rows, size, jobs, levels=None, resample="LANCZOS"):
         """Yield (rows, images, shapes, reasons, depths) of some of the paths by row, in pieces.
 
-        levels: of the training images; None: their own; bits are 0 and 1. depths: 0, as of images of 8 bits.
+        levels: of the training images; None: their own. depths: 0, as of images of 8 bits.
         """
-        black, white = next(map({**self.levels, **(levels or {})}.get, self.levels), (0, 1))
-        wanted = {self.places[row]: row for row in rows}
-        for first, block in self.blocks():
-            here = [k for k in range(len(block)) if first + k in wanted]
+        black, white = self.black_and_white(levels)
+        for block, here, found in self.blocks_of(rows):
             good = [k for k in here if block.dtype.kind != "f" or np.isfinite(block[k]).all()]
             images = np.zeros((len(here), size, size, 3), np.uint8)
             shapes, reasons = np.zeros((len(here), 2), np.int32), ["some of its values are not finite"] * len(here)
@@ -166,7 +172,17 @@ class Arrays:
             for k, colours in zip(good, self.colours(block[good], black, white)):
                 images[place[k]], shapes[place[k]] = fitted(colours, size, resample), colours.shape[:2]
                 reasons[place[k]] = None
-            yield [wanted[first + k] for k in here], images, shapes, reasons, np.zeros((len(here), 3))
+            yield found, images, shapes, reasons, np.zeros((len(here), 3))
+
+    def originals(self, paths, rows, levels=None):
+        """Yield (row, bytes of a PNG, uncut) of some of the paths by row."""
+        black, white = self.black_and_white(levels)
+        for block, here, found in self.blocks_of(rows):
+            yield from zip(found, map(png, self.colours(block[here], black, white)))
+
+    def black_and_white(self, levels):
+        """The values that are shown so: those of the training images' levels, or of their own; of bits 0 and 1."""
+        return next(map({**self.levels, **(levels or {})}.get, self.levels), (0, 1))
 
     def colours(self, block, black, white):
         """Images (k, ...) as (k, H, W, 1, 3 or 4) uint8."""
@@ -207,12 +223,25 @@ def level(low, high, kind):
     return (0.0 if low >= 0 and kind != "f" else low), high
 
 
+def as_image(colours):
+    """(H, W, C) uint8 as a PIL image."""
+    from PIL import Image
+
+    return Image.fromarray(np.ascontiguousarray(colours[..., 0] if colours.shape[2] == 1 else colours))
+
+
+def png(colours):
+    """(H, W, C) uint8 as the bytes of a file, written fast."""
+    file = io.BytesIO()
+    as_image(colours).save(file, "PNG", compress_level=0)
+    return file.getvalue()
+
+
 def fitted(colours, size, resample="LANCZOS"):
     """(H, W, C) uint8 as (S, S, 3): the middle square, resized as the images of files are."""
     from PIL import Image  # imported where needed: demo.py starts sooner
 
-    colours = colours[..., 0] if colours.shape[2] == 1 else colours
-    image = rgb(Image.fromarray(np.ascontiguousarray(colours)))
+    image = rgb(as_image(colours))
     side = min(image.size)
     left, top = ((length - side) // 2 for length in image.size)
     if image.size != (size, size):

@@ -1,8 +1,9 @@
-"""Photographs as a person wants to see them: from the original file, uncut, upright, small.
+"""Photographs as a person wants to see them: from the original, uncut, upright, small.
 
 The network saw the middle square of a file at S x S pixels (core/data/images.py). A person sees the whole of it, at
 most `side` pixels long. The middle square has to agree with what the network saw, else the file has changed since then.
 """
+import io
 from contextlib import suppress
 
 import numpy as np
@@ -14,14 +15,15 @@ SAME = 30                              # mean difference of two pictures of one 
 COMPARED = 32                          # pixels to the side at which they are compared
 
 
-def photo(path, seen, side):
-    """The photo at `path` as a PIL image in RGB, at most `side` pixels long, and what the network saw of it is `seen`
-    (S, S, 3) uint8. None where the file is missing, damaged, too large, or another one by now.
+def photo(original, seen, side):
+    """A photo as a PIL image in RGB, at most `side` pixels long; what the network saw of it is `seen` (S, S, 3) uint8.
+
+    original: the path of its file, or its bytes. None where it is missing, damaged, too large, or another one by now.
     """
     from PIL import Image, ImageOps  # imported where needed: demo.py starts sooner
 
     try:
-        with open(path, "rb") as file:
+        with io.BytesIO(original) if isinstance(original, bytes) else open(original, "rb") as file:
             image = opened(file)
             stored = image.size
             image.draft(None, (2 * side, 2 * side))                  # of a JPEG: 35 ms instead of 103 at 12 megapixels

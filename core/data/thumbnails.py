@@ -1,6 +1,6 @@
 """Images as text: small JPEGs in data URIs, for pages that have to be one file of limited size.
 
-Where there are files the pictures are made from them (core/data/photos.py), else from what the network saw.
+Where there are originals the pictures are made from them (core/data/photos.py), else from what the network saw.
 """
 import base64
 import io
@@ -18,14 +18,15 @@ class Picture(NamedTuple):
     """One image on a page."""
     uri: str
     size: tuple                        # (width, height)
-    whole: bool                        # from the file, uncut; else what the network saw
+    whole: bool                        # the original, uncut; else what the network saw
 
 
-def pictures(images, files, rows, budget, jobs=1, levels=LEVELS):
+def pictures(images, originals, rows, budget, jobs=1, levels=LEVELS):
     """{row: Picture} of `rows` in their order, until `budget` characters are used up.
 
-    images (N, S, S, 3) uint8: what the network saw; files: function of a row that gives its path, or None where there
-    are no files. All are of one of the `levels`, the best at which all of them fit, else the last.
+    images (N, S, S, 3) uint8: what the network saw; originals: function of a row that gives the path of its file or
+    its bytes, or None where there are none. All are of one of the `levels`, the best at which all of them fit, else
+    the last.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -36,7 +37,7 @@ def pictures(images, files, rows, budget, jobs=1, levels=LEVELS):
         warnings.simplefilter("ignore")                              # of odd metadata
 
         def drawn(part, level):
-            return executor.map(lambda row: picture(images[row], files and files(row), level), part)
+            return executor.map(lambda row: picture(images[row], originals and originals(row), level), part)
 
         level = next((level for level in levels[:-1] if len(rows) * mean_length(drawn(some, level)) < budget),
                      levels[-1])
@@ -55,12 +56,12 @@ def mean_length(made):
     return sum(lengths) / max(1, len(lengths))
 
 
-def picture(seen, path, level):
-    """The Picture of one image: of the file at `path` if there is one and it shows what the network saw."""
+def picture(seen, original, level):
+    """The Picture of one image: of its original if there is one and it shows what the network saw."""
     from PIL import Image  # imported where needed: demo.py starts sooner
 
     side, quality = level
-    found = photo(path, seen, side) if path else None
+    found = photo(original, seen, side) if original else None
     image = smaller(Image.fromarray(seen), side) if found is None else found
     return Picture(data_uri(image, quality), image.size, found is not None)
 

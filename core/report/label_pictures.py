@@ -1,5 +1,4 @@
 """confusion.png and corrected.png: the labels before and after."""
-import os
 
 import numpy as np
 
@@ -50,7 +49,7 @@ def confusion(axes, share, names, families):
     axes.set_yticks(range(len(share)), names, fontsize=size, fontfamily=families)
 
 
-def corrected_sheet(result, root=None):
+def corrected_sheet(result, originals=None):
     """The images whose corrected label differs from the given one, the most confident corrections first."""
     changed = np.flatnonzero(result.corrected != result.given)
     confidence = result.soft.max(axis=1)
@@ -63,9 +62,10 @@ def corrected_sheet(result, root=None):
              "the given label is struck through") + ("" if result.truth is None else " (green: the true class)") + (
                  f"; {remark}" if remark else "")
     figure, panels = grid(rows, columns, title)
+    original = originals and originals.of(best.tolist(), result.images)
     wrong = []
     for axes, row in zip(panels, best):
-        found = photo(os.path.join(root, result.paths[row]), result.images[row], 192) if root else None
+        found = photo(original(row), result.images[row], 192) if originals else None
         axes.imshow(result.images[row] if found is None else np.asarray(found))
         is_known = result.truth is not None and result.truth[row] >= 0
         right = is_known and result.corrected[row] == result.truth[row]

@@ -44,13 +44,14 @@ class Page(NamedTuple):
     begin: int = None                  # epoch of the first label update
     noise_rate: float = None           # estimated part of wrong labels
     facts: tuple = ()                  # further (name, number, text) of the summary
-    root: str = None                   # folder that paths are relative to; None: the files cannot be shown
+    root: str = None                   # folder that paths are relative to; None: there are no files to link to
     corrected: np.ndarray = None       # (N,)
     sure: float = 0                    # confidence threshold on probs of the corrected labels; 0: none, or on others
     joint: np.ndarray = None           # (C, C) of core/quality.py
     about: About = About()
     seen: str = None                   # what the network saw of an image; None: its pixels here
     posterior: bool = False            # probs are the noise posterior
+    originals: object = None           # Files or Packed of core/data/originals.py; None: only `images` can be shown
 
 
 def write(path, page, jobs=1, limit=LIMIT):
@@ -147,7 +148,7 @@ def left_out(page, data, images, suspicious, others):
                      f"{max(0, listed_ - suspicious):,} of {others:,} others are listed, the lowest scores first: this "
                      "page stays small. label_issues.csv lists all.")
     small = sum(not made.whole for row, made in images.items() if page.suggested[row] != page.given[row])
-    if page.root is not None and small:
+    if page.originals is not None and small:
         found.append(f"{small:,} of the suspicious images are shown as they were read for the run: their files "
                      "cannot be read now, or have changed since.")
     return found

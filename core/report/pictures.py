@@ -6,16 +6,16 @@ from core.report.curve_pictures import curves, losses
 from core.report.label_pictures import confusions, corrected_sheet
 
 
-def draw_all(folder, result, begin, root=None):
+def draw_all(folder, result, begin, originals=None):
     """curves.png, losses.png, confusion.png, and corrected.png if any label was, in the run folder.
 
-    root: the folder that the paths of the images are relative to, or None.
+    originals: where the images come from, core/data/originals.py, or None.
     """
     save(folder / "curves.png", curves(result, begin))
     save(folder / "losses.png", losses(result, begin))
     save(folder / "confusion.png", confusions(result))
     if (result.corrected != result.given).any():
-        save(folder / "corrected.png", corrected_sheet(result, root))
+        save(folder / "corrected.png", corrected_sheet(result, originals))
 
 
 def save(path, figure):

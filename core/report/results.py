@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from core.batches import mean_image
 from core.data.archive import archive_of
+from core.data.originals import originals_of
 from core.errors import InputError
 from core.features import mean_and_std
 from core.files import save_array, save_arrays, save_text
@@ -39,15 +40,17 @@ def save_labels(folder, data, given, soft, P, verdict, source):
     issues.save_issues(folder, data.classes, data.train, given, verdict.suggested, verdict.probs)
 
 
-def finish(folder, result, config, title, data, about=None, jobs=1):
+def finish(folder, result, config, title, data, about=None, jobs=1, listing=None):
     """Write weights, pictures, the page with that title, manifest and summary of the Result on a DataSet.
 
-    about: what the page says About the run; jobs: threads that read the images again for the page. Returns a line for
-    what could not be drawn: no training ends because of that. Raises InputError for an error of the disk.
+    about: what the page says About the run; jobs: threads that read the images again for the page; listing: the Listing
+    of the data, or None. Returns a line for what could not be drawn: no training ends because of that. Raises
+    InputError for an error of the disk.
     """
     recipe, verdict = config.recipe, result.verdict
     about = (about or About())._replace(environment=read_config(folder)[1])
     root = issues.folder_of_files(result.paths, config.data)
+    originals = originals_of(listing, result.index, result.paths, root, data.levels, jobs)
     save_arrays(folder / "weights.npz", result.weights)
     save_network(folder / "model.safetensors", result.weights, recipe.epochs2, result, recipe, data)
     save_network(folder / "model_step1.safetensors", result.first_weights, recipe.epochs, result, recipe, data)
@@ -55,12 +58,12 @@ def finish(folder, result, config, title, data, about=None, jobs=1):
     threshold = config.sure if config.posterior or not config.folds else 0
     notes = []
     with or_a_note("pictures", notes):
-        pictures.draw_all(folder, result, recipe.begin, root)
+        pictures.draw_all(folder, result, recipe.begin, originals)
     with or_a_note("report.html", notes, InputError):
         page.write(folder / "report.html", page.Page(
             title, result.classes, result.images, result.index, result.given, result.suggested, verdict.probs,
             result.truth, result.paths, result.records, recipe.begin, verdict.rate, facts(result, config), root,
-            result.corrected, threshold, verdict.joint, about, seen(data, config), config.posterior), jobs)
+            result.corrected, threshold, verdict.joint, about, seen(data, config), config.posterior, originals), jobs)
     if result.paths is not None and not archive_of(issues.absolute(result.paths[:1], config.data)[0]):
         issues.save_tasks(folder, result, config.data)
     save_manifest(folder)

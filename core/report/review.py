@@ -13,7 +13,7 @@ from core.data.thumbnails import LEVELS, pictures
 from core.report.issues import run_identity
 
 PICTURED = 4000                        # suspicious images with a picture at most: the time to make them
-OTHERS, FROM_FILES = 2500, 400         # further images with one, and how many of these are made from their files
+OTHERS, ORIGINALS = 2500, 400         # further images with one, and how many of these are made from their originals
 
 
 class Budget(NamedTuple):
@@ -41,14 +41,14 @@ def most_suspicious(page, chosen):
 
 def pictured(page, suspicious, others, ends, budget, jobs):
     """{row: Picture}: the suspicious images of `ends`, then others of them in their order; then images without doubt,
-    which are small. Few of those are read from their files once more: it takes time.
+    which are small. Few of those are made from their originals: it takes time.
     """
     first = list(dict.fromkeys([*ends, *suspicious[:PICTURED].tolist()]))
-    files = None if page.root is None else lambda row: file_of(page, row)
-    found = pictures(page.images, files, first, budget.pictures, jobs)
+    originals = page.originals and page.originals.of([*first, *others[:ORIGINALS].tolist()], page.images)
+    found = pictures(page.images, originals, first, budget.pictures, jobs)
     left = min(budget.others, budget.pictures - length(found))
-    small = pictures(page.images, files, others[:FROM_FILES], left, jobs, LEVELS[-2:])
-    more = pictures(page.images, None, others[FROM_FILES:OTHERS], left - length(small), jobs, LEVELS[-1:])
+    small = pictures(page.images, originals, others[:ORIGINALS], left, jobs, LEVELS[-2:])
+    more = pictures(page.images, None, others[ORIGINALS:OTHERS], left - length(small), jobs, LEVELS[-1:])
     return {**found, **small, **more}
 
 

@@ -81,7 +81,8 @@ def run(config, watch=lambda records, epochs, step, fold: records, say=lambda te
         with run_folder.locked(folder) if folder and comm.rank == 0 else nullcontext():
             outcome = trained(config, data, given, xp, comm, folder, watch, say, resume)
             return finished(config, data, given, folder, say, *outcome,
-                            partial(about, config, source, reading, given)) if comm.rank == 0 else None
+                            partial(about, config, source, reading, given),
+                            reading.listings[0]) if comm.rank == 0 else None
 
     with np.errstate(**QUIET):
         return launch(main, config.ranks if config.gpu is None else 1,
@@ -164,8 +165,10 @@ def weights_of(model):
     return {name: backend.to_host(array) for name, array in {**model.theta.views, **model.running.views}.items()}
 
 
-def finished(config, data, given, folder, say, records, Y, P, verdict, weights, first_weights, what=lambda: None):
-    """The Result of a training; writes its files and removes the checkpoint. what(): its About."""
+def finished(config, data, given, folder, say, records, Y, P, verdict, weights, first_weights, what=lambda: None,
+             listing=None):
+    """The Result of a training; writes its files and removes the checkpoint. what(): its About; listing: of the data.
+    """
     split = data.train
     result = Result(records, data.classes, split.images, split.index, split.paths, given, split.truth, Y, P, verdict,
                     weights, results.summary(verdict, given, records), first_weights)
@@ -173,7 +176,7 @@ def finished(config, data, given, folder, say, records, Y, P, verdict, weights, 
         # with "none" nothing is said: the labels may hold noise of their own
         made = "" if config.noise == "none" else f", noise: {config.noise}"
         jobs = config.ranks or available_processors()
-        for note in results.finish(folder, result, config, data.name + made, data, what(), jobs):
+        for note in results.finish(folder, result, config, data.name + made, data, what(), jobs, listing):
             say(note)
         state.remove(folder)
     return result

@@ -14,6 +14,7 @@ from core.batches import mean_image
 from core.data import DataSet, Split
 from core.data.csv_cells import plain
 from core.data.label_files import read_labels
+from core.data.listing import Listing
 from core.data.table import read_table
 from core.errors import InputError
 from core.features import mean_and_std
@@ -242,18 +243,32 @@ def test_the_page_gets_what_the_run_found(finished, monkeypatch, folds, posterio
     assert drawn == [(out, result, config.recipe.begin, None)]
 
 
-def test_the_pictures_get_the_folder_of_the_photographs_and_the_tasks_a_checksum(finished, monkeypatch):
+def test_the_pictures_get_the_photographs_and_the_tasks_a_checksum(finished, monkeypatch):
     out, result = finished
-    drawn = []
+    drawn, pages = [], []
     monkeypatch.setattr(results.pictures, "draw_all", lambda *args: drawn.append(args))
-    monkeypatch.setattr(results.page, "write", lambda *args: None)
+    monkeypatch.setattr(results.page, "write", lambda path, page, jobs: pages.append(page))
     (out / "photos").mkdir()
     (out / "photos" / "1.png").touch()
     config = Config(RECIPES["digits"], data=str(out / "photos"))
     result = result._replace(paths=np.array(["1.png"] * N))
     results.finish(out, result, config, "title", example()[0])
-    assert drawn == [(out, result, config.recipe.begin, str(out / "photos"))]
+    (*others, originals), = drawn
+    assert others == [out, result, config.recipe.begin] and pages[0].originals is originals
+    assert originals.of([], None)(3) == str(out / "photos" / "1.png")
     assert "label_studio.json" in json.loads((out / "manifest.json").read_text())["files"]
+
+
+def test_the_pictures_of_an_archive_or_array_are_made_by_the_levels_of_the_data(finished, monkeypatch):
+    out, result = finished
+    drawn = []
+    monkeypatch.setattr(results.pictures, "draw_all", lambda *args: drawn.append(args))
+    listing = Listing(out, [f"images[{i}]" for i in range(3 * N)], [], list(range(3 * N)), 3 * N, [], packed=object())
+    data = example()[0]._replace(levels={1: (0., 510.)})
+    results.finish(out, result, Config(RECIPES["digits"]), "title", data, jobs=2, listing=listing)
+    originals = drawn[0][-1]
+    assert (originals.listing, originals.levels, originals.jobs) == (listing, data.levels, 2)
+    assert originals.places == result.index.tolist()
 
 
 def with_features(levels=None):

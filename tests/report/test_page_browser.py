@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.data.originals import Files
 from core.report import page
 from core.report.issues import run_identity
 from core.use.apply import read_decisions, read_run
@@ -175,7 +176,8 @@ def photos(tmp_path_factory):
             photo.save(root / f"#{i} 100%.jpg")
     made.suggested[:] = 1 - made.given
     made.probs[0] = np.eye(2)[made.given[0]]
-    made = made._replace(images=images, paths=np.array([f"#{i} 100%.jpg" for i in range(12)]), root=str(root))
+    paths = np.array([f"#{i} 100%.jpg" for i in range(12)])
+    made = made._replace(images=images, paths=paths, root=str(root), originals=Files(str(root), paths))
     page.write(root / "report.html", made)
     return root / "report.html", made
 

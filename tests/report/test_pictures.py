@@ -6,6 +6,7 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
+from core.data.originals import Files
 from core.errors import InputError
 from core.report import curve_pictures, label_pictures, pictures
 from core.report.palette import RIGHT, WRONG
@@ -130,8 +131,8 @@ def test_a_photo_is_shown_whole_where_its_file_is_there(tmp_path, run):
     low.save(tmp_path / "a.png")
     images = run.images.copy()
     images[row] = np.asarray(low.crop((10, 0, 70, 60)).resize(images.shape[1:3], 1))
-    figure = label_pictures.corrected_sheet(finished_run(400, list("abcd"), wrong=.4, images=images,
-                                                   paths=np.array(["a.png"] * 400)), str(tmp_path))
+    originals = Files(str(tmp_path), np.array(["a.png"] * 400))
+    figure = label_pictures.corrected_sheet(finished_run(400, list("abcd"), wrong=.4, images=images), originals)
     assert figure.axes[0].images[0].get_array().shape == (60, 80, 3)
     assert figure.axes[1].images[0].get_array().shape == images.shape[1:], "a.png is not that image"
 
@@ -151,8 +152,8 @@ def test_every_picture_has_its_name_and_without_a_correction_there_is_none_of_th
     monkeypatch.setattr(pictures, "save", lambda path, figure: saved.update({path: figure}))
     monkeypatch.setattr(pictures, "corrected_sheet", lambda *args: args)
     run = finished_run(100, list("ab"), wrong=.5)
-    pictures.draw_all(tmp_path, run, 4, "the folder of the images")
-    assert saved.pop(tmp_path / "corrected.png") == (run, "the folder of the images")
+    pictures.draw_all(tmp_path, run, 4, "the originals")
+    assert saved.pop(tmp_path / "corrected.png") == (run, "the originals")
     assert {path.name: figure.axes[0].get_title() for path, figure in saved.items()} == {
         "curves.png": "step 1, joint", "losses.png": "step 1: the terms of the loss",
         "confusion.png": "given labels, % of each row"}

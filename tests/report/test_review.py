@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.data.originals import Files
 from core.report import page, review
 from core.report.issues import run_identity
 from core.report.pairs import samples_of_pairs
@@ -135,7 +136,7 @@ def photographed(tmp_path_factory):
         if i != 3:
             (photo if i != 4 else photo.transpose(1)).save(root / paths[i])
     made.suggested[:6] = 1 - made.given[:6]
-    return made._replace(images=images, paths=paths, root=str(root))
+    return made._replace(images=images, paths=paths, root=str(root), originals=Files(str(root), paths))
 
 
 def test_the_page_has_the_photo_itself_and_marks_what_the_network_saw(photographed):

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from core.data.csv_cells import csv_text
+from core.data.originals import Files
 from core.report import page
 from core.report.issues import run_identity
 from tests.lib.browser import chromium, tab
@@ -367,7 +368,7 @@ def made(tmp_path_factory):
     made.truth[::3] = -1
     made.truth[1::3] = rng.integers(6, size=len(made.truth[1::3]))
     images = np.broadcast_to(colours[:, None, None], (N, 4, 4, 3)).copy()
-    return made._replace(images=images, paths=np.array(paths), root=str(root))
+    return made._replace(images=images, paths=np.array(paths), root=str(root), originals=Files(str(root), paths))
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,10 @@
 """What people bring, from end to end: run, decisions, cleaned labels as data again, other images, an interruption."""
+import base64
 import csv
+import io
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -102,6 +105,24 @@ def test_a_run_and_the_cleaned_labels_as_data_again(brought, tmp_path, capsys):
         assert {row["index"]: row["given_label"] for row in found} == told
     assert (np.load(out / "given_labels.npy") == [CLASSES.index(name) if name in CLASSES else int(name) for name in (
         row["given_label"] for row in sorted(issues, key=lambda row: int(row["index"])))]).all()
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "gztar", "npz"])
+def test_the_page_shows_the_photographs_wherever_they_come_from(tmp_path, kind):
+    """Large and whole: the network saw 32 x 32 pixels of their middle."""
+    images = np.stack([np.asarray(Image.fromarray(image[:3, :4]).resize((240, 180), 3)) for image in COLOURS])
+    data = tmp_path / "made"
+    if kind == "npz":
+        data = tmp_path / "x.npz"
+        np.savez(data, images=images, labels=LABELS)
+    else:
+        for k, image in enumerate(images):
+            write_image(data / CLASSES[k % 3] / f"{k:02d}.png", image)
+        data = data if kind == "folder" else shutil.make_archive(str(tmp_path / "photos"), kind, data)
+    assert demo.main(["--data", str(data), "--out", str(tmp_path / "run"), "--backbone", "none", *SMALL]) == 0
+    found = re.findall("data:image/jpeg;base64,([^\"]+)", (tmp_path / "run" / "report.html").read_text())
+    sizes = {Image.open(io.BytesIO(base64.b64decode(uri))).size for uri in found}
+    assert len(found) == N and sizes <= {(192, 144), (128, 96)} and (192, 144) in sizes
 
 
 def test_an_interrupted_run_goes_on(brought, tmp_path, monkeypatch, capsys):

@@ -277,7 +277,7 @@ PLANTED = {
     "core/report/pictures.py": [
         ("curves in the file of the losses", 'save(folder / "losses.png", losses(result, begin))',
          'save(folder / "losses.png", curves(result, begin))'),
-        ("corrections without their files", "corrected_sheet(result, root)", "corrected_sheet(result)"),
+        ("corrections without their files", "corrected_sheet(result, originals)", "corrected_sheet(result)"),
         ("a picture of suggestions that nobody took", "(result.corrected != result.given).any()",
          "(result.suggested != result.given).any()"),
         ("half a picture on a full disk", "    with atomic(path) as file:\n", "    with open(path, \"wb\") as file:\n"),
@@ -286,13 +286,16 @@ PLANTED = {
         ("the page has other probabilities than the list", "verdict.probs,\n            result.truth",
          "result.pred_probs,\n            result.truth"),
         ("the mark of the first update at K", "recipe.begin, verdict.rate", "recipe.K, verdict.rate"),
-        ("a posterior where there are folds", "config.posterior), jobs)", "bool(config.folds)), jobs)"),
+        ("a posterior where there are folds", "config.posterior, originals), jobs)",
+         "bool(config.folds), originals), jobs)"),
         ("the suggested ones counted as corrected", "(result.corrected != result.given).sum():,",
          "(result.suggested != result.given).sum():,"),
         ("16 bits at another brightness in a head's file", "result.classes, data.backbone, data.levels)",
          "result.classes, data.backbone)"),
         ("pixels of the page for those of the network", 'S = data.backbone["size"]', "S = data.train.images.shape[1]"),
-        ("thumbnails for the photographs", "recipe.begin, root)", "recipe.begin)"),
+        ("thumbnails for the photographs", "recipe.begin, originals)", "recipe.begin)"),
+        ("originals by levels of their own", "root, data.levels, jobs)", "root, None, jobs)"),
+        ("one thread for the originals", "data.levels, jobs)\n    save", "data.levels)\n    save"),
         ("suggested labels in the file of the corrected", '"corrected_labels": verdict.corrected,',
          '"corrected_labels": verdict.suggested,'),
         ("soft labels in the file of the probabilities", 'save_array(folder / "pred_probs.npy", P)',
@@ -539,7 +542,7 @@ EQUIVALENT = {
             "numbers somewhat larger",
     },
     "core/report/review.py": {
-        "more = pictures(page.images, None, others[FROM_FILES:OTHERS], left - length(small), jobs, LEVELS[1:])":
+        "more = pictures(page.images, None, others[ORIGINALS:OTHERS], left - length(small), jobs, LEVELS[1:])":
             "larger pictures of fewer images without doubt",
     },
     "core/report/page.py": {
