@@ -39,9 +39,8 @@ class Packed:
     """Images in an archive or an array, which some can only be read from front to back: small ones are kept."""
 
     def __init__(self, listing, index, levels, jobs):
-        self.listing, self.levels, self.jobs = listing, levels, jobs
-        place = {row: k for k, row in enumerate(listing.index)}
-        self.places = [place[row] for row in index.tolist()]         # in the Listing, of each row
+        self.listing, self.index, self.levels, self.jobs = listing, index, levels, jobs
+        self.place = {row: k for k, row in enumerate(listing.index)}         # in the Listing, of a row of the data
         self.kept = {}                                       # {row: bytes of a JPEG; None where it cannot be read}
 
     def of(self, rows, images):
@@ -49,7 +48,7 @@ class Packed:
 
         images (N, S, S, 3): what the network saw.
         """
-        row_of = {self.places[row]: int(row) for row in rows if row not in self.kept}
+        row_of = {self.place[self.index[row]]: row for row in rows if row not in self.kept}
         self.kept.update(dict.fromkeys(row_of.values()))
         found = self.listing.packed.originals(self.listing.paths, list(row_of), self.levels) if row_of else iter(())
         with ThreadPoolExecutor(self.jobs) as executor:
