@@ -32,7 +32,7 @@ class Experiment(NamedTuple):
     shape: str                         # of the table: "rates" as in the paper, or "lines", one row for each line
     picture: str                       # the function of experiments/figures.py that draws it
     both_steps: bool = True            # False: step 2 is one epoch, as only step 1 is looked at
-    data: str = "cifar10"              # or digits
+    data: str = "cifar10"              # or digits; or features, of CIFAR-10 by a pretrained network
     caption: str = ""                  # under the title: what to know beside the file of runs
 
 
@@ -47,6 +47,9 @@ SCALES = {
     "paper": Scale("--net paper", EPOCHS, "the paper's network, images and epochs"),
 }
 DIGITS = {"cpu": Scale("--quick", 20, "2,000 embedded digits; step 1 has 20 epochs")}
+FEATURES = {"cpu": Scale("--subset 10000 --backbone efficientnet-lite0", 30,
+                         "10,000 images of CIFAR-10; the default for own photographs: a head on features of "
+                         "EfficientNet-Lite0, five folds, the noise posterior")}
 
 UNSURE = "cannot be read in any source"
 EXPERIMENTS = {
@@ -76,12 +79,16 @@ EXPERIMENTS = {
                                   "Precision: the part of the changed labels that is right now; recall: the part of "
                                   "the wrong labels that is. The line with three changes has alpha, beta and begin of "
                                   "recipe `unknown`, that with --batch all of it, scaled to 2,000 images.")),
+    "sensitivity-features": Experiment(
+        "Sensitivity to the settings, heads on pretrained features", "", "lines", "sensitivity", data="features",
+        caption="Correct labels: those of step 1, of which the program uses only the network. Precision and recall: of "
+                "all suggestions of the posterior; in the picture --sure is the threshold on it."),
 }
 
 
 def scales_of(name):
     """{name of a scale: Scale} of an experiment."""
-    return DIGITS if EXPERIMENTS[name].data == "digits" else SCALES
+    return {"digits": DIGITS, "features": FEATURES}.get(EXPERIMENTS[name].data, SCALES)
 
 
 def lines(name, scale, data="cifar-10-batches-py", options=(), seeds=1):
@@ -97,7 +104,7 @@ def lines(name, scale, data="cifar-10-batches-py", options=(), seeds=1):
         start = [] if kind == "digits" else ["--data", data]
         words = [moved(word, found[scale].epochs) for word in words]
         args = parse(["run", *start, *found[scale].options.split(), *options, *words])
-        config = configuration(args, Source(kind, data))
+        config = configuration(args, Source("cifar10" if kind == "features" else kind, data))
         return config if EXPERIMENTS[name].both_steps else config._replace(
             recipe=config.recipe._replace(epochs2=1, drops2=(1,)))
 

@@ -97,7 +97,11 @@ def memorised(runs, all_lines):
 
 
 def sensitivity(runs, all_lines):
-    """A panel for each setting: precision and recall of the corrections, test accuracy; a row for each noise."""
+    """A panel for each setting: precision and recall of the corrections, test accuracy; a row for each noise.
+
+    The test accuracy is that of step 1 where step 2 is one epoch, as only step 1 is looked at.
+    """
+    step = "retrain" if runs[0].config.recipe.epochs2 > 1 else "joint"
     kinds = list(dict.fromkeys(run.config.noise for run in runs))
     usual = {kind: [run for run in runs if run.config.noise == kind and "--" not in after_rate(run.line)][:1]
              for kind in kinds}
@@ -110,12 +114,12 @@ def sensitivity(runs, all_lines):
             chosen = sorted(tried + usual[kind], key=lambda run: getattr(run.config.recipe, setting))
             x = [getattr(run.config.recipe, setting) for run in chosen]
             scored(axes, x, [run.scores.get("0", (None, None)) for run in chosen],
-                   [at_last(run, "joint", "test") for run in chosen])
+                   [at_last(run, step, "test") for run in chosen], f"test, step {1 + (step == 'retrain')}")
             axes.set(xlabel=setting, xscale="log" if setting == "lr" else "linear")
             axes.set_xticks(x, [f"{value:g}" for value in x])
             axes.minorticks_off()
         for run in usual[kind]:
-            scored(row[-1], SURE, [run.scores[f"{sure:g}"] for sure in SURE], None)
+            scored(row[-1], SURE, [run.scores[f"{sure:g}"] for sure in SURE])
         row[-1].set(xlabel="--sure")
         row[0].set(ylabel=f"{kind}, %", ylim=(0, 102))
     finish(grid[0, 0])
@@ -124,12 +128,12 @@ def sensitivity(runs, all_lines):
     return figure
 
 
-def scored(axes, x, scores, test):
+def scored(axes, x, scores, test=(), label=None):
     """The lines of one panel."""
     axes.plot(x, in_percent([precision for precision, _ in scores]), color=BLUE, marker="o", label="precision")
     axes.plot(x, in_percent([recall for _, recall in scores]), color=ORANGE, marker="s", label="recall")
     if test:
-        axes.plot(x, in_percent(test), color=GREEN, marker="^", label="test, step 1")
+        axes.plot(x, in_percent(test), color=GREEN, marker="^", label=label)
 
 
 def after_rate(line):

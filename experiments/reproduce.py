@@ -40,12 +40,14 @@ def reproduce(args):
 def options_of(args):
     """The words that are put in front of every line."""
     return [*([] if args.gpu is None else ["--gpu", str(args.gpu)]),
-            *(["--noise-file", args.labels or LABELS] if args.experiment == "pl-cifar" else [])]
+            *(["--noise-file", args.labels or LABELS] if args.experiment == "pl-cifar" else []),
+            *(["--cache", str(Path(args.out or RUNS, "features"))]
+              if EXPERIMENTS[args.experiment].data == "features" else [])]
 
 
 def check_data(name, args):
     """Raises InputError if the data are not those of the experiment: said once, not by every run."""
-    if EXPERIMENTS[name].data == "cifar10":
+    if EXPERIMENTS[name].data != "digits":
         need(open_source(args.data).kind == "cifar10",
              f"{args.data} is not CIFAR-10: name the folder cifar-10-batches-py or the .tar.gz by --data")
     need(name != "pl-cifar" or Path(args.labels or LABELS).exists(),

@@ -38,11 +38,12 @@ def read_folder(line, config, folder):
     if summary is None:
         return None
     try:
-        _, environment = read_config(folder)
+        settings, environment = read_config(folder)
     except InputError:
         return None
     records = read_log(folder)
-    return Run(line, config, summary, records, scores_of(folder), environment) if records else None
+    scores = scores_of(folder, "soft_labels" if settings.get("posterior") else "pred_probs")
+    return Run(line, config, summary, records, scores, environment) if records else None
 
 
 def read_log(folder):
@@ -60,14 +61,15 @@ def record_of(values):
                    for name, value in ((name, values.get(name)) for name in Epoch._fields)))
 
 
-def scores_of(folder):
+def scores_of(folder, probabilities="pred_probs"):
     """{threshold: [precision, recall]} of the corrections that reach it; {} where the truth is not known.
 
     precision: the fraction of changed labels that are right now; recall: the fraction of wrong labels that are.
+    probabilities: the array that is compared with the threshold; soft_labels is the noise posterior.
     """
     try:
         given, suggested, truth, P = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in (
-            "given_labels", "suggested_labels", "true_labels", "pred_probs"))
+            "given_labels", "suggested_labels", "true_labels", probabilities))
     except (OSError, ValueError):
         return {}
     chosen, found = P[np.arange(len(P)), suggested], {}
@@ -101,10 +103,11 @@ def read_kept(name, scale, configs, folder=KEPT):
 
 
 def text_of(run):
-    """A Run as one line of JSON: its log by columns, to five significant digits."""
-    columns = {name: [brief(getattr(record, name)) for record in run.records]
+    """A Run as one line of JSON: its log by columns, to five significant digits, without those of the folds."""
+    records = [record for record in run.records if record.fold is None]
+    columns = {name: [brief(getattr(record, name)) for record in records]
                for name in Epoch._fields if name not in ("fold", "seconds")}
-    columns["step"] = [STEPS.index(record.step) for record in run.records]
+    columns["step"] = [STEPS.index(record.step) for record in records]
     about = {name: run.about[name] for name in ("python", "numpy", "commit", "pixels") if run.about.get(name)}
     return json.dumps({"line": run.line, "about": about, "summary": run.summary, "scores": run.scores,
                        "epochs": columns})

@@ -65,6 +65,20 @@ def test_sensitivity_moves_one_setting_at_a_time_but_for_the_last_line():
         assert getattr(ours, field) == getattr(whole, field), field
 
 
+@pytest.mark.parametrize("noise", ["asymmetric", "symmetric"])
+def test_sensitivity_of_features_moves_one_setting_of_the_default_at_a_time(noise):
+    first, *others = (config._replace(recipe=config.recipe._replace(source=""))
+                      for _, config in runs_of("sensitivity-features", "cpu") if config.noise == noise)
+    usual = RECIPES["head"]._replace(source="")
+    assert (first.recipe, first.net, first.backbone) == (usual, "head", "efficientnet-lite0")
+    assert first.posterior and first.folds == 5 and first.subset == 10_000
+    for other in others:
+        changed = [name for name in first.recipe._fields if getattr(first.recipe, name) != getattr(other.recipe, name)]
+        assert len(changed) == 1 and other._replace(recipe=first.recipe) == first
+    assert {name for other in others for name in first.recipe._fields
+            if getattr(first.recipe, name) != getattr(other.recipe, name)} == {"lr", "begin", "K", "alpha", "beta"}
+
+
 @pytest.mark.parametrize("word, epochs, is_moved", [
     ("{70}", 200, "70"), ("{70}", 60, "21"), ("{55}", 50, "14"), ("{200}", 50, "50"), ("{1}", 50, "1"),
     ("70", 60, "70"), ("--begin", 60, "--begin")])

@@ -1,5 +1,6 @@
 """`demo.py reproduce`: runs what is missing, shows what is there, and says what cannot be run."""
 import json
+from pathlib import Path
 
 import pytest
 
@@ -107,6 +108,7 @@ def test_a_run_that_fails_is_told(tmp_path, capsys):
     (["sensitivity", "--jobs", "0"], "--jobs 0: choose 1 or more"),
     (["sn-cifar", "--data", "nowhere"], "nowhere does not exist"),
     (["sn-cifar", "--data", "photos"], "photos is not CIFAR-10"),
+    (["sensitivity-features", "--data", "photos"], "photos is not CIFAR-10"),
     (["pl-cifar", "--data", "cifar-10-batches-py"], "pl-labels.npy does not exist: make it by")])
 def test_mistakes_are_named_before_anything_runs(words, message, tmp_path, capsys):
     write_folder(tmp_path / "photos", images=1)
@@ -127,7 +129,10 @@ def test_runs_on_a_gpu_are_one_at_a_time(words, jobs, gpu, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name, words, setting, expected", [
-    ("update", ["--data", "elsewhere.tar.gz"], "data", "elsewhere.tar.gz"),
+    ("update", ["--data", "elsewhere.tar.gz"], "data", "elsewhere.tar.gz"), ("update", [], "cache", None),
+    ("sensitivity-features", ["--data", "elsewhere.tar.gz"], "data", "elsewhere.tar.gz"),
+    ("sensitivity-features", ["--out", "there"], "cache", str(Path("there", "features"))),
+    ("sensitivity-features", [], "cache", str(Path("runs", "reproduce", "features"))),
     ("pl-cifar", ["--labels", "mine.npy"], "noise_file", "mine.npy"), ("pl-cifar", [], "noise_file", "pl-labels.npy")])
 def test_data_and_labels_that_are_named_are_those_of_every_run(name, words, setting, expected, monkeypatch, capsys):
     asked = []

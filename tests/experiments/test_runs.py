@@ -71,6 +71,27 @@ def test_a_threshold_counts_what_reaches_it(tmp_path):
                                    "0.9": [.5, .25], "0.99": [0, 0]}
 
 
+@pytest.mark.parametrize("posterior", [True, False])
+def test_where_the_noise_posterior_decides_it_is_what_the_threshold_is_compared_with(folder, tmp_path, posterior):
+    """One suggestion, with a posterior of 0.95 and a prediction of 0.6."""
+    for name in ("summary.json", "log.jsonl"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    about = json.loads((folder / "config.json").read_text())
+    about["settings"]["posterior"] = posterior
+    (tmp_path / "config.json").write_text(json.dumps(about))
+    for name, array in {"given_labels": [0, 1], "suggested_labels": [1, 1], "true_labels": [1, 1],
+                        "pred_probs": [[.4, .6], [0, 1]], "soft_labels": [[.05, .95], [0, 1]]}.items():
+        np.save(tmp_path / f"{name}.npy", np.array(array))
+    assert read_folder("", None, tmp_path).scores["0.9"] == ([1, 1] if posterior else [None, 0])
+
+
+def test_the_trainings_without_a_fold_are_not_kept(folder):
+    """They are further ones of step 1, of other networks."""
+    found = read_folder("", None, folder)
+    more = [record._replace(fold=k, test=0) for k in range(5) for record in found.records]
+    assert text_of(found._replace(records=[*found.records[:3], *more, *found.records[3:]])) == text_of(found)
+
+
 @pytest.mark.parametrize("missing", ["summary.json", "log.jsonl", "config.json"])
 def test_a_run_that_is_not_complete_is_none(folder, tmp_path, missing):
     for path in folder.iterdir():

@@ -149,6 +149,13 @@ def test_a_picture_of_settings_has_a_panel_for_each():
     np.testing.assert_allclose(drawn(figure, 5, "precision")[:, 1], [100 * (.9 - .1 * sure) for sure in SURE])
 
 
+def test_where_step_2_counts_its_test_accuracy_is_drawn():
+    figure = figures.draw("sensitivity", all_runs("sensitivity-features"), [])
+    assert drawn(figure, 0, "test, step 2")[:, 0].tolist() == [.0025, .01, .02, .04]
+    assert drawn(figure, 0, "test, step 2")[:, 1].tolist() == pytest.approx([24.1, 24, 24.2, 24.3])
+    assert not [line for line in figure.axes[0].lines if line.get_label() == "test, step 1"]
+
+
 def test_another_run_is_another_origin():
     one, other = all_runs("average")[:2]
     assert figures.origin([one]) != figures.origin([other]) != figures.origin([one, other])
