@@ -1,7 +1,7 @@
 """confusion.png and corrected.png: the labels before and after."""
-
 import numpy as np
 
+from core.data.originals import SIDE
 from core.data.photos import photo
 from core.report.classes import changing, counts_of
 from core.report.curve_pictures import sheet
@@ -65,7 +65,7 @@ def corrected_sheet(result, originals=None):
     original = originals and originals.of(best.tolist(), result.images)
     wrong = []
     for axes, row in zip(panels, best):
-        found = photo(original(row), result.images[row], 192) if originals else None
+        found = photo(original(row), result.images[row], SIDE) if originals else None
         axes.imshow(result.images[row] if found is None else np.asarray(found))
         is_known = result.truth is not None and result.truth[row] >= 0
         right = is_known and result.corrected[row] == result.truth[row]

@@ -13,7 +13,7 @@ from core.data.thumbnails import LEVELS, pictures
 from core.report.issues import run_identity
 
 PICTURED = 4000                        # suspicious images with a picture at most: the time to make them
-OTHERS, ORIGINALS = 2500, 400         # further images with one, and how many of these are made from their originals
+OTHERS, ORIGINALS = 2500, 400          # further images with one, and how many of these are made from their originals
 
 
 class Budget(NamedTuple):
