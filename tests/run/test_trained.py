@@ -170,12 +170,14 @@ def test_a_run_goes_on_in_the_middle_of_any_training_and_does_no_epoch_twice(wat
     assert not (tmp_path / "run" / state.FILE).exists()
 
 
-def test_what_is_said_and_handed_to_the_files(watched, tmp_path):
+def test_what_is_said_and_handed_to_the_files(watched, tmp_path, monkeypatch):
+    reading = experiment.read_data(CONFIG)._replace(listings=("of training images", "of validation images", None))
+    monkeypatch.setattr(experiment, "read_data", lambda config, source: reading)
     config = CONFIG._replace(out=str(tmp_path / "run"), compare=False)
     result = run(config, say=watched.said.append)
     assert watched.said[0].startswith("data     ") and watched.said[-1] == "a note"
-    (folder, handed, settings, name, data, about, jobs), = watched.ended
-    assert (folder, handed, settings, jobs) == (tmp_path / "run", result, config, 1)
+    (folder, handed, settings, name, data, about, jobs, listing), = watched.ended
+    assert (folder, handed, settings, jobs, listing) == (tmp_path / "run", result, config, 1, "of training images")
     assert name == f"{data.name}, noise: pair" and len(data.train.labels) == 40
     assert ("seed", "3") in about.settings
     assert run(config._replace(out=None)).summary.keys() == result.summary.keys() and len(watched.ended) == 1

@@ -136,6 +136,8 @@ PLANTED = {
         ("folds counted from 0", "start=1", "start=0"),
     ],
     "core/run/experiment.py": [
+        ("an archive's photographs are not found", "reading.listings[0])", "None)"),
+        ("photographs of the validation images", "reading.listings[0])", "reading.listings[1])"),
         ("other ranks begin anew on resuming", "watch=None, say=None, resume=resume)",
          "watch=None, say=None, resume=False)"),
         ("a rank finds what rank 0 has just written", "    comm.barrier()                     # every rank",
