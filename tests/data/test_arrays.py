@@ -200,7 +200,8 @@ def test_parts_for_training_validation_and_test(tmp_path, form):
         assert (part.images == COLOUR[a:b]).all() and part.labels.tolist() == LABELS[a:b].tolist()
     assert [len(listing.paths) for listing in load(tmp_path / "x.npz", size=8).listings] == [6, 3, 3]
     reading = load(tmp_path / "x.npz", size=16, held_out=0.5, test=tmp_path / "x.npz")
-    assert len(reading.data.validation.labels) == 3 and set(reading.data.validation.index) < set(range(6))
+    held_out = reading.data.validation
+    assert len(held_out.labels) == 3 and (held_out.images == COLOUR[held_out.index]).all()
     assert (reading.data.test.images == COLOUR[9:]).all() and "not used: 'extra'" in " ".join(reading.notes)
     assert f"{tmp_path / 'x.npz'}: its images for validation are not used, because of --held-out" in reading.notes
     listing = read_arrays(tmp_path / "x.npz", test=True)
@@ -218,6 +219,7 @@ def test_test_images_that_are_given_take_the_place_of_those_in_the_file(tmp_path
 def test_what_is_found_in_validation_and_test_images_is_told(tmp_path):
     few = {"x_train": COLOUR[:6], "y_train": LABELS[:6], "x_test": COLOUR[4:8], "y_test": np.array([1, 2, 0, -1])}
     even = COLOUR[8:] * np.array([1, 1, 0, 1], np.uint8)[:, None, None, None]
+    even[3] = COLOUR[0]                                      # a training image; only those for test are looked at
     found = load(npz(tmp_path / "x.npz", **few, x_val=even, y_val=np.array([-1, 0, 1, 2])), size=16).findings
     assert kinds(found) == {"unlabelled": ["x_val[0]", "x_test[3]"], "blank": ["x_val[2]"],
                             "leaked": ["x_train[4]", "x_train[5]"]}

@@ -92,12 +92,15 @@ def test_a_large_image_is_kept_small_and_one_that_is_another_by_now_is_not(tmp_p
     assert {Image.open(io.BytesIO(original(row))).size for row in (0, 1, 3, 4, 5)} == {(SIDE, 115)}
 
 
-def test_an_archive_that_is_gone_by_now_leaves_what_the_network_saw(tmp_path):
+def test_an_archive_that_is_gone_by_now_leaves_what_the_network_saw(tmp_path, monkeypatch):
     path = pack(tmp_path / "x.zip", [(f"{'ab'[k % 2]}/{k}.png", encoded(scene(k))) for k in range(6)])
     reading = load(path, size=S)
     path.unlink()
-    original = of(reading).of(range(6), reading.data.train.images)
+    originals, images = of(reading), reading.data.train.images
+    original = originals.of(range(6), images)
     assert [original(row) for row in range(6)] == [None] * 6
+    monkeypatch.setattr(Archive, "originals", lambda *args: pytest.fail("nor is it tried again"))
+    originals.of(range(6), images)
 
 
 def test_no_more_images_of_an_archive_are_in_memory_than_are_allowed(tmp_path, monkeypatch):

@@ -149,6 +149,19 @@ def test_the_page_has_the_photo_itself_and_marks_what_the_network_saw(photograph
     assert "2 of the suspicious images are shown as they were read for the run" in document.text
 
 
+def test_images_without_doubt_are_smaller_than_suspicious_ones(tmp_path):
+    made = page_of(12, list("ab"), size=16, wrong=0)
+    images, paths = made.images.copy(), np.array([f"{i}.png" for i in range(12)])
+    for i in range(12):
+        photo = Image.fromarray(np.random.default_rng(i).integers(0, 256, (3, 4, 3), np.uint8)).resize((400, 300), 3)
+        images[i] = np.asarray(photo.crop((50, 0, 350, 300)).resize((16, 16), 1))
+        photo.save(tmp_path / paths[i])
+    made = made._replace(images=images, paths=paths, originals=Files(str(tmp_path), paths))
+    rows = np.arange(12)
+    found = review.pictured(made, rows[:4], rows[4:], [], review.Budget(1e6, 1e6, 1e6), 1)
+    assert [found[row].size for row in rows] == [(192, 144)] * 4 + [(128, 96)] * 8
+
+
 def test_every_link_leads_to_the_file_of_its_image(photographed):
     document = Document(page.render(photographed))
     links = [attrs["href"] for attrs in document.all("a") if attrs.get("href", "").startswith("file:")]
