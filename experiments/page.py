@@ -30,7 +30,7 @@ PICTURES = KEPT.parent / "pictures"
 BEGIN, END = "<!-- from here on: python -m experiments.page -->", "<!-- up to here -->"
 EARLIER = {                            # pictures of single runs: their logs, and where labels were first updated
     "cifar10-sn-50": ("cifar10-sn-50-all", 9),
-    "cifar10-an-40": ("cifar10-an-40", 20),
+    "cifar10-an-40": ("cifar10-an-40-all", 10),
 }
 SCALE_WORDS = {"cpu": "", "medium": " --scale medium", "paper": " --scale paper"}
 
