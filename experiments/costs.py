@@ -11,7 +11,7 @@ SECONDS = {                            # per image, two cores of an AMD EPYC
     "small": 0.087 / 128,              # docs/cpu.md, measured
     "medium": 0.22 / 128,              # by `demo.py check`: 87 s for an epoch of 45,000
 }
-FEATURES = 150                         # s, a run of a head on 10,000 images, folds included: processor time, measured
+FEATURES = 87                          # s, a run of a head on 10,000 images, folds included: processor time, measured
 DIGITS = 25                            # s, a run with --quick, step 2 of one epoch: processor time, measured
 GPU = 0.52 / TRAINING                  # docs/gpu.md: the paper's network in 16 bits on an H200, predicted, not measured
 
