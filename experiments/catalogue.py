@@ -25,17 +25,6 @@ class Scale(NamedTuple):
     words: str                         # how it differs from the paper
 
 
-class Experiment(NamedTuple):
-    """One table or figure."""
-    title: str
-    paper: str                         # where the paper has it; "" if it does not
-    shape: str                         # of the table: "rates" as in the paper, or "lines", one row for each line
-    picture: str                       # the function of experiments/figures.py that draws it
-    both_steps: bool = True            # False: step 2 is one epoch, as only step 1 is looked at
-    data: str = "cifar10"              # or digits; or features, of CIFAR-10 by a pretrained network
-    caption: str = ""                  # under the title: what to know beside the file of runs
-
-
 CPU = ("10,000 images instead of 45,000, network `small` (2 + 6 layers of 16, 32, 64 channels) instead of PreAct "
        "ResNet-32, 60 + 36 epochs instead of 200 + 120, batch 64 instead of 128, no augmentation (so few epochs of "
        "augmented images leave no time to memorise)")
@@ -50,6 +39,19 @@ DIGITS = {"cpu": Scale("--quick", 20, "2,000 embedded digits; step 1 has 20 epoc
 FEATURES = {"cpu": Scale("--subset 10000 --backbone efficientnet-lite0", 30,
                          "10,000 images of CIFAR-10; the default for own photographs: a head on features of "
                          "EfficientNet-Lite0, five folds, the noise posterior")}
+
+
+class Experiment(NamedTuple):
+    """One table or figure."""
+    title: str
+    paper: str                         # where the paper has it; "" if it does not
+    shape: str                         # of the table: "rates" as in the paper, or "lines", one row for each line
+    picture: str                       # the function of experiments/figures.py that draws it
+    both_steps: bool = True            # False: step 2 is one epoch, as only step 1 is looked at
+    data: str = "cifar10"              # or digits
+    scales: dict = SCALES              # {name: Scale}
+    caption: str = ""                  # under the title: what to know beside the file of runs
+
 
 UNSURE = "cannot be read in any source"
 EXPERIMENTS = {
@@ -75,12 +77,12 @@ EXPERIMENTS = {
     "augmentation": Experiment("Augmentation and memorisation", "", "lines", "over_epochs"),
     "seeds": Experiment("Other seeds", "", "lines", "over_epochs"),
     "sensitivity": Experiment("Sensitivity to the settings, embedded digits", "", "lines", "sensitivity",
-                              both_steps=False, data="digits", caption=(
+                              both_steps=False, data="digits", scales=DIGITS, caption=(
                                   "Precision: the part of the changed labels that is right now; recall: the part of "
                                   "the wrong labels that is. The line with three changes has alpha, beta and begin of "
                                   "recipe `unknown`, that with --batch all of it, scaled to 2,000 images.")),
     "sensitivity-features": Experiment(
-        "Sensitivity to the settings, heads on pretrained features", "", "lines", "sensitivity", data="features",
+        "Sensitivity to the settings, heads on pretrained features", "", "lines", "sensitivity", scales=FEATURES,
         caption="Correct labels: those of step 1, of which the program uses only the network. Precision and recall: of "
                 "all suggestions of the posterior; in the picture --sure is the threshold on it."),
 }
@@ -88,7 +90,7 @@ EXPERIMENTS = {
 
 def scales_of(name):
     """{name of a scale: Scale} of an experiment."""
-    return {"digits": DIGITS, "features": FEATURES}.get(EXPERIMENTS[name].data, SCALES)
+    return EXPERIMENTS[name].scales
 
 
 def lines(name, scale, data="cifar-10-batches-py", options=(), seeds=1):
@@ -104,7 +106,7 @@ def lines(name, scale, data="cifar-10-batches-py", options=(), seeds=1):
         start = [] if kind == "digits" else ["--data", data]
         words = [moved(word, found[scale].epochs) for word in words]
         args = parse(["run", *start, *found[scale].options.split(), *options, *words])
-        config = configuration(args, Source("cifar10" if kind == "features" else kind, data))
+        config = configuration(args, Source(kind, data))
         return config if EXPERIMENTS[name].both_steps else config._replace(
             recipe=config.recipe._replace(epochs2=1, drops2=(1,)))
 

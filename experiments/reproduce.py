@@ -11,7 +11,7 @@ from core.report.console import aligned
 from core.run import sweep
 from core.run.state import how_far
 from experiments import costs, figures, tables
-from experiments.catalogue import EXPERIMENTS, LABELS, SCALES, lines, scales_of
+from experiments.catalogue import EXPERIMENTS, FEATURES, LABELS, SCALES, lines, scales_of
 from experiments.runs import read_folder, read_kept, read_log
 
 RUNS = Path("runs", "reproduce")
@@ -42,12 +42,12 @@ def options_of(args):
     return [*([] if args.gpu is None else ["--gpu", str(args.gpu)]),
             *(["--noise-file", args.labels or LABELS] if args.experiment == "pl-cifar" else []),
             *(["--cache", str(Path(args.out or RUNS, "features"))]
-              if EXPERIMENTS[args.experiment].data == "features" else [])]
+              if scales_of(args.experiment) is FEATURES else [])]
 
 
 def check_data(name, args):
     """Raises InputError if the data are not those of the experiment: said once, not by every run."""
-    if EXPERIMENTS[name].data != "digits":
+    if EXPERIMENTS[name].data == "cifar10":
         need(open_source(args.data).kind == "cifar10",
              f"{args.data} is not CIFAR-10: name the folder cifar-10-batches-py or the .tar.gz by --data")
     need(name != "pl-cifar" or Path(args.labels or LABELS).exists(),

@@ -69,6 +69,12 @@ class Listing(NamedTuple):
         return self.packed is None or hasattr(self.packed, "entries")
 
 
+def places_of(listing, index):
+    """Where in a Listing the rows `index` (n,) of its source stand, as a list."""
+    place = {row: k for k, row in enumerate(listing.index)}
+    return [place[row] for row in index.tolist()]
+
+
 def class_name(text):
     """The name of a class as it is written in a folder's name or in a table: composed accents, no spaces around it."""
     return unicodedata.normalize("NFC", text).strip()

@@ -7,6 +7,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
+from core.data.listing import places_of
 from core.data.photos import photo
 
 SIDE, QUALITY = 192, 95                # of the JPEG that is kept; a page has 192 pixels at most
@@ -40,7 +41,6 @@ class Packed:
 
     def __init__(self, listing, index, levels, jobs):
         self.listing, self.index, self.levels, self.jobs = listing, index, levels, jobs
-        self.place = {row: k for k, row in enumerate(listing.index)}         # in the Listing, of a row of the data
         self.kept = {}                                       # {row: bytes of a JPEG; None where it cannot be read}
 
     def of(self, rows, images):
@@ -48,7 +48,8 @@ class Packed:
 
         images (N, S, S, 3): what the network saw.
         """
-        row_of = {self.place[self.index[row]]: row for row in rows if row not in self.kept}
+        new = [row for row in rows if row not in self.kept]
+        row_of = dict(zip(places_of(self.listing, self.index[new]), new))
         self.kept.update(dict.fromkeys(row_of.values()))
         found = self.listing.packed.originals(self.listing.paths, list(row_of), self.levels) if row_of else iter(())
         with ThreadPoolExecutor(self.jobs) as executor:

@@ -2,6 +2,7 @@
 import numpy as np
 
 from core.data import feature_files
+from core.data.listing import places_of
 from core.data.source import decoded
 from core.errors import need
 from core.parallel.processors import available_processors
@@ -82,8 +83,7 @@ def features_of(config, split, listing, size, views, path, xp, levels):
     if listing is None:
         return backbone.features(split.images, size, views, jobs, config.cache, path, xp)
     if listing.packed:
-        place = {row: k for k, row in enumerate(listing.index)}
-        blocks = packed_blocks(listing, [place[row] for row in split.index.tolist()], size, jobs, levels)
+        blocks = packed_blocks(listing, places_of(listing, split.index), size, jobs, levels)
         found = [backbone.features(block, size, views, jobs, config.cache, path, xp) for block in blocks]
         return found[0]._replace(views=np.concatenate([part.views for part in found], axis=1))
     found = backbone.file_features(listing.root, split.paths.tolist(), size, views, jobs, config.cache, path, xp,

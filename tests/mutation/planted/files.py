@@ -253,8 +253,8 @@ PLANTED = {
     "core/data/originals.py": [
         ("an archive as files", "if listing is not None and listing.packed:", "if False:"),
         ("files as an archive", "if listing is not None and listing.packed:", "if listing is not None:"),
-        ("rows of the training images for those of the listing", "self.place[self.index[row]]: row", "row: row"),
-        ("rows that are there are read again", "if row not in self.kept}", "}"),
+        ("rows of the training images for those of the listing", "places_of(self.listing, self.index[new])", "new"),
+        ("rows that are there are read again", " if row not in self.kept]", "]"),
         ("what cannot be read is read each time", "        self.kept.update(dict.fromkeys(row_of.values()))\n", ""),
         ("levels of an array's own", "list(row_of), self.levels)", "list(row_of))"),
         ("what another row saw", "images[pair[0]]", "images[-pair[0]]"),

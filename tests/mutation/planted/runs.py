@@ -166,7 +166,7 @@ PLANTED = {
          "        model = training(train.retrain, task, SoftLabels(labels.Y0, 1)"),
     ],
     "core/run/seen.py": [
-        ("features of packed images by their place in the split", "[place[row] for row in split.index.tolist()]",
+        ("features of packed images by their place in the split", "places_of(listing, split.index)",
          "list(range(len(split.labels)))"),
         ("features of images in reverse", "features=found.views.swapaxes(0, 1))",
          "features=found.views.swapaxes(0, 1)[::-1])"),
