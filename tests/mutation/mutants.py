@@ -14,6 +14,7 @@ is tried; the tests were mended with it in view, so the other parts tell what th
 import ast
 import re
 import zlib
+from bisect import bisect_left, bisect_right
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -47,6 +48,16 @@ class Mutant(NamedTuple):
         return source[:self.start] + self.new + source[self.end:]
 
     @property
+    def statements(self):
+        """(before, after): the statements of the file that the change touches, with the comments before them.
+
+        They tell in a twentieth of the time what the whole file would, whether it is a program and another one.
+        """
+        source, ends = source_of(self.file), ends_of(source_of(self.file))
+        first, last = ends[bisect_right(ends, self.start) - 1], ends[bisect_left(ends, self.end)]
+        return source[first:last], source[first:self.start] + self.new + source[self.end:last]
+
+    @property
     def change(self):
         """(the lines before, the lines after), without what surrounds them"""
         source = source_of(self.file)
@@ -70,6 +81,13 @@ class Mutant(NamedTuple):
 def source_of(file):
     """The text of a file of the project, read once."""
     return (ROOT / file).read_text(encoding="utf-8")
+
+
+@cache
+def ends_of(source):
+    """Where the statements of a program end: 0, then one position for each, then the end of the text."""
+    lines = [0, *(m.end() for m in re.finditer("\n", source))]
+    return [0, *(lines[min(node.end_lineno, len(lines) - 1)] for node in ast.parse(source).body), len(source)]
 
 
 def tidy(lines):
@@ -115,13 +133,13 @@ def by_rule(file):
     if file in BORDERS:
         ordered = set(walk(tree)).difference(without_order(tree))
         found |= {change for node in ordered for change in border_changes(node, span, source)}
-    return [mutant for change in sorted(found) if parses((mutant := Mutant(file, *change, "")).source)]
+    return [mutant for change in sorted(found) if parses((mutant := Mutant(file, *change, "")).statements[1])]
 
 
-def parses(source):
-    """Is it a program at all?"""
+def parses(statements):
+    """Are they a program at all?"""
     try:
-        ast.parse(source)
+        ast.parse(statements)
     except SyntaxError:
         return False
     return True
