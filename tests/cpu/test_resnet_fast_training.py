@@ -45,7 +45,7 @@ def test_logits_and_gradients_are_those_of_the_readable_network_in_float64(kind,
         measured("ResNet, frozen", "fast against readable", np, error, 1e-11)
 
 
-@pytest.mark.parametrize("depth", [18, 50])
+@pytest.mark.parametrize("depth", [18, pytest.param(50, marks=pytest.mark.thorough)])
 def test_float32_is_near_the_readable_network_in_float64(depth):
     arch, x = architecture(depth, 3, frozen=True), images(2, 64, 64)
     theta, running = drawn(arch)
@@ -108,7 +108,8 @@ def test_every_array_of_the_workspace_is_told_before(case, monkeypatch):
     assert used == {key: a.shape for key, a in counting.arrays.items()}
 
 
-@pytest.mark.parametrize("case", SIZES)
+@pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.thorough] * case.startswith("ResNet"))
+                                  for case in SIZES])
 def test_the_memory_of_a_step_is_what_is_said_before(case, monkeypatch):
     monkeypatch.setattr(workspace, "MEMORY", 0)              # what a piece has left over is never touched, but counted
     arch, size, N = SIZES[case]

@@ -7,6 +7,7 @@ import pytest
 
 from core.data.cifar10_files import FOLDER
 from core.errors import InputError
+from core.report import results
 from core.run.commands import parse
 from core.run.experiment import run
 from core.run.options import configuration
@@ -94,7 +95,8 @@ def test_a_kept_result_takes_the_place_of_the_earlier_one(tmp_path):
         for images, seed in ((4, 1), (8, 0))]
 
 
-def test_features_of_a_run_are_what_its_linear_layer_takes(tmp_path):
+def test_features_of_a_run_are_what_its_linear_layer_takes(tmp_path, monkeypatch):
+    monkeypatch.setattr(results.pictures, "draw_all", lambda *args: None)
     config = configuration(parse(["--quick", "--epochs", "1"]))
     found = run(config._replace(digits=(60, 20, 20), out=str(tmp_path / "a"), ranks=1, force=True))
     features = features_of_run(tmp_path / "a", found.images, batch=25)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from core.measure import Epoch
+from core.report import results
 from core.run.commands import parse
 from core.run.experiment import run
 from core.run.options import configuration
@@ -20,7 +21,9 @@ DIGITS = (200, 40, 60)
 def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "a"
     config = configuration(parse(["--quick", "--epochs", "3", "--begin", "2"]))
-    run(config._replace(digits=DIGITS, out=str(out), ranks=1, compare=True))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results.pictures, "draw_all", lambda *args: None)
+        run(config._replace(digits=DIGITS, out=str(out), ranks=1, compare=True))
     return out
 
 

@@ -83,7 +83,11 @@ def test_rows_as_markdown():
 
 # ---- pictures --------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+DRAWN_BY = {experiment.picture: name for name, experiment in EXPERIMENTS.items()}     # one for each function
+
+
+@pytest.mark.parametrize("name", [name if name in DRAWN_BY.values() else pytest.param(name, marks=pytest.mark.thorough)
+                                  for name in EXPERIMENTS])
 def test_every_picture_can_be_drawn_from_all_runs_and_from_one(name, tmp_path):
     runs = all_runs(name, seeds=2)
     all_lines = [run.line for run in runs]

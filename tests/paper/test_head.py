@@ -360,7 +360,7 @@ def test_every_device_trains_the_same(xp, case):
 
 @pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="ranks need fork")
 @pytest.mark.parametrize("arch", TRAINED, ids=["linear", "hidden"])
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.thorough), 3])
 @pytest.mark.parametrize("case", TRAININGS)
 def test_ranks_that_share_a_training_end_where_one_rank_ends(case, size, arch):
     together, alone = launch(lambda comm: trained(arch, case, comm), size), trained(arch, case)

@@ -16,7 +16,8 @@ CASES = {"ResNet-18": (architecture(18, 10), 64, 4),
 
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["batch", "frozen"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.thorough] * case.startswith("ResNet"))
+                                  for case in CASES])
 def test_the_memory_of_a_step_is_what_is_said_before(case, frozen):
     arch, size, N = CASES[case]
     said, allocated = training_bytes(arch, size, N), peak_of_a_step(arch._replace(frozen=frozen), size, N)

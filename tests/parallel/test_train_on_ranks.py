@@ -58,7 +58,7 @@ def digest(case, comm):
 
 
 @forking
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.thorough), 3])
 @pytest.mark.parametrize("case", CASES)
 def test_ranks_that_share_a_training_end_where_one_rank_ends(case, size):
     assert deviation(launch(lambda comm: trained(case, comm), size), trained(case, Serial())) < 1e-10

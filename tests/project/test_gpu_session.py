@@ -203,7 +203,8 @@ def test_the_programs_take_the_commands_of_the_plan(part, monkeypatch):
         main()
 
 
-@pytest.mark.parametrize("name", ["kernels", "memcheck", "array code"])
+@pytest.mark.parametrize("name", ["kernels", *(pytest.param(name, marks=pytest.mark.thorough)
+                                               for name in ("memcheck", "array code"))])
 def test_pytest_takes_the_commands_of_the_plan_and_finds_nothing_to_do_without_a_gpu(name):
     command = next(part.command for part in PARTS if part.name == name)
     command = command[command.index(sys.executable):]

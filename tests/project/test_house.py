@@ -3,6 +3,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,7 @@ def module_of(path):
 FILES = {module_of(path): name_of(path) for path in SOURCES}
 
 
+@cache
 def imports(path):
     """The modules that a file imports, anywhere in it; for `from a import b` a.b if that is a module, else both."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -49,6 +49,7 @@ def test_every_file_has_its_tests():
     assert [name for names in TESTS.values() for name in names if not (ROOT / file_of(name)).exists()] == []
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the trials are forked processes")
 def test_a_copy_of_the_project_holds_all_that_its_tests_import(tmp_path):
     copied = "import sys, pathlib, tests.mutation.trials; tests.mutation.trials.Copy(pathlib.Path(sys.argv[1]))"

@@ -16,7 +16,7 @@ from core.run import config as run_config
 from core.run import defaults, folder, options
 from core.run.commands import parse
 from nets import families
-from tests.lib.tiny_demo import IMAGES, started
+from tests.lib.tiny_demo import IMAGES, NO_PICTURES, started
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 def finished(tmp_path_factory):
     """A quick run with everything switched on: (its folder, what it printed)."""
     out = tmp_path_factory.mktemp("demo") / "run"
-    process = started("--quick", "--epochs", "3", "--compare", "--seed", "3", "--out", out, text=True,
+    process = started("--quick", "--epochs", "3", "--compare", "--seed", "3", "--out", out, drawn=True, text=True,
                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     printed, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (0, "")
@@ -134,7 +134,7 @@ def test_a_folder_with_something_in_it_is_replaced_only_when_told(capsys, tmp_pa
 
 
 def test_a_reader_that_leaves_ends_the_run_without_a_traceback(tmp_path):
-    program = f'"{sys.executable}" -m tests.lib.tiny_demo'
+    program = f'"{sys.executable}" -m tests.lib.tiny_demo {NO_PICTURES}'
     command = f'{program} --quick --ranks 1 --epochs 1 --out "{tmp_path}/run" | head -n 1'
     done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert "Traceback" not in done.stderr and done.stdout.startswith("data ")

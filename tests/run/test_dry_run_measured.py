@@ -15,6 +15,7 @@ from tests.lib.emulator import COMPILER, Emulator
 RECIPE = shortened(RECIPES["digits"], 10)._replace(batch=8)
 
 
+@pytest.mark.thorough
 def test_the_memory_of_folds_is_counted_as_a_run_takes_it(tmp_path, monkeypatch):
     monkeypatch.setitem(families.NETS, "tiny", {"widths": (4,), "blocks": (1,)})
     for name in ("save_labels", "finish"):                 # files that are not what is measured

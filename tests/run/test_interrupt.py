@@ -31,7 +31,7 @@ def wait_for(path):
 
 
 @pytest.mark.parametrize("ranks, number, terminal",
-                         [(1, signal.SIGINT, False), (2, signal.SIGINT, True),
+                         [(2, signal.SIGINT, True), pytest.param(1, signal.SIGINT, False, marks=pytest.mark.thorough),
                           pytest.param(2, signal.SIGTERM, False, marks=pytest.mark.thorough)])
 def test_a_run_ended_by_a_signal_says_how_to_go_on_and_does(whole, tmp_path, ranks, number, terminal):
     out = tmp_path / "run"

@@ -125,11 +125,11 @@ def copying(out, copies):
     return tell_of
 
 
-@pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("step", [12, pytest.param(1, marks=pytest.mark.thorough)])
 def test_killed_at_every_write_sync_rename_and_removal_of_a_run(step, expected, tmp_path):
     """One run tells what a kill at each call would leave, and each folder that is unlike the others is resumed.
 
-    step 6: every sixth of these folders; .ci/run resumes all.
+    step 12: every twelfth of these folders; .ci/run resumes all.
     """
     assert ended_by(forked(lambda: told(copying(tmp_path / "run", tmp_path), lambda: run(tiny(tmp_path / "run"))))) == 0
     assert contents(tmp_path / "run") == expected, "copies change nothing"
@@ -140,7 +140,7 @@ def test_killed_at_every_write_sync_rename_and_removal_of_a_run(step, expected, 
         assert contents(out) == expected, out.name
 
 
-@pytest.mark.parametrize("call", [1, 20, 45, 94, 150])
+@pytest.mark.parametrize("call", [1, *(pytest.param(call, marks=pytest.mark.thorough) for call in (20, 45, 94)), 150])
 def test_a_killed_process_leaves_what_the_copies_say(tmp_path, call):
     """In a write, before a rename, in the files at the end; but for digits of the times in the log."""
     copies, killed = tmp_path / "copies", tmp_path / "killed"

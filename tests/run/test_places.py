@@ -11,6 +11,7 @@ from PIL import Image
 
 import demo
 from core.data.own import load
+from core.report import results
 from core.run.commands import parse
 from core.run.options import configuration
 from nets import families
@@ -23,6 +24,7 @@ SMALL = ["--net", "small", "--size", "16", "--epochs", "1", "--ranks", "1"]
 def tiny_network(monkeypatch):
     monkeypatch.setitem(families.NETS, "small", {"widths": (4,), "blocks": (1,)})
     monkeypatch.setattr(os, "fsync", lambda file: None)
+    monkeypatch.setattr(results.pictures, "draw_all", lambda *args: None)
 
 
 def answered(capsys, *words):
@@ -67,7 +69,7 @@ def test_other_spellings_are_folders(tmp_path, monkeypatch, capsys, name):
     (".", "photos", ["--out", "photos"]), (".", "photos", ["--out", "photos/../photos/cat"]),
     (".", "photos", ["--out", "alias/result"]), (".", "alias", ["--out", "photos/result"]),
     (".", "photos", ["--test", "other", "--out", "other/x"])])
-@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize("command", ["check", pytest.param("run", marks=pytest.mark.thorough)])
 def test_nothing_is_written_into_the_data_and_the_remedy_works(tmp_path, monkeypatch, capsys, where, data, more,
                                                                command):
     write_folder(tmp_path / "photos")

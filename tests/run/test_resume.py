@@ -21,7 +21,7 @@ from tests.lib.tiny_run import EPOCHS, RECIPE, contents, saved_state, stopped, t
 pytestmark = pytest.mark.usefixtures("tiny_runs")
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids="{0} ranks".format)
+@pytest.fixture(scope="module", params=[1, pytest.param(2, marks=pytest.mark.thorough)], ids="{0} ranks".format)
 def whole(request, tmp_path_factory):
     """(ranks, folder) of an uninterrupted run."""
     out = tmp_path_factory.mktemp("whole") / "run"
