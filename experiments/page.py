@@ -61,7 +61,7 @@ def keep_one(name, scale, folder, to):
     in_order = [kept[line] for line in configs if line in kept]
     path = kept_file(name, scale, to)
     save_text(path, "".join(f"{text_of(run)}\n" for run in in_order))
-    return [f"{path.name}: {len(in_order)} runs"]
+    return [f"{path.name}: {len(in_order)} run{'s' * (len(in_order) > 1)}"]
 
 
 def known_lines(name, scale, seeds=5):

@@ -28,6 +28,15 @@ def test_every_line_can_be_run_in_a_folder_of_its_own(name, scale):
     assert all(config.data == ("digits" if scales_of(name) is DIGITS else "cifar-10-batches-py") for _, config in runs)
 
 
+@every_scale
+def test_a_scale_is_what_its_words_say(name, scale):
+    expected = {"cpu": ("small", 10_000, "none", 60, 64), "medium": ("medium", None, "both", 50, 128),
+                "paper": ("paper", None, "both", 200, 128)}[scale]
+    for line, config in runs_of(name, scale) if scales_of(name) is SCALES else ():
+        found = config.net, config.subset, config.augment, config.recipe.epochs, config.recipe.batch
+        assert found == expected or "--augment" in line and found[:2] + found[3:] == expected[:2] + expected[3:]
+
+
 @pytest.mark.parametrize("name, kind", [("sn-cifar", "symmetric"), ("an-cifar", "asymmetric")])
 def test_the_papers_tables_have_its_recipes_unchanged(name, kind):
     prefix, runs = name[:2], runs_of(name, "paper")

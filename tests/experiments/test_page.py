@@ -1,9 +1,11 @@
 """docs/results.md: what experiments/page.py makes stands there, from the logs in docs/runs, and so do its pictures."""
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 
+from core.errors import InputError
 from core.report import results
 from core.report.numbers import percent
 from core.run.experiment import run
@@ -66,18 +68,52 @@ def test_runs_are_kept_once_in_the_order_of_the_lines(tmp_path, monkeypatch):
     monkeypatch.setattr(results.pictures, "draw_all", lambda *args: None)
     lines = page.known_lines("sensitivity", "cpu")
     first, second, third = list(lines)[:3]
-    for line in (third, first):
+    (tmp_path / "sensitivity-cpu" / folder_name(second)).mkdir(parents=True)
+    (tmp_path / "kept").mkdir()
+    assert page.keep(tmp_path, tmp_path / "kept") == [] == list((tmp_path / "kept").iterdir())
+    for n, line in enumerate((third, first), 1):
         config = lines[line]._replace(digits=(60, 20, 20), out=str(tmp_path / "sensitivity-cpu" / folder_name(line)))
         run(config._replace(ranks=1, recipe=config.recipe._replace(epochs=2, begin=1)))
-    (tmp_path / "sensitivity-cpu" / folder_name(second)).mkdir()
-    (tmp_path / "kept").mkdir()
-    for _ in range(2):
-        assert page.keep(tmp_path, tmp_path / "kept") == ["sensitivity-cpu.jsonl: 2 runs"]
-        kept = read_kept("sensitivity", "cpu", lines, tmp_path / "kept")
-        assert [one.line for one in kept] == [first, third] and len(kept[0].records) == 2 + 1
+        assert page.keep(tmp_path, tmp_path / "kept") == [f"sensitivity-cpu.jsonl: {n} run{'s' * (n > 1)}"]
+    kept = read_kept("sensitivity", "cpu", lines, tmp_path / "kept")
+    assert [one.line for one in kept] == [first, third] and len(kept[0].records) == 2 + 1
+
+    file = kept_file("sensitivity", "cpu", tmp_path / "kept")
+    text = file.read_text()
+    file.write_text(text.replace('"python": "', '"python": "of an earlier run, '))
+    page.keep(tmp_path, tmp_path / "kept")
+    assert file.read_text() == text, "a run takes the place of an earlier one"
     text = page.of_experiment("sensitivity", "cpu", kept, list(lines))
     assert any(line.startswith("2 runs of the ") for line in text) and "| precision | recall |" in "\n".join(text)
     assert page.keep(tmp_path / "nothing", tmp_path / "kept") == []
+
+
+@pytest.mark.parametrize("data, official, words", [
+    ("digits", True, ""), ("cifar", True, "official"), ("cifar", False, "other"), ("gone", None, "")])
+def test_whether_the_pixels_were_the_official_ones(data, official, words, monkeypatch):
+    def is_official(path):
+        if official is None:
+            raise InputError("there are no data")
+        return official
+
+    monkeypatch.setattr(page, "stored", lambda folder: SimpleNamespace(data=data))
+    monkeypatch.setattr(page, "is_official", is_official)
+    assert page.pixels_of("a run") == words
+
+
+@pytest.mark.parametrize("name", page.EARLIER)
+def test_the_curves_of_a_single_run_end_with_its_labels(name):
+    result, _ = page.earlier(name)
+    row = next(row for row, log in ROWS.items() if log == page.EARLIER[name][0])
+    assert re.search(rf"^\| {re.escape(row)} \|[^|]*\| \*\*{percent(result.recovery)}\*\* ", RESULTS, re.MULTILINE)
+
+
+def test_a_picture_is_drawn_anew_where_it_is_missing_or_of_other_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "PICTURES", tmp_path)
+    one, other = figures.digest("one"), figures.digest("other")
+    assert page.stale("a", one)
+    figures.save(tmp_path / "a.png", figures.sheet(1, 1), one)
+    assert not page.stale("a", one) and page.stale("a", other)
 
 
 def test_the_region_is_all_that_changes():

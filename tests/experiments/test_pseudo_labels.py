@@ -1,5 +1,8 @@
 """experiments/pseudo_labels.py: clusters found, and named by the best assignment there is."""
 import json
+import re
+import runpy
+import sys
 from itertools import permutations
 
 import numpy as np
@@ -104,7 +107,8 @@ def test_features_of_a_run_are_what_its_linear_layer_takes(tmp_path, monkeypatch
     logits = preact_resnet.predict(network.theta, network.running, found.images.astype(np.float32) / 255 - network.mean,
                                    network.arch)
     again = features @ network.theta["linear.w"] + network.theta["linear.b"]
-    assert features.shape == (60, 64) and np.abs(again - logits).max() < 1e-4 * np.abs(logits).max()
+    assert features.shape == (60, 64) and features.dtype == np.float32
+    assert np.abs(again - logits).max() < 1e-4 * np.abs(logits).max()
     with pytest.raises(InputError, match="manifest"):
         features_of_run(tmp_path, found.images)
 
@@ -114,6 +118,21 @@ def test_one_source_is_asked_for(words, capsys):
     with pytest.raises(SystemExit):
         pseudo_labels.main(words)
     assert "--features FILE" in capsys.readouterr().err
+
+
+def test_every_option_is_explained(capsys):
+    with pytest.raises(SystemExit):
+        pseudo_labels.main(["--help"])
+    options = re.split(r"^  (?=\S)", capsys.readouterr().out.partition("options:\n")[2], flags=re.MULTILINE)[1:]
+    assert len(options) == 9 and [text for text in options if len(text.split()) < 3 and "--seed" not in text] == []
+
+
+def test_as_a_module_it_ends_with_its_status(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["pseudo_labels", str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "experiments.pseudo_labels")
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("experiments.pseudo_labels", run_name="__main__")
+    assert end.value.code == 2
 
 
 def test_a_path_that_is_not_cifar10_is_named(tmp_path, capsys):

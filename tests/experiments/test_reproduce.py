@@ -88,13 +88,15 @@ def test_a_kept_run_counts_once(tmp_path, capsys):
     lines, folder = known_lines("sensitivity", "cpu"), tmp_path / "runs" / "reproduce" / "sensitivity-cpu"
     line = next(iter(lines))
     (tmp_path / "kept").mkdir()
+    run = read_folder(line, None, folder / sweep.folder_name(line))
     kept_file("sensitivity", "cpu", tmp_path / "kept").write_text(
-        text_of(read_folder(line, None, folder / sweep.folder_name(line))) + "\n")
+        text_of(run._replace(summary={**run.summary, "initial": .123})) + "\n")
     assert row_of(said(capsys, "--out", "empty").out, "sensitivity")[3].strip().startswith("1,")
     assert row_of(said(capsys).out, "sensitivity")[3].strip().startswith("2,")
     out = said(capsys, "sensitivity", "--only-table", "--out", "empty").out
-    assert "1 of 2 runs (1 kept in docs/runs), scale cpu" in out
-    assert "2 of 2 runs, scale cpu" in said(capsys, "sensitivity", "--only-table").out
+    assert "1 of 2 runs (1 kept in docs/runs), scale cpu" in out and " 12.3 %" in out and "not complete" not in out
+    out = said(capsys, "sensitivity", "--only-table").out
+    assert "2 of 2 runs, scale cpu" in out and " 12.3 %" not in out, "a run that is here comes before a kept one"
 
 
 def test_a_run_that_fails_is_told(tmp_path, capsys):

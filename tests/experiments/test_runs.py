@@ -125,6 +125,11 @@ def test_runs_that_differ_in_their_seed_are_one_group():
     assert {line: len(same) for line, same in found.items()} == {"--K 1": 2, "--K 3": 1}
 
 
+def test_null_in_a_log_is_a_number_that_is_not_known_but_for_the_fold():
+    found = runs.record_of({"step": "joint", "fold": None, "epoch": 3, "loss": None})
+    assert math.isnan(found.loss) and found.fold is None and (found.step, found.epoch) == ("joint", 3)
+
+
 def test_numbers_are_kept_to_five_digits():
     assert [runs.brief(value) for value in (0.123456789, 12345.678, 3, math.nan, "joint")] == [
         0.12346, 12346.0, 3, None, "joint"]

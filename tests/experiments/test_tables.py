@@ -77,6 +77,16 @@ def test_settings_are_scored():
     assert rows[0][-2:] == ("precision", "recall") and rows[1][-2:] == ("90.0 %", "80.0 %")
 
 
+def test_what_no_run_has_is_no_column():
+    head, *rows = tables.table(EXPERIMENTS["terms"], "terms", all_runs("terms"), [])
+    assert "step 2, last" in head and not any("cross-entropy" in title for title in head)
+    assert {len(row) for row in rows} == {len(head)}
+
+
+def test_without_one_of_its_values_a_mean_is_not_known():
+    assert tables.cell([.5, None]) == tables.cell([]) == tables.cell([None]) == "-" and tables.cell([.5]) == "50.0 %"
+
+
 def test_rows_as_markdown():
     assert tables.markdown([("a", "b"), ("1", "2")]) == ["| a | b |", "|---|---|", "| 1 | 2 |"]
 
@@ -113,6 +123,9 @@ def test_a_picture_of_rates_shows_the_last_epochs():
     assert drawn(figure, 0, "labels, corrected")[:, 1].tolist() == pytest.approx([54] * 6)
     assert drawn(figure, 0, "test, cross-entropy")[:, 1].tolist() == pytest.approx([34 + .1 * k for k in range(6)])
     assert drawn(figure, 1, "50 %")[:, 0].tolist() == [*range(1, 2 * EPOCHS + 1)]
+    assert [line.get_linestyle() for line in figure.axes[0].lines] == [":", "-", "-", "-"], "what was given is dotted"
+    assert [axes.get_ylim() for axes in figure.axes] == [(0, 100)] * 2
+    assert [axes.get_xlabel() for axes in figure.axes] == ["noise rate, %", "epoch, both steps"]
     dashed = [line.get_ydata().tolist() for line in figure.axes[1].lines if line.get_linestyle() == "--"]
     assert dashed == [pytest.approx([31 + .1 * k, 32 + .1 * k, 33 + .1 * k, 34 + .1 * k]) for k in range(6)]
 
@@ -123,6 +136,9 @@ def test_a_picture_of_epochs_shows_labels_and_tests():
     assert drawn(figure, 0, "--alpha 0")[:, 1].tolist() == pytest.approx([51, 52, 53, 54])
     assert drawn(figure, 1, "--alpha 0")[:, 1].tolist() == pytest.approx([11.1, 12.1, 13.1, 14.1,
                                                                          21.1, 22.1, 23.1, 24.1])
+    left, right = ({line.get_label(): line.get_color() for line in axes.lines} for axes in figure.axes)
+    assert left == right and len(set(left.values())) == len(runs), "a line has its colour in both panels"
+    assert [axes.get_ylabel() for axes in figure.axes] == ["%", "%"]
 
 
 def test_where_step_1_alone_is_looked_at_the_picture_ends_with_it():
@@ -148,7 +164,9 @@ def test_a_picture_of_memorisation_shows_loss_given_labels_and_test():
 def test_a_picture_of_settings_has_a_panel_for_each():
     figure = figures.draw("sensitivity", all_runs("sensitivity"), [])
     assert len(figure.axes) == 12 and [axes.get_xlabel() for axes in figure.axes[:6]] == [*figures.SETTINGS, "--sure"]
-    assert drawn(figure, 0, "recall")[:, 0].tolist() == [.025, .05, .1, .2, .4]
+    assert [drawn(figure, panel, "recall")[:, 0].tolist() for panel in range(5)] == [
+        [.025, .05, .1, .2, .4], [3, 6, 12, 16], [1, 3, 10], [0, .4, 1.2, 2.4], [0, .4, .8, 1.6]]
+    assert all(line.get_visible() for axes in figure.axes for line in axes.get_xgridlines() + axes.get_ygridlines())
     assert drawn(figure, 0, "test, step 1")[:, 1].tolist() == pytest.approx([14.1, 14.2, 14, 14.3, 14.4])
     np.testing.assert_allclose(drawn(figure, 5, "precision")[:, 1], [100 * (.9 - .1 * sure) for sure in SURE])
 

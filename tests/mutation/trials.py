@@ -26,6 +26,7 @@ import pytest  # noqa: E402
 from tests.mutation.mutants import ROOT  # noqa: E402
 from tests.mutation.planted import TESTS  # noqa: E402
 
+COPIED = ("core", "nets", "experiments", "tests", "docs")
 CPU_SECONDS = 60                    # all tests of a file take less than twenty
 SECONDS = 600                       # of a process that waits for another one
 MEMORY = 8 << 30
@@ -60,7 +61,7 @@ class Copy:
 
     def __init__(self, folder):
         self.folder, self.mutant, self.pid = folder, None, None
-        for part in ("core", "nets", "experiments", "tests"):
+        for part in COPIED:
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         for file in ("demo.py", "pyproject.toml"):
             shutil.copy(ROOT / file, folder)
@@ -113,7 +114,7 @@ def run_tests(folder, tests):
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     if not any("browser" in test for test in tests):                        # browsers reserve terabytes and use none
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    for name in [name for name in sys.modules if name.split(".")[0] in ("core", "nets", "experiments", "tests")]:
+    for name in [name for name in sys.modules if name.split(".")[0] in COPIED]:
         del sys.modules[name]                                               # they are not this copy's
     sys.path[:] = [str(folder), *(path for path in sys.path if Path(path or ROOT).resolve() != ROOT)]
     # a temporary folder of its own: in a shared one, trials tidy up behind each other

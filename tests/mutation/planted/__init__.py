@@ -9,9 +9,9 @@ them.
 """
 from itertools import chain
 
-from tests.mutation.planted import files, kernels, labels, mathematics, page, runs
+from tests.mutation.planted import experiments, files, kernels, labels, mathematics, page, runs
 
-_AREAS = (labels, files, runs, kernels, page)
+_AREAS = (labels, files, runs, kernels, page, experiments)
 MATHEMATICS = list(mathematics.PLANTED)
 BORDERS = [file for area in _AREAS for file in area.PLANTED]
 TESTS = dict(chain(mathematics.TESTS.items(), *(area.TESTS.items() for area in _AREAS)))
