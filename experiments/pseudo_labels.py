@@ -111,7 +111,7 @@ def main(argv=None):
     parser.add_argument("--images", type=int, help="only the first so many images; nothing is written")
     parser.add_argument("--size", type=int, default=128, help="side of what the network sees, pixels. Default: 128")
     parser.add_argument("--store", help="folder that keeps the features. Default: they are not kept")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of k-means++. Default: 0")
     parser.add_argument("--out", default=LABELS, help=f"Default: {LABELS}")
     parser.add_argument("--keep", action="store_true", help="note the result in docs/runs")
     args = parser.parse_args(argv)

@@ -17,6 +17,12 @@ heard_by_children()
 threadpool_limits(1, "blas")           # small arrays: on a busy machine two threads took the full net from 5 s to 31 s
 
 
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Runs that draw none: pictures are half of a small run, and tests/report has them."""
+    monkeypatch.setattr("core.report.pictures.draw_all", lambda *args: None)
+
+
 SLOWEST = ("gpu/test_kernels_compile", "gpu/test_kernels_convergence", "gpu/test_kernels_net", "run/test_kill",
            "run/test_interrupt", "project/test_examples", "run/test_demo", "gpu/test_kernels_conv",
            "paper/test_reference")

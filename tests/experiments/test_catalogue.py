@@ -28,13 +28,14 @@ def test_every_line_can_be_run_in_a_folder_of_its_own(name, scale):
     assert all(config.data == ("digits" if scales_of(name) is DIGITS else "cifar-10-batches-py") for _, config in runs)
 
 
-@every_scale
-def test_a_scale_is_what_its_words_say(name, scale):
-    expected = {"cpu": ("small", 10_000, "none", 60, 64), "medium": ("medium", None, "both", 50, 128),
-                "paper": ("paper", None, "both", 200, 128)}[scale]
-    for line, config in runs_of(name, scale) if scales_of(name) is SCALES else ():
-        found = config.net, config.subset, config.augment, config.recipe.epochs, config.recipe.batch
-        assert found == expected or "--augment" in line and found[:2] + found[3:] == expected[:2] + expected[3:]
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if scales_of(name) is SCALES])
+def test_a_scale_has_its_network_images_and_epochs(name, scale):
+    expected, augment = {"cpu": (("small", 10_000, 60, 64), "none"), "medium": (("medium", None, 50, 128), "both"),
+                         "paper": (("paper", None, 200, 128), "both")}[scale]
+    for line, config in runs_of(name, scale):
+        assert (config.net, config.subset, config.recipe.epochs, config.recipe.batch) == expected
+        assert config.augment == augment or "--augment" in line
 
 
 @pytest.mark.parametrize("name, kind", [("sn-cifar", "symmetric"), ("an-cifar", "asymmetric")])
@@ -134,6 +135,8 @@ def test_a_cost_is_that_of_all_epochs():
     assert costs.seconds(config, 1) == pytest.approx((200 + 120 + 320) * 50_000)
     _, config = runs_of("update", "cpu")[0]
     assert costs.seconds(config, 1) == pytest.approx((60 + 1) * 15_000)
+    short, *_, long = (config for _, config in runs_of("sensitivity", "cpu"))
+    assert (costs.on_cores([short]), costs.on_cores([long])) == (12.5, 100)
     assert costs.on_gpu([config]) is None and costs.words(None) == "-"
 
 

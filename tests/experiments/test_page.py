@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 
 from core.errors import InputError
-from core.report import results
 from core.report.numbers import percent
 from core.run.experiment import run
 from core.run.sweep import folder_name
@@ -64,8 +63,7 @@ def test_numbers_of_the_paper_are_marked_as_recalled():
     assert all("recalled" in line for line in rows)
 
 
-def test_runs_are_kept_once_in_the_order_of_the_lines(tmp_path, monkeypatch):
-    monkeypatch.setattr(results.pictures, "draw_all", lambda *args: None)
+def test_runs_are_kept_once_in_the_order_of_the_lines(tmp_path, no_pictures):
     lines = page.known_lines("sensitivity", "cpu")
     first, second, third = list(lines)[:3]
     (tmp_path / "sensitivity-cpu" / folder_name(second)).mkdir(parents=True)

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 import demo
-from core.report import results
 from core.run import options, sweep
 from experiments import catalogue, reproduce, runs
 from experiments.page import known_lines
@@ -17,9 +16,8 @@ LINES = "# two\n--noise symmetric --rate 0.5 --epochs 2 --begin 1\n--noise symme
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch, tmp_path):
+def small(no_pictures, monkeypatch, tmp_path):
     """The experiment about settings with two short runs without pictures of their own, and no kept runs."""
-    monkeypatch.setattr(results.pictures, "draw_all", lambda *args: None)
     (tmp_path / "lines").mkdir()
     for path in catalogue.FOLDER.glob("*.txt"):
         (tmp_path / "lines" / path.name).write_text(path.read_text())

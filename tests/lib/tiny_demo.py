@@ -27,7 +27,7 @@ def started(*arguments, drawn=False, **places):
 if __name__ == "__main__":
     restore()
     options.QUICK = IMAGES
-    if sys.argv[1] == NO_PICTURES:
+    if sys.argv[1:2] == [NO_PICTURES]:
         del sys.argv[1]
         pictures.draw_all = lambda *args: None
     sys.argv[0] = str(ROOT / "demo.py")

@@ -51,7 +51,7 @@ class Mutant(NamedTuple):
     def statements(self):
         """(before, after): the statements of the file that the change touches, with the comments before them.
 
-        They tell in a twentieth of the time what the whole file would, whether it is a program and another one.
+        Enough to tell whether the mutant is a program, and another one, in a twentieth of the time that the file takes.
         """
         source, ends = source_of(self.file), ends_of(source_of(self.file))
         first, last = ends[bisect_right(ends, self.start) - 1], ends[bisect_left(ends, self.end)]
@@ -85,9 +85,10 @@ def source_of(file):
 
 @cache
 def ends_of(source):
-    """Where the statements of a program end: 0, then one position for each, then the end of the text."""
-    lines = [0, *(m.end() for m in re.finditer("\n", source))]
-    return [0, *(lines[min(node.end_lineno, len(lines) - 1)] for node in ast.parse(source).body), len(source)]
+    """Where the statements of a program end: 0, then one position for each line that ends one, then the end of the
+    text."""
+    lines = [0, *(m.end() for m in re.finditer("\n", source)), len(source)]
+    return [0, *(lines[node.end_lineno] for node in ast.parse(source).body), len(source)]
 
 
 def tidy(lines):

@@ -26,7 +26,7 @@ import pytest  # noqa: E402
 from tests.mutation.mutants import ROOT  # noqa: E402
 from tests.mutation.planted import TESTS  # noqa: E402
 
-COPIED = ("core", "nets", "experiments", "tests", "docs")
+COPIED = ("core", "nets", "experiments", "tests", "docs")     # docs: pages that tests compare with what is made
 CPU_SECONDS = 60                    # all tests of a file take less than twenty
 SECONDS = 600                       # of a process that waits for another one
 MEMORY = 8 << 30

@@ -60,6 +60,10 @@ FILES = {module_of(path): name_of(path) for path in SOURCES}
 @cache
 def imports(path):
     """The modules that a file imports, anywhere in it; for `from a import b` a.b if that is a module, else both."""
+    return tuple(imported(path))
+
+
+def imported(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -1,10 +1,9 @@
 """A short sample of `python -m tests.mutation`, and its list of errors, which has to follow the files."""
-import marshal
+import ast
 import os
 import re
 import subprocess
 import sys
-import warnings
 from functools import cache
 from pathlib import Path
 
@@ -21,10 +20,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize("file", PLANTED)
 def test_every_fragment_occurs_once_and_every_mutant_is_another_program(file):
     @cache
-    def program(source):                           # without comments; ast.unparse takes twice as long
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)    # 1[0], made by rule
-            return marshal.dumps(compile(source, file, "exec"))
+    def program(source):                                              # without comments and places
+        return ast.dump(ast.parse(source))
     assert len(list(planted(file))) == len(PLANTED[file]) == len({mutant.source for mutant in planted(file)})
     for mutant in all_mutants([file]):                                # ValueError for fragments and lines that are gone
         if file.endswith(".py"):
@@ -42,6 +39,17 @@ def test_a_fragment_or_an_equivalent_line_that_is_gone_is_an_error(monkeypatch):
     monkeypatch.setitem(EQUIVALENT, "core/noise.py", {"return gone": "there is no such line"})
     with pytest.raises(ValueError, match="no mutant of core/noise.py is called .*return gone"):
         list(all_mutants(["core/noise.py"]))
+
+
+@pytest.mark.parametrize("change", ["1", "2", "3", "1\n\n\n@cache  # of f\ndef f(a):\n    return a + 2", "4"])
+def test_the_statements_of_a_change_stand_for_the_whole_file(monkeypatch, change):
+    source = '"""A file."""\n# one\na = 1\n\n\n@cache  # of f\ndef f(a):\n    return a + 2\n\n\nb = [\n    3,\n    4]'
+    monkeypatch.setattr(mutants, "source_of", lambda file: source)
+    start = source.index(change)
+    mutant = mutants.Mutant("file.py", start, start + len(change), "0", "")
+    before, after = mutant.statements
+    assert source.count(before) == 1 and source.replace(before, after) == mutant.source
+    assert len(before) < len(source) and mutants.parses(after)
 
 
 def test_every_file_has_its_tests():

@@ -158,9 +158,8 @@ def test_whatever_its_decisions_are_about_gives_a_run_another_name():
 # ---- the whole folder ----------------------------------------------------------------------------------------------
 
 @pytest.fixture
-def finished(tmp_path, monkeypatch):
+def finished(tmp_path, no_pictures):
     """The folder of a run of which nothing but the training is left out, and its result."""
-    monkeypatch.setattr(results.pictures, "draw_all", lambda *args: None)
     data, given, P = example()
     soft = np.eye(5, dtype=np.float32)[P.argmax(axis=1)]                        # as a hard update leaves them
     config = Config(RECIPES["digits"]._replace(update="hard"))

@@ -14,7 +14,7 @@ import pytest
 
 import demo
 from core.data.source import open_source
-from core.report import console, manifest, results
+from core.report import console, manifest
 from core.run import experiment
 from core.run.command_line import flat
 from core.run.commands import parse
@@ -71,9 +71,8 @@ def failed(capsys, *arguments):
     return err.removeprefix("error: ").strip()
 
 
-def test_the_last_table_has_no_column_of_dashes(photos, tmp_path, monkeypatch, capsys):
+def test_the_last_table_has_no_column_of_dashes(photos, tmp_path, no_pictures, capsys):
     """There is no validation split and no test set; with a test set its column is there."""
-    monkeypatch.setattr(results.pictures, "draw_all", lambda *args: None)
     for k, (more, columns) in enumerate([
             ([], ["seconds"]), (["--test", str(photos)], ["test, last epoch", "seconds"])]):
         assert demo.main(["--data", str(photos), "--out", str(tmp_path / str(k)), *SMALL, *more]) == 0
@@ -137,8 +136,7 @@ def test_the_list_of_suspicious_labels_is_about_the_photos(run, photos):
     assert all(row["suggested_label"] == CLASSES[suggested[int(row["index"])]] for row in rows)
 
 
-def test_the_corrected_labels_are_data_again(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(results.pictures, "draw_all", lambda *args: None)
+def test_the_corrected_labels_are_data_again(run, tmp_path, monkeypatch, no_pictures):
     monkeypatch.chdir(tmp_path)                                # the table can be read from anywhere
     assert demo.main(["--data", str(run / "corrected_labels.csv"), "--out", "again", *SMALL]) == 0
     assert (np.load("again/given_labels.npy") == np.load(run / "corrected_labels.npy")).all()

@@ -11,7 +11,6 @@ from core.batches import augmented, unaugmented
 from core.data import resnet_weights
 from core.errors import InputError
 from core.recipes import RECIPES, Recipe
-from core.report import results
 from core.run import Config, commands, options, run
 from core.run.inputs import read_data
 from core.run.network import network_of
@@ -30,10 +29,9 @@ SIZE = 32
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch):
+def small(no_pictures, monkeypatch):
     """A ResNet of one block in each stage, under the name of ResNet-18; no pictures."""
     monkeypatch.setitem(resnet.BLOCKS, 18, ((1, 1, 1, 1), False))
-    monkeypatch.setattr(results.pictures, "draw_all", lambda *args: None)
 
 
 @pytest.fixture

@@ -142,7 +142,7 @@ def test_killed_at_every_write_sync_rename_and_removal_of_a_run(step, expected, 
 
 @pytest.mark.parametrize("call", [1, *(pytest.param(call, marks=pytest.mark.thorough) for call in (20, 45, 94)), 150])
 def test_a_killed_process_leaves_what_the_copies_say(tmp_path, call):
-    """In a write, before a rename, in the files at the end; but for digits of the times in the log."""
+    """In a write, before a rename, in the files at the end (-m thorough: all); but for digits of times in the log."""
     copies, killed = tmp_path / "copies", tmp_path / "killed"
     copies.mkdir()
     assert ended_by(forked(lambda: told(copying(tmp_path / "copied", copies),

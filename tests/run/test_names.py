@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import demo
-from core.report import pictures
 from nets import families
 from tests.lib.own_data import write_folder, write_image
 
@@ -49,10 +48,10 @@ def test_findings_about_any_name_on_any_output(tmp_path, encoding):
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
-def test_a_run_and_all_that_follows_on_an_output_that_cannot_express_the_names(tmp_path, monkeypatch, encoding):
+def test_a_run_and_all_that_follows_on_an_output_that_cannot_express_the_names(tmp_path, monkeypatch, encoding,
+                                                                                       no_pictures):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(families.NETS, "small", {"widths": (4,), "blocks": (1,)})
-    monkeypatch.setattr(pictures, "draw_all", lambda *args: None)        # tests/report has them
     root = write_folder(Path("写真"), NAMES, images=2)
     (root / "łoś" / "破損.png").write_bytes(b"")
 

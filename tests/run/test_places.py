@@ -11,7 +11,6 @@ from PIL import Image
 
 import demo
 from core.data.own import load
-from core.report import results
 from core.run.commands import parse
 from core.run.options import configuration
 from nets import families
@@ -21,10 +20,9 @@ SMALL = ["--net", "small", "--size", "16", "--epochs", "1", "--ranks", "1"]
 
 
 @pytest.fixture(autouse=True)
-def tiny_network(monkeypatch):
+def tiny_network(no_pictures, monkeypatch):
     monkeypatch.setitem(families.NETS, "small", {"widths": (4,), "blocks": (1,)})
     monkeypatch.setattr(os, "fsync", lambda file: None)
-    monkeypatch.setattr(results.pictures, "draw_all", lambda *args: None)
 
 
 def answered(capsys, *words):

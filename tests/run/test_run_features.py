@@ -58,8 +58,7 @@ def config(photos, out, net="head", **changes):
 
 
 @pytest.fixture(autouse=True)
-def without_pictures(monkeypatch):
-    monkeypatch.setattr(results.pictures, "draw_all", lambda *args: None)
+def without_pictures(no_pictures, monkeypatch):
     monkeypatch.setattr("core.run.folder.environment", dict)              # the date is another one
     monkeypatch.setattr("core.run.state.environment", dict)
 

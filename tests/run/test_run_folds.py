@@ -6,7 +6,6 @@ import pytest
 from core.errors import InputError
 from core.measure import training_name
 from core.recipes import RECIPES
-from core.report import results
 from core.run import Config, run
 from core.run.inputs import read_data
 
@@ -43,8 +42,8 @@ def test_only_what_is_sure_is_corrected_whatever_the_update(update):
     assert (result.corrected != result.suggested).any()
 
 
-def test_folds_change_the_probabilities_and_nothing_else_and_go_on_after_an_interruption(plain, tmp_path, monkeypatch):
-    monkeypatch.setattr(results.pictures, "draw_all", lambda *args: None)
+def test_folds_change_the_probabilities_and_nothing_else_and_go_on_after_an_interruption(plain, tmp_path, monkeypatch,
+                                                                                               no_pictures):
     steps = []
 
     def stopping(records, epochs, step, fold):
