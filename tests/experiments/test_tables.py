@@ -61,7 +61,7 @@ def test_a_table_of_lines_has_what_is_known_and_what_differs():
     assert head == ("run", "correct labels, given", "correct labels, best", "correct labels, last", "step 1, best",
                     "step 1, last")
     assert [row[0] for row in rows] == ["--update hard", "--update hard-50", "--update hard-500", "--update hard-5000",
-                                        "as the recipe"]
+                                        "--update soft"]
     assert rows[1] == ("--update hard-50", "55.0 %", "52.0 %", "54.0 %", "12.1 %", "14.1 %")
 
 
