@@ -88,17 +88,12 @@ EXPERIMENTS = {
 }
 
 
-def scales_of(name):
-    """{name of a scale: Scale} of an experiment."""
-    return EXPERIMENTS[name].scales
-
-
 def lines(name, scale, data="cifar-10-batches-py", options=(), seeds=1):
     """[(line, Config)] of an experiment at a scale. options: words in front of each line; seeds: 0 .. seeds - 1 of it.
 
     The data are not looked at. Raises InputError.
     """
-    found, kind = scales_of(name), EXPERIMENTS[name].data
+    found, kind = EXPERIMENTS[name].scales, EXPERIMENTS[name].data
     need(scale in found,
          f"--scale {scale}: {name} has the scale{'s' * (len(found) > 1)} {', '.join(found)}")
 

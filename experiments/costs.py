@@ -12,7 +12,7 @@ SECONDS = {                            # per image, two cores of an AMD EPYC
     "medium": 0.22 / 128,              # by `demo.py check`: 87 s for an epoch of 45,000
 }
 FEATURES = 87                          # s, a run of a head on 10,000 images, folds included: processor time, measured
-DIGITS = 25                            # s, a run of 20 epochs with --quick, step 2 of one: processor time, measured
+DIGITS = 1.25                          # s, an epoch of a run with --quick: processor time, measured
 GPU = 0.52 / TRAINING                  # docs/gpu.md: the paper's network in 16 bits on an H200, predicted, not measured
 
 
@@ -31,7 +31,7 @@ def on_cores(configs):
 def of_run(config):
     """Seconds of a run on two cores; half of its processor time where it takes one core, and two go on side by side."""
     if config.data == "digits":
-        return DIGITS / 2 * config.recipe.epochs / 20
+        return DIGITS / 2 * config.recipe.epochs
     return FEATURES / 2 if config.backbone else seconds(config, SECONDS[config.net])
 
 

@@ -16,11 +16,11 @@ from core.errors import InputError
 from core.files import save_text
 from core.measure import of_training
 from core.report import pictures
-from core.report.numbers import percent
+from core.report.numbers import counted, percent
 from core.run import sweep
 from core.run.resume import stored
 from experiments import figures, tables
-from experiments.catalogue import EXPERIMENTS, SCALES, lines, scales_of
+from experiments.catalogue import EXPERIMENTS, SCALES, lines
 from experiments.pseudo_labels import KEPT as PSEUDO
 from experiments.reproduce import LEGEND, list_rows, stand_in
 from experiments.runs import KEPT, kept_file, read_folder, read_kept, record_of, text_of
@@ -41,7 +41,7 @@ def keep(folder, kept=KEPT):
     """Add the complete runs of FOLDER/NAME-SCALE/ to those that are kept; returns a line for each file."""
     said = []
     for name in EXPERIMENTS:
-        for scale in scales_of(name):
+        for scale in EXPERIMENTS[name].scales:
             there = Path(folder, f"{name}-{scale}")
             if there.is_dir():
                 said += keep_one(name, scale, there, kept)
@@ -61,7 +61,7 @@ def keep_one(name, scale, folder, to):
     in_order = [kept[line] for line in configs if line in kept]
     path = kept_file(name, scale, to)
     save_text(path, "".join(f"{text_of(run)}\n" for run in in_order))
-    return [f"{path.name}: {len(in_order)} run{'s' * (len(in_order) > 1)}"]
+    return [f"{path.name}: {counted(len(in_order), 'run')}"]
 
 
 def known_lines(name, scale, seeds=5):
@@ -85,7 +85,7 @@ def page():
     text, drawn = introduction(), {}
     for name in EXPERIMENTS:
         text += of_pseudo_labels() if name == "pl-cifar" else []
-        for scale in scales_of(name):
+        for scale in EXPERIMENTS[name].scales:
             configs = known_lines(name, scale)
             runs = read_kept(name, scale, configs)
             if runs:
@@ -113,9 +113,9 @@ def introduction():
 def of_experiment(name, scale, runs, listed):
     """Lines of one experiment at one scale."""
     experiment = EXPERIMENTS[name]
-    words = scales_of(name)[scale].words
+    words = experiment.scales[scale].words
     data = "" if experiment.data == "digits" else " --data cifar-10-python.tar.gz"
-    count = f"{len(runs)} run{'s' * (len(runs) > 1)} of the {len(listed)} lines"
+    count = f"{counted(len(runs), 'run')} of the {len(listed)} lines"
     rows = tables.table(experiment, name, runs, listed)
     return [f"### {experiment.title}", "",
             f"    python demo.py reproduce {name}{data}{SCALE_WORDS[scale]}", "",

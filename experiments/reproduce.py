@@ -11,7 +11,7 @@ from core.report.console import aligned
 from core.run import sweep
 from core.run.state import how_far
 from experiments import costs, figures, tables
-from experiments.catalogue import EXPERIMENTS, FEATURES, LABELS, SCALES, lines, scales_of
+from experiments.catalogue import EXPERIMENTS, FEATURES, LABELS, SCALES, lines
 from experiments.runs import read_folder, read_kept, read_log
 
 RUNS = Path("runs", "reproduce")
@@ -42,7 +42,7 @@ def options_of(args):
     return [*([] if args.gpu is None else ["--gpu", str(args.gpu)]),
             *(["--noise-file", args.labels or LABELS] if args.experiment == "pl-cifar" else []),
             *(["--cache", str(Path(args.out or RUNS, "features"))]
-              if scales_of(args.experiment) is FEATURES else [])]
+              if EXPERIMENTS[args.experiment].scales is FEATURES else [])]
 
 
 def check_data(name, args):
@@ -66,7 +66,7 @@ def report(name, scale, runs, folder, kept=()):
     begun = [unfinished(line, folder / sweep.folder_name(line)) for (line, _), run in zip(runs, found) if not run]
     from_docs = len(there) - len([run for run in here if run])
     count = f"{len(there)} of {len(runs)} runs" + f" ({from_docs} kept in docs/runs)" * (from_docs > 0)
-    text = [experiment.title, f"{count}, scale {scale}: {scales_of(name)[scale].words}",
+    text = [experiment.title, f"{count}, scale {scale}: {experiment.scales[scale].words}",
             *[experiment.caption] * bool(experiment.caption), *filter(None, begun)]
     if not there:
         return [*text, "no run is complete"]
@@ -106,7 +106,7 @@ def list_rows(out):
     for name, experiment in EXPERIMENTS.items():
         cells, configs = [], []
         for scale in SCALES:
-            if scale in scales_of(name):
+            if scale in experiment.scales:
                 runs = lines(name, scale, options=stand_in(name))
                 configs = [config for _, config in runs]
                 done = count(name, scale, runs, Path(out))

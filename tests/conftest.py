@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from tests.lib.arrays import xp  # noqa: F401   the fixture
 from tests.lib.signals import heard_by_children
+from tests.lib.undrawn import undrawn
 
 settings.register_profile("proofs", derandomize=True, deadline=None, max_examples=25, database=None,
                           suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -19,8 +20,8 @@ threadpool_limits(1, "blas")           # small arrays: on a busy machine two thr
 
 @pytest.fixture
 def no_pictures(monkeypatch):
-    """Runs that draw none: pictures are half of a small run, and tests/report has them."""
-    monkeypatch.setattr("core.report.pictures.draw_all", lambda *args: None)
+    """tests/lib/undrawn.py, for one test."""
+    undrawn(monkeypatch)
 
 
 SLOWEST = ("gpu/test_kernels_compile", "gpu/test_kernels_convergence", "gpu/test_kernels_net", "run/test_kill",

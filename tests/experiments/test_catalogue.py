@@ -5,11 +5,11 @@ from core.errors import InputError
 from core.recipes import RECIPES, scaled
 from core.run import sweep
 from experiments import costs
-from experiments.catalogue import DIGITS, EXPERIMENTS, FOLDER, SCALES, lines, moved, scales_of, short
+from experiments.catalogue import DIGITS, EXPERIMENTS, FOLDER, SCALES, lines, moved, short
 from experiments.reproduce import stand_in
 from tests.project.test_docs import ROOT
 
-ALL = [(name, scale) for name in EXPERIMENTS for scale in scales_of(name)]
+ALL = [(name, scale) for name in EXPERIMENTS for scale in EXPERIMENTS[name].scales]
 every_scale = pytest.mark.parametrize("name, scale", ALL, ids=["-".join(pair) for pair in ALL])
 
 
@@ -25,11 +25,12 @@ def test_every_experiment_has_its_file_and_every_file_its_experiment():
 def test_every_line_can_be_run_in_a_folder_of_its_own(name, scale):
     runs = runs_of(name, scale)
     assert len(runs) > 1 and len({sweep.folder_name(line) for line, _ in runs}) == len(runs)
-    assert all(config.data == ("digits" if scales_of(name) is DIGITS else "cifar-10-batches-py") for _, config in runs)
+    data = "digits" if EXPERIMENTS[name].scales is DIGITS else "cifar-10-batches-py"
+    assert all(config.data == data for _, config in runs)
 
 
 @pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if scales_of(name) is SCALES])
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if EXPERIMENTS[name].scales is SCALES])
 def test_a_scale_has_its_network_images_and_epochs(name, scale):
     expected, augment = {"cpu": (("small", 10_000, 60, 64), "none"), "medium": (("medium", None, 50, 128), "both"),
                          "paper": (("paper", None, 200, 128), "both")}[scale]

@@ -10,13 +10,13 @@ from core.report.numbers import percent
 from core.run.experiment import run
 from core.run.sweep import folder_name
 from experiments import figures, page
-from experiments.catalogue import EXPERIMENTS, scales_of
+from experiments.catalogue import EXPERIMENTS
 from experiments.pseudo_labels import KEPT as PSEUDO
 from experiments.runs import KEPT, kept_file, read_kept, record_of
 from tests.project.test_docs import section
 
 RESULTS = page.PAGE.read_text(encoding="utf-8")
-KEPT_FILES = {kept_file(name, scale).name for name in EXPERIMENTS for scale in scales_of(name)}
+KEPT_FILES = {kept_file(name, scale).name for name in EXPERIMENTS for scale in EXPERIMENTS[name].scales}
 ROWS = {                               # of the table of single runs: its log
     "A: symmetric 50 %, `small`, not augmented": "cifar10-sn-50-small",
     "B: asymmetric 40 %, `medium`, not augmented": "cifar10-an-40",

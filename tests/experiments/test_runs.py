@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from core.measure import Epoch
-from core.report import results
 from core.run.commands import parse
 from core.run.experiment import run
 from core.run.options import configuration
 from experiments import runs
 from experiments.runs import Run, at_best, at_last, groups, read_folder, read_kept, scores_of, text_of
+from tests.lib.undrawn import undrawn
 
 DIGITS = (200, 40, 60)
 
@@ -22,7 +22,7 @@ def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "a"
     config = configuration(parse(["--quick", "--epochs", "3", "--begin", "2"]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(results.pictures, "draw_all", lambda *args: None)
+        undrawn(patch)
         run(config._replace(digits=DIGITS, out=str(out), ranks=1, compare=True))
     return out
 

@@ -7,7 +7,7 @@ import pytest
 
 from core.measure import Epoch
 from experiments import figures, papers_numbers, tables
-from experiments.catalogue import EXPERIMENTS, lines, scales_of
+from experiments.catalogue import EXPERIMENTS, lines
 from experiments.reproduce import stand_in
 from experiments.runs import SURE, Run
 from tests.project.test_docs import PAPER
@@ -26,7 +26,7 @@ def made_up(line, config, k=0):
 
 
 def all_runs(name, seeds=1):
-    scale = next(iter(scales_of(name)))
+    scale = next(iter(EXPERIMENTS[name].scales))
     return [made_up(line, config, k)
             for k, (line, config) in enumerate(lines(name, scale, options=stand_in(name), seeds=seeds))]
 

@@ -7,10 +7,10 @@ import pytest
 
 from core.files import newest
 from core.recipes import Recipe
-from core.report import results
 from core.run import Config, experiment, run, state
 from core.run import folder as run_folder
 from nets import families
+from tests.lib.undrawn import undrawn
 
 RECIPE = Recipe(lr=0.05, alpha=1.2, beta=0.8, epochs=3, begin=2, K=2, lr2=0.05, epochs2=2, drops2=(1,), batch=16,
                 prior="given", update="hard-9")
@@ -26,7 +26,7 @@ def tiny_runs():
         patch.setitem(families.NETS, "tiny", {"widths": (4,), "blocks": (1,)})
         reading = experiment.read_data(tiny("-"))
         patch.setattr(experiment, "read_data", lambda config, source=None: reading)
-        patch.setattr(results.pictures, "draw_all", lambda *args: None)
+        undrawn(patch)
         patch.setattr(run_folder, "environment", dict)
         patch.setattr(state, "environment", dict)
         patch.setattr(os, "fsync", lambda file: None)        # which only matters when the power fails

@@ -14,10 +14,10 @@ from PIL import Image
 
 import demo
 from core.files import newest
-from core.report import results
 from nets import families
 from tests.lib.official_cifar10 import contents, python2, write_folder
 from tests.lib.own_data import write_image, write_table
+from tests.lib.undrawn import undrawn
 
 CLASSES = ("ant", "bee", "cat")
 SMALL = ["--net", "small", "--epochs", "2", "--ranks", "1"]
@@ -34,7 +34,7 @@ def tiny_network():
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(families.NETS, "small", {"widths": (4,), "blocks": (1,)})
         patch.setattr(os, "fsync", lambda file: None)
-        patch.setattr(results.pictures, "draw_all", lambda *args: None)
+        undrawn(patch)
         yield
 
 

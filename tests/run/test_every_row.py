@@ -17,12 +17,12 @@ import demo
 from core.data import own, source
 from core.data.csv_cells import csv_text, plain
 from core.data.images import FEW
-from core.report import results
 from core.run import experiment, folds
 from core.run.commands import parse
 from core.run.inputs import given_labels, read_data
 from core.run.options import configuration
 from nets import families, preact_resnet, safetensors_file
+from tests.lib.undrawn import undrawn
 
 CLASSES = ("zebra", "=cat", "b;ee", "ant, red")             # in the order of the disk, not of the classes
 NAMES = sorted(CLASSES)                                     # and in that of the numbers
@@ -100,7 +100,7 @@ def runs(rows):
     folder, made = rows[0].folder, []
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(families.NETS, "small", {"widths": (4,), "blocks": (1,)})
-        patch.setattr(results.pictures, "draw_all", lambda *args: None)
+        undrawn(patch)
         patch.setattr(folds, "predictions", lambda model, images: probabilities(rows_in(images.pixels)))
         patch.chdir(folder.parent)
         for out in ("first", "second"):

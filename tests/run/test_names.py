@@ -47,9 +47,9 @@ def test_findings_about_any_name_on_any_output(tmp_path, encoding):
     assert status == 0 and err == "" and "images that cannot be read" in out and "names that other programs" in out
 
 
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
-def test_a_run_and_all_that_follows_on_an_output_that_cannot_express_the_names(tmp_path, monkeypatch, encoding,
-                                                                                       no_pictures):
+def test_a_run_and_all_that_follows_on_an_output_that_cannot_express_the_names(tmp_path, monkeypatch, encoding):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(families.NETS, "small", {"widths": (4,), "blocks": (1,)})
     root = write_folder(Path("写真"), NAMES, images=2)

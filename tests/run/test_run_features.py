@@ -13,7 +13,6 @@ from core.data import backbone
 from core.errors import InputError
 from core.posterior import noise_posterior
 from core.recipes import Recipe
-from core.report import results
 from core.run import Config, commands, defaults, inputs, options, run, seen
 from core.run.description import description
 from core.run.resume import stored
@@ -24,6 +23,7 @@ from nets.head import Head
 from tests.lib.lite import pixels, weights_file
 from tests.lib.own_data import write_folder, write_image
 from tests.lib.tiny_run import contents, stopped
+from tests.lib.undrawn import undrawn
 
 N, C, D = 60, 3, 5
 RECIPE = Recipe(lr=0.05, alpha=1.2, beta=0.4, epochs=6, begin=3, K=3, lr2=0.05, epochs2=4, drops2=(3,), batch=16,
@@ -58,7 +58,7 @@ def config(photos, out, net="head", **changes):
 
 
 @pytest.fixture(autouse=True)
-def without_pictures(no_pictures, monkeypatch):
+def without_pictures_and_dates(no_pictures, monkeypatch):
     monkeypatch.setattr("core.run.folder.environment", dict)              # the date is another one
     monkeypatch.setattr("core.run.state.environment", dict)
 
@@ -66,7 +66,7 @@ def without_pictures(no_pictures, monkeypatch):
 @pytest.fixture(scope="module")
 def finished(photos, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(results.pictures, "draw_all", lambda *args: None)
+        undrawn(patch)
         patch.setattr("core.run.folder.environment", dict)
         folder = tmp_path_factory.mktemp("run") / "r"
         return run(config(photos, folder)), folder

@@ -42,8 +42,8 @@ def test_only_what_is_sure_is_corrected_whatever_the_update(update):
     assert (result.corrected != result.suggested).any()
 
 
-def test_folds_change_the_probabilities_and_nothing_else_and_go_on_after_an_interruption(plain, tmp_path, monkeypatch,
-                                                                                               no_pictures):
+@pytest.mark.usefixtures("no_pictures")
+def test_folds_change_the_probabilities_and_nothing_else_and_go_on_after_an_interruption(plain, tmp_path, monkeypatch):
     steps = []
 
     def stopping(records, epochs, step, fold):
