@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import re
+import threading
 import warnings
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -18,6 +19,7 @@ JPEG = ("JPEG", "MPO")                 # MPO: several in one file
 FARTHEST = 500_000_000                 # pixels of a JPEG that is unpacked in part: some seconds
 DEEP = re.compile(r"(?:RGB|RGBA);16([BLN])")
 OTHER = {"B": "L", "L": "B", "N": "B"}     # reads the other of the two bytes; N: this machine's order, the upper last
+OPENING = threading.Lock()             # a second thread would take the first one's None for Pillow's limit, and keep it
 PNG_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"eXIf")         # what the pixels need
 
 
@@ -40,9 +42,10 @@ def opened(file):
     """The image in an open file, not yet decoded. Raises what Pillow raises."""
     from PIL import Image
 
-    known, limit = formats(), Image.MAX_IMAGE_PIXELS
-    with warnings.catch_warnings():
+    known = formats()
+    with OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore")                              # of odd metadata
+        limit = Image.MAX_IMAGE_PIXELS
         try:
             Image.MAX_IMAGE_PIXELS = None                            # check_size has limits that suit each format
             return Image.open(file, formats=known)

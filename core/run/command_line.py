@@ -8,6 +8,7 @@ import io
 import re
 import shlex
 from contextlib import redirect_stderr
+from functools import cache
 from pathlib import Path
 
 from core.errors import InputError
@@ -78,11 +79,12 @@ def option_of(name, value):
     return [flag, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
 
 
+@cache                                 # asked about a hundred times for one command
 def flags():
     """The options of a run."""
     p = argparse.ArgumentParser()
     run_options(p)
-    return [*re.findall(r"--[\w-]+", p.format_usage()), "--kernels"]       # which the usage does not show
+    return frozenset(re.findall(r"--[\w-]+", p.format_usage())) | {"--kernels"}      # which the usage does not show
 
 
 def absolute(path):

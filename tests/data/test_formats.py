@@ -4,6 +4,7 @@ import os
 import struct
 import subprocess
 import sys
+import threading
 import types
 import zlib
 from pathlib import Path
@@ -140,6 +141,30 @@ def test_pillows_own_limit_is_left_to_others(tmp_path):
     before = Image.MAX_IMAGE_PIXELS
     decode_one(write_image(tmp_path / "a.png"), 16)
     assert Image.MAX_IMAGE_PIXELS == before
+
+
+def test_pillows_own_limit_is_left_to_others_by_threads_too(tmp_path, monkeypatch):
+    """The second opens its file while the first does, and is ready after it; at one time only one may."""
+    path, first, second = write_image(tmp_path / "a.png"), threading.Event(), threading.Event()
+    before, pillows = Image.MAX_IMAGE_PIXELS, Image.open
+    threads = [threading.Thread(target=decode_one, args=(path, 16)) for _ in range(2)]
+
+    def slow(*args, **options):
+        if threading.current_thread() is threads[0]:
+            first.set()
+            second.wait(0.2)
+        else:
+            second.set()
+            threads[0].join(0.2)
+        return pillows(*args, **options)
+
+    monkeypatch.setattr(Image, "open", slow)
+    threads[0].start()
+    first.wait()
+    threads[1].start()
+    for thread in threads:
+        thread.join()
+    assert Image.MAX_IMAGE_PIXELS == before and before
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "CMYK"])
