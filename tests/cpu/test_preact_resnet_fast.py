@@ -132,7 +132,7 @@ def on_ranks(size, arch, theta, running, x, dlogits):
     return launch(main, size)
 
 
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.thorough), 3])
 @pytest.mark.parametrize("case", CASES)
 def test_ranks_equal_one_rank(case, size):
     arch, *shape = CASES[case]

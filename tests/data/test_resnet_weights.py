@@ -37,7 +37,7 @@ def resnet18():
     return tensors(architecture(18, classes=6))
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("depth", [18, *(pytest.param(depth, marks=pytest.mark.thorough) for depth in (34, 50))])
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_depth_and_classes_are_seen_from_names_and_shapes(depth, library):
     given = blank(architecture(depth, classes=6))

@@ -1,6 +1,5 @@
 """A run of a tenth of a second with all that a run has, and what its folder holds, for comparison."""
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -20,8 +19,7 @@ VARYING = ("seconds", "out", "date", "log.jsonl", "config.json", "report.html") 
 
 @pytest.fixture(scope="module")
 def tiny_runs():
-    """A net of one block, the data drawn once, no pictures, no waiting for the disk,
-    and a checkpoint after every epoch."""
+    """A net of one block, the data drawn once, no pictures, and a checkpoint after every epoch."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(families.NETS, "tiny", {"widths": (4,), "blocks": (1,)})
         reading = experiment.read_data(tiny("-"))
@@ -29,7 +27,6 @@ def tiny_runs():
         undrawn(patch)
         patch.setattr(run_folder, "environment", dict)
         patch.setattr(state, "environment", dict)
-        patch.setattr(os, "fsync", lambda file: None)        # which only matters when the power fails
         patch.setattr(state, "SHARE", float("inf"))
         yield
 

@@ -11,6 +11,7 @@ from tests.lib.browser import chromium, tab
 from tests.lib.gradcheck import central, complex_step
 
 SAME = 1e-9
+pytestmark = pytest.mark.thorough      # half a minute: of one page, which few changes touch
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ import pytest
 from docs.beside import page
 from tests.lib.browser import chromium, tab
 
+pytestmark = pytest.mark.thorough         # half a minute: of one page, which few changes touch
+
 
 @pytest.fixture(scope="module")
 def browser():

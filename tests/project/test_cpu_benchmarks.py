@@ -58,6 +58,7 @@ def test_fast_and_readable_contestants_take_the_same_steps():
         assert abs(loss - plain_loss) < 1e-10 and np.abs(gradient - plain_gradient).max() < 1e-10
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", [kind for kind in PEERS if "compile" not in kind])
 def test_peers_take_the_same_steps_as_the_readable_path(kind):
     """Those that are compiled are the same functions, and compiling takes a minute."""

@@ -151,6 +151,7 @@ def test_each_row_is_measured_by_its_own_launches_and_the_step_by_all(pretended)
     assert "predicted, µs, H100" in text and "predicted, µs, H200" not in text
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(emulator.COMPILER is None, reason="no g++ that could compile the kernels")
 def test_a_variant_is_timed_alone_and_has_the_gradient_of_the_others_but_for_two_branches(pretended, tmp_path,
                                                                                           monkeypatch):

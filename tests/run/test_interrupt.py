@@ -64,7 +64,7 @@ def test_a_signal_interrupts_and_those_right_after_it_do_not(monkeypatch):
     assert raised == [100, 105, 300]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.thorough)])
 def test_more_signals_while_it_ends_change_nothing(tmp_path, number):
     out = tmp_path / "run"
     process = started(*OPTIONS, "--ranks", 2, "--out", out, text=True, stdout=subprocess.DEVNULL,

@@ -38,7 +38,7 @@ def digest_of_two_ranks():
     return launch(lambda comm: on_ranks.digest("step 1", comm), 2)[0].hex()
 
 
-@pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.parametrize("threads", [pytest.param("1", marks=pytest.mark.thorough), "2"])
 @pytest.mark.parametrize("found_by", [digest, pytest.param(digest_of_two_ranks, marks=on_ranks.forking)])
 def test_same_bits_in_another_process(found_by, threads):
     name = found_by.__name__

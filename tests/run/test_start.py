@@ -20,7 +20,8 @@ def imported(*words):
     return done.returncode, set(done.stderr.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS)], ids=" ".join)
+@pytest.mark.parametrize("words", [[], ["run"], *(pytest.param([name], marks=pytest.mark.thorough) for name in COMMANDS
+                                                  if name != "run")], ids=" ".join)
 def test_help_imports_no_heavy_library(words):
     status, modules = imported(*words, "--help")
     assert status == 0 and {"core.run.commands", "numpy"} <= modules
