@@ -14,7 +14,11 @@ from core.parallel.ranks import gathered, part_of
 
 
 class Epoch(NamedTuple):
-    """One epoch. `accuracy` is against the labels in use; the others are measured after it."""
+    """One epoch.
+
+    The losses and `accuracy`, against the labels in use, are means over the mini-batches, while
+    theta moves. `validation`, `test` and `recovery` are measured after the epoch.
+    """
     step: str                          # joint, retrain, or cross-entropy for the baseline
     fold: int                          # 1, 2, ...; None outside of folds
     epoch: int                         # from 1

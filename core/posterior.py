@@ -10,7 +10,8 @@ probability r_ij, and then gets the label k with probability T_jk:
 
 tau and T are those that make the given labels most likely, up to priors that stand where they are
 used. They are found by expectation-maximisation (Dempster, Laird, Rubin: "Maximum Likelihood from
-Incomplete Data via the EM Algorithm", J. R. Stat. Soc. B 1977): every step raises the likelihood.
+Incomplete Data via the EM Algorithm", J. R. Stat. Soc. B 1977): every step raises the likelihood
+times the priors.
 T tells the annotators' errors from the network's only as far as r is right. So P has to come from
 networks that did not see the sample's label: otherwise P repeats it, and no label is wrong.
 
@@ -202,7 +203,7 @@ def fit_free(log_P, given, tau, T_0, strength=STRENGTH, say=lambda L: None):
 def left_out(log_r, q, given, T_0, strength):
     """q once more, each sample by the T of all others: best_matrix without q_i in J.
 
-    Otherwise a label that nobody else has confused in this way would vouch for its own confusion.
+    Otherwise the only sample with some confusion would itself be the evidence that it happens.
     """
     J = joint(q, given)
     others = np.maximum(J[given] - q, 0) + strength * T_0.T[given]                          # (N, C)

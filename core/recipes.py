@@ -4,7 +4,7 @@
                        README commands or defaults
     recalled           remembered from the paper's table and confirmed by no source at hand: a
                        starting point, not a fact
-    ours               our choice, found by trying on the embedded digits
+    ours               our choice, found by trying; the source says on what
 """
 from typing import NamedTuple
 
@@ -68,15 +68,15 @@ RECIPES = {
 }
 
 
-STEPS = 5000                       # of step 1, for data of any size: as 64 epochs of 10,000 images
+ITERATIONS = 5000                      # of SGD in step 1: as 64 epochs of 10,000 images
 EPOCHS = (20, 200)                     # at least and at most
 
 
 def scaled(recipe, N):
     """The recipe for N images: smaller batches where there are few,
-    and as many epochs as STEPS allows."""
+    and as many epochs as ITERATIONS allows."""
     recipe = smaller_batches(recipe, N)
-    epochs = min(max(EPOCHS[0], round(STEPS * recipe.batch / max(1, N))), EPOCHS[1])
+    epochs = min(max(EPOCHS[0], round(ITERATIONS * recipe.batch / max(1, N))), EPOCHS[1])
     return shortened(recipe, epochs)
 
 

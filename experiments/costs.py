@@ -11,8 +11,8 @@ SECONDS = {                            # per image, two cores of an AMD EPYC
     "small": 0.087 / 128,              # docs/cpu.md, measured
     "medium": 0.22 / 128,              # by `demo.py check`: 87 s for an epoch of 45,000
 }
-FEATURES = 87                          # s, a run of a head on 10,000 images, folds included: processor time, measured
-DIGITS = 1.25                          # s, an epoch of a run with --quick: processor time, measured
+FEATURES_SECONDS = 87                  # a run of a head on 10,000 images, folds included: processor time, measured
+DIGITS_SECONDS = 1.25                  # an epoch of a run with --quick: processor time, measured
 GPU = 0.52 / TRAINING                  # docs/gpu.md: the paper's network in 16 bits on an H200, predicted, not measured
 
 
@@ -31,8 +31,8 @@ def on_cores(configs):
 def of_run(config):
     """Seconds of a run on two cores; half of its processor time where it takes one core, and two go on side by side."""
     if config.data == "digits":
-        return DIGITS / 2 * config.recipe.epochs
-    return FEATURES / 2 if config.backbone else seconds(config, SECONDS[config.net])
+        return DIGITS_SECONDS / 2 * config.recipe.epochs
+    return FEATURES_SECONDS / 2 if config.backbone else seconds(config, SECONDS[config.net])
 
 
 def on_gpu(configs):

@@ -12,6 +12,7 @@ OURS = (                               # title of a row or column, step, which e
     ("cross-entropy, best", "cross-entropy", at_best, "test"),
     ("cross-entropy, last", "cross-entropy", at_last, "test"),
 )
+SCORED = ("corrections, precision", "corrections, recall")
 METHODS = {"cross-entropy": "cross-entropy", "joint optimization": "retrain"}        # of the paper: whose step
 
 
@@ -44,21 +45,18 @@ def by_rate(name, runs):
 def by_line(experiment, runs, all_lines):
     """One row for each line; the columns that are known."""
     columns = [column for column in OURS if experiment.both_steps or column[1] == "joint"]
-    rows = [("run", "correct labels, given", *(title for title, *_ in columns), *scored_titles(experiment))]
+    if not any(run.config.recipe.begin < run.config.recipe.epochs for run in runs):       # no epoch sees other labels
+        columns = [column for column in columns if column[3] != "recovery"]
+    rows = [("run", "correct labels, given", *(title for title, *_ in columns), *SCORED * experiment.scored)]
     for line, same in groups(runs).items():
         cells = [cell([run.summary["initial"] for run in same])]
         cells += [cell([which(run, step, field) for run in same]) for _, step, which, field in columns]
-        cells += [cell([run.scores.get("0", (None, None))[k] for run in same]) for k in (0, 1)] if (
-            experiment.picture == "sensitivity") else []
+        cells += [cell([run.scores.get("0", (None, None))[k] for run in same])
+                  for k in range(len(SCORED) * experiment.scored)]
         seeds = f", {len(same)} seeds" * (len(same) > 1)
         rows.append((f"{short(line, all_lines)}{seeds}", *cells))
     keep = [c for c, (_, *cells) in enumerate(zip(*rows)) if c == 0 or any(text != percent(None) for text in cells)]
     return [tuple(row[c] for c in keep) for row in rows]
-
-
-def scored_titles(experiment):
-    """The further columns of the experiment about settings."""
-    return ("precision", "recall") if experiment.picture == "sensitivity" else ()
 
 
 def cell(fractions, unit=" %"):

@@ -82,7 +82,7 @@ def test_runs_are_kept_once_in_the_order_of_the_lines(tmp_path, no_pictures):
     page.keep(tmp_path, tmp_path / "kept")
     assert file.read_text() == text, "a run takes the place of an earlier one"
     text = page.of_experiment("sensitivity", "cpu", kept, list(lines))
-    assert any(line.startswith("2 runs of the ") for line in text) and "| precision | recall |" in "\n".join(text)
+    assert any(line.startswith("2 runs of the ") for line in text) and "| corrections, recall |" in "\n".join(text)
     assert page.keep(tmp_path / "nothing", tmp_path / "kept") == []
 
 

@@ -74,7 +74,14 @@ def test_seeds_are_one_row_with_mean_and_deviation():
 def test_settings_are_scored():
     runs = all_runs("sensitivity")
     rows = tables.table(EXPERIMENTS["sensitivity"], "sensitivity", runs, [run.line for run in runs])
-    assert rows[0][-2:] == ("precision", "recall") and rows[1][-2:] == ("90.0 %", "80.0 %")
+    assert rows[0][-2:] == ("corrections, precision", "corrections, recall") and rows[1][-2:] == ("90.0 %", "80.0 %")
+
+
+@pytest.mark.parametrize("name, updated", [("learning-rate", False), ("memorisation", False), ("update", True)])
+def test_labels_that_no_epoch_sees_are_no_column(name, updated):
+    """--begin {200}: after the last epoch they are changed once, and no network learns from them."""
+    head, *_ = tables.table(EXPERIMENTS[name], name, all_runs(name), [])
+    assert ("correct labels, last" in head) == updated and "correct labels, given" in head
 
 
 def test_what_no_run_has_is_no_column():

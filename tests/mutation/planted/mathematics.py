@@ -750,7 +750,7 @@ PLANTED = {
         ("learning rate of step 1 not with the batch", "lr=recipe.lr * scale, lr2", "lr=recipe.lr, lr2"),
         ("learning rate of step 2 not with the batch", "lr2=recipe.lr2 * scale", "lr2=recipe.lr2"),
         ("learning rate against the batch", "scale = batch / recipe.batch", "scale = recipe.batch / batch"),
-        ("epochs for the batch before it was halved", "STEPS * recipe.batch / max(1, N)", "STEPS * 128 / max(1, N)"),
+        ("epochs for the batch before it was halved", "ITERATIONS * recipe.batch", "ITERATIONS * 128"),
         ("K longer than what comes before the updates", "K=min(recipe.K, begin)", "K=recipe.K"),
         ("updates from before the first epoch", "begin = max(1, round(recipe.begin * scale))",
          "begin = round(recipe.begin * scale)"),
