@@ -89,6 +89,11 @@ def by_chance(found, given):
     return bool(found.L - np.log(m[given]).sum() <= 2 * math.log(math.log(max(N, 16))))
 
 
+def for_training(found, given):
+    """(N, C) labels to train on: the posterior q, or the given labels where q knows nothing of them."""
+    return np.eye(found.q.shape[1])[given] if by_chance(found, given) else found.q
+
+
 # ---- the expectation step ------------------------------------------------------------------------
 
 def expectation(log_r, T, given):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.posterior import by_chance, joint
+from core.posterior import by_chance, for_training, joint
 
 SLACK = 1e-6                           # so little below a threshold counts as reached: rounding
 
@@ -174,12 +174,12 @@ class Verdict(NamedTuple):
     joint: np.ndarray                  # (C, C) estimated joint counts of given labels and true ones
     matrix: np.ndarray                 # (C, C) estimated noise matrix
     temperature: float                 # of the posterior; None without one
-    errors: float                      # estimated number of wrong labels
-    rate: float                        # estimated fraction of wrong labels
+    errors: float                      # estimated number of wrong labels, nan if unknown
+    rate: float                        # estimated fraction of wrong labels, nan if unknown
     initial: float                     # fraction of the given labels that are true, nan if unknown
     recovery: float                    # fraction of the corrected labels that are true, or nan
     detection: Detection               # how well the wrong labels were found; None if unknown
-    by_chance: bool = False            # the labels have nothing to do with P: none is corrected
+    by_chance: bool = False            # the labels have nothing to do with P: they stay as they are
 
 
 def judge(given, Y, s, P, truth=None, sure=0):
@@ -195,12 +195,17 @@ def judge(given, Y, s, P, truth=None, sure=0):
 
 
 def judge_by_posterior(given, found, truth=None, sure=0):
-    """The Verdict on the given labels (N,) by the Posterior `found` (core/posterior.py)."""
-    suggested, chance = found.q.argmax(axis=1), by_chance(found, given)
-    final = given.copy() if chance else corrected(given, suggested, found.q, sure)
-    J = joint(found.q, given)
-    made = verdict(given, suggested, final, found.q, J, found.T, found.tau, truth)
-    return made._replace(by_chance=chance)
+    """The Verdict on the given labels (N,) by the Posterior `found` (core/posterior.py).
+
+    Where it knows nothing of the labels they stay, none is suspicious, and the noise is unknown: nan.
+    """
+    q, J = found.q, joint(for_training(found, given), given)
+    if by_chance(found, given):
+        made = verdict(given, given.copy(), given.copy(), q, J, noise_matrix(J), None, truth)
+        return made._replace(errors=math.nan, rate=math.nan, by_chance=True)
+    suggested = q.argmax(axis=1)
+    final = corrected(given, suggested, q, sure)
+    return verdict(given, suggested, final, q, J, found.T, found.tau, truth)
 
 
 def verdict(given, suggested, final, probs, J, matrix, temperature, truth):

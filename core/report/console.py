@@ -7,8 +7,8 @@ from core.report.numbers import decimals, interval, percent
 
 TITLES = {"joint": "step 1: network and labels", "retrain": "step 2: fresh network",
           "cross-entropy": "plain cross-entropy"}
-BY_CHANCE = ("the network predicts these labels no better than chance, so none is corrected: take more images, or "
-             "another network's features (--backbone, --features)")
+BY_CHANCE = ("the network predicts these labels no better than chance: none is suspicious or corrected, and step 2 "
+             "trains on them as they are. Take more images, or another network's features (--backbone, --features)")
 
 
 def watched(records, epochs, step, fold=None):
@@ -121,6 +121,8 @@ def label_line(result):
 
 def noise_line(rate, N):
     """The estimated noise, with its interval where N labels are too few to know it to a percent."""
+    if rate is None:
+        return "estimated label noise: unknown"
     low, high = interval(rate, N)
     unsure = f"   ({100 * low:.1f} to {percent(high)} by the number of images alone)" * (high - low > .02)
     return f"estimated label noise: {percent(rate)}{unsure}"

@@ -62,8 +62,9 @@ def finish(folder, result, config, title, data, about=None, jobs=1, listing=None
     with or_a_note("report.html", notes, InputError):
         page.write(folder / "report.html", page.Page(
             title, result.classes, result.images, result.index, result.given, result.suggested, verdict.probs,
-            result.truth, result.paths, result.records, recipe.begin, verdict.rate, facts(result, config), root,
-            result.corrected, threshold, verdict.joint, about, seen(data, config), config.posterior, originals), jobs)
+            result.truth, result.paths, result.records, recipe.begin, known(verdict.rate), facts(result, config), root,
+            result.corrected, threshold, None if verdict.by_chance else verdict.joint, about, seen(data, config),
+            config.posterior, originals), jobs)
     if result.paths is not None and not archive_of(issues.absolute(result.paths[:1], config.data)[0]):
         issues.save_tasks(folder, result, config.data)
     save_manifest(folder)
@@ -123,7 +124,7 @@ def summary(verdict, given, records):
     """The outcome in a few numbers, for a table; what is not known is None."""
     outcome = {"initial": known(verdict.initial), "recovery": known(verdict.recovery),
                "changed": int((verdict.corrected != given).sum()),
-               "estimated_errors": verdict.errors, "estimated_rate": verdict.rate}
+               "estimated_errors": known(verdict.errors), "estimated_rate": known(verdict.rate)}
     if verdict.temperature is not None:
         outcome["temperature"] = verdict.temperature
     if verdict.detection:

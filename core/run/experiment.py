@@ -14,7 +14,7 @@ from core.measure import training_name
 from core.model import fresh_model
 from core.parallel.launch import launch
 from core.parallel.processors import available_processors
-from core.posterior import noise_posterior
+from core.posterior import for_training, noise_posterior
 from core.quality import Verdict, judge, judge_by_posterior
 from core.recipes import baseline
 from core.report import results
@@ -100,7 +100,8 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume):
     2 and of step 1).
 
     P: the predictions behind the last label update, or the out-of-sample probabilities. Y: the soft labels of step 1,
-    or the noise posterior. Only rank 0 prints, writes files and has the Verdict. Raises InputError.
+    or the noise posterior, or the given labels where that knows nothing of them. Only rank 0 prints, writes files and
+    has the Verdict. Raises InputError.
     """
     first, recipe, truth = comm.rank == 0, config.recipe, data.train.truth
     comm.barrier()                     # every rank has checked by now that the folder is free
@@ -146,7 +147,7 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume):
     if config.folds:
         P = folds.out_of_sample(data, given, config.folds, config.seed, learn)
         found = noise_posterior(P, given) if config.posterior else None
-        Y = found.q.astype(Y.dtype) if found else Y
+        Y = for_training(found, given).astype(Y.dtype) if found else Y
         if first:
             verdict = (judge_by_posterior(given, found, truth, config.sure) if found else
                        judge(given, Y, s, P, truth, config.sure))

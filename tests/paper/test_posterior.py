@@ -323,6 +323,9 @@ def test_a_network_that_knows_nothing_of_the_labels_is_found_out(C):
     found, known = (posterior.noise_posterior(P, labels) for labels in (unrelated, truth))
     assert (found.q.max(axis=1) > 0.9).sum() > 10                      # which is what makes it dangerous
     assert posterior.by_chance(found, unrelated) and not posterior.by_chance(known, truth)
+    labels = posterior.for_training(found, unrelated)
+    assert labels.shape == (40, C) and (labels == (unrelated[:, None] == np.arange(C))).all()
+    assert posterior.for_training(known, truth) is known.q
 
 
 def test_the_bound_of_chance_is_the_likelihood_of_frequencies_and_two_parameters():

@@ -229,7 +229,14 @@ def test_the_posterior_of_a_network_that_knows_nothing_corrects_no_label(L, expe
     given_16, q_16 = np.tile(given, 4), np.tile(q, (4, 1))
     verdict = quality.judge_by_posterior(given_16, Posterior(q_16, np.eye(2), 1.0, 4 * L, False), sure=0.9)
     assert verdict.corrected.tolist() == 4 * expected and verdict.by_chance == (expected[0] == 0)
-    assert verdict.suggested.tolist() == 4 * [1, 1, 1, 0] and verdict.corrected is not given_16
+    if verdict.by_chance:
+        assert verdict.suggested.tolist() == given_16.tolist()
+        assert math.isnan(verdict.errors) and math.isnan(verdict.rate)
+        assert verdict.probs is q_16 and (verdict.matrix == np.eye(2)).all() and verdict.temperature is None
+        assert (verdict.joint == np.diag([8, 8])).all()
+        assert verdict.corrected is not given_16 and verdict.suggested is not given_16
+    else:
+        assert verdict.suggested.tolist() == 4 * [1, 1, 1, 0] and verdict.rate == verdict.errors / 16 > 0
 
 
 def test_the_verdict_of_a_posterior_is_its_numbers():

@@ -13,6 +13,7 @@ from core.data import backbone
 from core.errors import InputError
 from core.posterior import noise_posterior
 from core.recipes import Recipe
+from core.report.console import table
 from core.run import Config, commands, defaults, inputs, options, run, seen
 from core.run.description import description
 from core.run.resume import stored
@@ -70,6 +71,19 @@ def finished(photos, tmp_path_factory):
         patch.setattr("core.run.folder.environment", dict)
         folder = tmp_path_factory.mktemp("run") / "r"
         return run(config(photos, folder)), folder
+
+
+def test_where_features_tell_nothing_labels_stay_step_2_learns_them_and_no_noise_is_claimed(photos, tmp_path):
+    np.save(tmp_path / "f.npy", np.random.default_rng(1).standard_normal((N, D)))
+    result = run(config(photos, tmp_path / "r")._replace(features=str(tmp_path / "f.npy")))
+    given = np.load(tmp_path / "r" / "given_labels.npy")
+    assert result.verdict.by_chance
+    assert np.array_equal(np.load(tmp_path / "r" / "soft_labels.npy"), np.eye(C, dtype=np.float32)[given])
+    assert np.array_equal(np.load(tmp_path / "r" / "suggested_labels.npy"), given)
+    assert json.loads((tmp_path / "r" / "summary.json").read_text())["estimated_rate"] is None
+    assert "estimated label noise: unknown" in table(result)
+    page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
+    assert "estimated noise" not in page and "estimated wrong" not in page
 
 
 def test_the_page_says_what_the_network_saw_and_that_the_posterior_decides(finished):

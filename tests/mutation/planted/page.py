@@ -285,7 +285,8 @@ PLANTED = {
     "core/report/results.py": [
         ("the page has other probabilities than the list", "verdict.probs,\n            result.truth",
          "result.pred_probs,\n            result.truth"),
-        ("the mark of the first update at K", "recipe.begin, verdict.rate", "recipe.K, verdict.rate"),
+        ("the mark of the first update at K", "recipe.begin, known(verdict.rate)", "recipe.K, known(verdict.rate)"),
+        ("errors of classes where nothing is known", "None if verdict.by_chance else verdict.joint", "verdict.joint"),
         ("a posterior where there are folds", "config.posterior, originals), jobs)",
          "bool(config.folds), originals), jobs)"),
         ("the suggested ones counted as corrected", "(result.corrected != result.given).sum():,",

@@ -9,7 +9,7 @@ TESTS = {
     "core/run/defaults.py": ["run/defaults", "run/inputs"],
     "core/run/description.py": ["run/description"],
     "core/run/dry_run.py": ["run/estimates", "run/dry_run"],
-    "core/run/experiment.py": ["run/trained", "run/lock"],
+    "core/run/experiment.py": ["run/trained", "run/lock", "run/run_features"],
     "core/run/folder.py": ["run/folder", "run/lock", "run/power"],
     "core/run/folds.py": ["run/folds"],
     "core/run/inputs.py": ["run/inputs"],
@@ -137,6 +137,7 @@ PLANTED = {
     ],
     "core/run/experiment.py": [
         ("an archive's photographs are not found", "reading.listings[0])", "None)"),
+        ("step 2 on what is known by chance", "for_training(found, given).astype", "found.q.astype"),
         ("photographs of the validation images", "reading.listings[0])", "reading.listings[1])"),
         ("other ranks begin anew on resuming", "watch=None, say=None, resume=resume)",
          "watch=None, say=None, resume=False)"),
