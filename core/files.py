@@ -8,6 +8,7 @@ import errno
 import hashlib
 import json
 import os
+import tempfile
 import zipfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -51,6 +52,15 @@ def is_inside(path, folder):
     """Whether a path is in an existing folder, or is that folder, whatever links lead there."""
     there = os.path.isdir(folder)
     return there and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def check_writable(folder):
+    """Raises InputError if no file can be written to a folder, or to the one in which it would be
+    made; none is left there."""
+    with disk_errors(folder):
+        above = Path(os.path.abspath(folder)).parents
+        place = next(path for path in (folder, *above) if path.is_dir())
+        tempfile.TemporaryFile(dir=place).close()
 
 
 def force(path):

@@ -90,7 +90,7 @@ def by_chance(found, given):
 
 
 def for_training(found, given):
-    """(N, C) labels to train on: the posterior q, or the given labels where q knows nothing of them."""
+    """(N, C) labels to train on: q, or the given labels where q knows nothing of them."""
     return np.eye(found.q.shape[1])[given] if by_chance(found, given) else found.q
 
 

@@ -197,7 +197,7 @@ def judge(given, Y, s, P, truth=None, sure=0):
 def judge_by_posterior(given, found, truth=None, sure=0):
     """The Verdict on the given labels (N,) by the Posterior `found` (core/posterior.py).
 
-    Where it knows nothing of the labels they stay, none is suspicious, and the noise is unknown: nan.
+    Where it knows nothing of the labels they stay, none is suspicious, the noise is unknown: nan.
     """
     q, J = found.q, joint(for_training(found, given), given)
     if by_chance(found, given):

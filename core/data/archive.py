@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from core.data.folder import SUFFIXES, SYSTEM, listing_of
+from core.data import kinds
+from core.data.folder import SYSTEM, listing_of
 from core.data.images import CHUNK, FEW, decode_piece, shared_out
 from core.data.listing import Finding, bad_name, printable
 from core.errors import InputError, need
@@ -101,13 +102,13 @@ def named_in_archive(folder, texts):
 
 
 def found_in(archive, ends, path):
-    """The name of the entry that a path in an archive means: the one that shares most of its last parts."""
+    """The name of the entry that a path in an archive means: its own, or the one that shares most of its last parts."""
     place, inner = archive_of(path) or ("", "")
     if not inner or not os.path.samefile(place, archive.path):
         return None
     parts = inner.split("/")
     names = next((ends[tail] for k in range(len(parts)) if (tail := "/".join(parts[k:])) in ends), [])
-    return names[0] if len(names) == 1 else None
+    return inner if inner in names else names[0] if len(names) == 1 else None
 
 
 def top_folder(names):
@@ -142,8 +143,10 @@ def sorted_out(entries, inner):
             folders.add(path)
         elif kind != "file":
             findings.append(Finding("link" if kind == "link" else "other", path, kind if kind == "link" else ""))
-        elif os.path.splitext(path)[1].lower() not in SUFFIXES:
-            findings.append(Finding("other", path))
+        elif (ending := kinds.ending_of(parts[-1])) not in kinds.SUFFIXES:
+            foreign = kinds.KIND_OF.get(ending)
+            findings.append(Finding("foreign", path, f"{foreign}: {kinds.remedy_for(foreign)}") if foreign else
+                            Finding("other", path))
         else:
             findings += [Finding("name", path, "twice in the archive: the last counts")] * (path in images)
             images[path] = number

@@ -49,8 +49,7 @@ def scan(path):
     """
     path = Path(path)
     part = "noisy_train" if path.is_dir() else path.name.removesuffix(KEYS)
-    root = path if path.is_dir() else path.parent
-    root = root.parent if root.name == ANNOTATIONS else root
+    root = root_of(path)
     label_of = labels(annotation(root, f"{PARTS[part]}{LABELS}"))
     keys, seen, findings = lines(annotation(root, part + KEYS)), {}, []
     for row, (number, key) in enumerate(keys):
@@ -67,6 +66,12 @@ def scan(path):
             seen[where] = CLASSES[label_of[key]], row
     return Listing(root, list(seen), [name for name, _ in seen.values()], [row for _, row in seen.values()], len(keys),
                    findings)
+
+
+def root_of(path):
+    """The folder of the data set, which holds the images; path: it, that of the lists, or one of the key lists."""
+    folder = Path(path) if os.path.isdir(path) else Path(path).parent
+    return folder.parent if folder.name == ANNOTATIONS else folder
 
 
 def truth(path, listing, classes):

@@ -13,9 +13,7 @@ from core.data.csv_cells import plain
 from core.data.named_labels import TRUE, choose, divided, flat, several
 from core.errors import InputError, need, pass_on
 
-LARGEST = 64 << 20                     # bytes of a text file: labels of some ten million images
-
-
+LARGEST = 512 << 20                    # bytes of a text file: labels, paths and scores of some four million images
 SAME = 0.99                            # of the true labels in a file that have to be those of the data, in its order
 
 
@@ -187,8 +185,8 @@ def divider(path, text):
 def text_of(path):
     """The text of a file in UTF-8, or in UTF-16 as spreadsheets write "Unicode text". Raises InputError."""
     try:
-        need(path.stat().st_size <= LARGEST, f"{path} has more than {LARGEST:,} bytes: give a file of labels or of a "
-                                             "matrix alone")
+        need(path.stat().st_size <= LARGEST, f"{path} has more than {LARGEST:,} bytes: leave out the columns and rows "
+                                             "that are not needed")
         with open(path, "rb") as file:
             raw = file.read(LARGEST)
         return raw.decode(encoding_of(raw))

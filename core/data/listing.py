@@ -35,7 +35,8 @@ KINDS = {                              # the order in which they are told: what 
     "several": "cells with several labels: each combination is a class of its own",
     "alike": "classes whose names a person can hardly tell apart: kept apart",
     "number": "labels that are the same number, as 1 and 1.0: one class",
-    "doubtful": "classes whose names may mean that the label is not known: kept as classes",
+    "doubtful": "classes whose names may mean that the label is not known: kept as classes here, but left out where "
+                "they stand in a table, also in one that this program writes: rename them",
     "deeper": "classes that consist of folders: the class is the folder at the top, those inside have no meaning",
     "run": "output of this program, left out",
     "other": "files that are no images, ignored",

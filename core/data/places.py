@@ -102,7 +102,7 @@ def relative(place, folder):
 
 def parts(text):
     """The parts of a path of any system, or of an address."""
-    text = text.partition("/data/local-files/?d=")[2] or text          # as Label Studio has files of its own disk
+    text = unquote(text.partition("/data/local-files/?d=")[2]) or text     # as Label Studio has files of its own disk
     if ADDRESS.match(text):
         text = unquote(re.split("[?#]", text.partition("://")[2])[0])
     found = [part for part in re.split(r"[/\\]", text) if part not in ("", ".")]

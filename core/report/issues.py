@@ -15,6 +15,8 @@ import numpy as np
 
 from core import quality
 from core.data.archive import archive_of
+from core.data.clothing1m import is_clothing1m
+from core.data.clothing1m import root_of as clothing1m_root
 from core.data.csv_cells import csv_text
 from core.files import save_text
 
@@ -74,15 +76,22 @@ def choice(label):
 
 def absolute(paths, source):
     """The paths of files that are relative to a folder or an archive, or to the folder of a table."""
-    root = os.path.abspath(source if os.path.isdir(source) or archive_of(source) else Path(source).parent)
+    root = root_of(source)
     return [Path(root, path).as_posix() for path in paths]
+
+
+def root_of(source):
+    """The absolute path that paths of files are relative to; source: --data."""
+    if is_clothing1m(source):
+        return os.path.abspath(clothing1m_root(source))
+    return os.path.abspath(source if os.path.isdir(source) or archive_of(source) else Path(source).parent)
 
 
 def folder_of_files(paths, source):
     """The folder that the paths are relative to if some of the files are there, else None."""
     if paths is None or len(paths) == 0:
         return None
-    root = os.path.abspath(source if os.path.isdir(source) else Path(source).parent)
+    root = root_of(source)
     some = paths[::-(-len(paths) // 20)]
     return root if any(os.path.isfile(os.path.join(root, path)) for path in some) else None
 

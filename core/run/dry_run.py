@@ -190,8 +190,14 @@ def free(meminfo=Path("/proc/meminfo"), groups=Path("/sys/fs/cgroup")):
         found.append(1024 * int(fields["MemAvailable"].split()[0]))
     limit, used = groups / "memory.max", groups / "memory.current"
     if limit.exists() and used.exists() and limit.read_text().strip() != "max":      # of a container
-        found.append(int(limit.read_text()) - int(used.read_text()))
+        found.append(int(limit.read_text()) - int(used.read_text()) + reclaimable(groups / "memory.stat"))
     return min(found)
+
+
+def reclaimable(stat):
+    """Bytes that a container uses to remember files, such as images just read, and gives back when they are wanted."""
+    fields = dict(line.split(" ", 1) for line in stat.read_text().splitlines()) if stat.exists() else {}
+    return int(fields.get("inactive_file", 0))
 
 
 def size(count):

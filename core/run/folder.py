@@ -13,7 +13,7 @@ from pathlib import Path
 
 from core.data.named_labels import divided
 from core.errors import InputError, need
-from core.files import disk_errors, save_text, sync_folder
+from core.files import check_writable, disk_errors, save_text, sync_folder
 from core.report import written
 from core.report.config import environment, places, settings
 from core.report.manifest import WHAT
@@ -34,7 +34,8 @@ def free_name(parent, name):
 
 
 def check_free(folder, config):
-    """Raises InputError if the folder holds files that the run reads, or may not replace without config.force."""
+    """Raises InputError if the folder holds files that the run reads, or may not replace without config.force, or if
+    nothing can be written there."""
     with disk_errors(folder):
         there = folder.exists()
         is_folder = folder.is_dir()
@@ -51,6 +52,7 @@ def check_free(folder, config):
     if used:
         ours = check_own(folder) or {DECIDED, written.LEDGER} & {*os.listdir(folder)}
         need(ours, f"{folder} holds files and no run that --force could replace: choose another folder with --out")
+    check_writable(folder)             # now, not after an hour of reading
 
 
 def check_own(folder):

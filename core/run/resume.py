@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from core.data.archive import archive_of
+from core.data.named_labels import divided
 from core.errors import InputError, need
 from core.files import load_sealed, newest
 from core.parallel.launch import under_mpirun
@@ -48,10 +50,15 @@ def found_again(config, absolute):
     found = {}
     for name, path in absolute.items():
         given = getattr(config, name)
-        need(os.path.exists(path) or os.path.exists(given),
+        need(is_there(path) or is_there(given),
              f"{given} does not exist, nor does {path}, which is what the run read: put it back")
-        found[name] = path if os.path.exists(path) else given
+        found[name] = path if is_there(path) else given
     return found
+
+
+def is_there(path):
+    """Whether a file or folder is there, also as FILE:NAME, or the archive where it is a folder in one."""
+    return os.path.exists(divided(path)[0]) or archive_of(path) is not None
 
 
 def can_go_on(config):

@@ -52,14 +52,15 @@ def computed(config, reading, xp):
     path = backbone.file_of(config.backbone)
     net = backbone.network(path, size)
 
-    def seen(split, listing, views):
+    def seen(split, listing, views, part):
         if len(split.labels) == 0:
             return split._replace(features=np.zeros((0, views, net.D), np.float32))
-        found = features_of(config, split, listing, size, views, path, xp, data.levels)
+        found = features_of(config, split, listing, size, views, path, xp, data.levels, part)
         notes.extend(found.notes)
         return split._replace(features=found.views.swapaxes(0, 1))
 
-    train, validation, test = map(seen, (data.train, data.validation, data.test), reading.listings, (views, 1, 1))
+    train, validation, test = map(seen, (data.train, data.validation, data.test), reading.listings, (views, 1, 1),
+                                  ("", "validation", "test"))
     about = {"name": net.name, "sha256": backbone.digest_of(path), "size": size, "file": str(path.resolve())}
     data = data._replace(train=train, validation=validation, test=test, pad=0, flip=views == 2, backbone=about)
     return reading._replace(data=data, notes=notes)
@@ -75,8 +76,11 @@ def to_finetune(config, reading):
     return reading._replace(data=reading.data._replace(mean=mean, backbone=about))
 
 
-def features_of(config, split, listing, size, views, path, xp, levels):
-    """backbone.Features of a Split, from the files of its images if it has them. Raises InputError."""
+def features_of(config, split, listing, size, views, path, xp, levels, part):
+    """backbone.Features of a Split, from the files of its images if it has them; part: its name in the store.
+
+    Raises InputError.
+    """
     from core.data import backbone
 
     jobs = config.ranks or available_processors()
@@ -87,7 +91,7 @@ def features_of(config, split, listing, size, views, path, xp, levels):
         found = [backbone.features(block, size, views, jobs, config.cache, path, xp) for block in blocks]
         return found[0]._replace(views=np.concatenate([part.views for part in found], axis=1))
     found = backbone.file_features(listing.root, split.paths.tolist(), size, views, jobs, config.cache, path, xp,
-                                   levels)
+                                   levels, part)
     row = min(found.reasons, default=None)
     need(row is None, f"{row is not None and split.paths[row]} could be read a moment ago and cannot be now, "
          f"{found.reasons.get(row)}: start again")

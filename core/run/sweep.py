@@ -35,7 +35,7 @@ def read(path, configure):
     found = []
     for number, line in enumerate(text.splitlines(), start=1):
         try:
-            arguments = shlex.split(line, comments=True, posix=os.name != "nt")      # where paths have backslashes
+            arguments = words_of(line)
             if arguments:
                 found.append((" ".join(arguments), configure(arguments)))
         except (InputError, ValueError) as error:
@@ -50,6 +50,12 @@ def read(path, configure):
             raise InputError(f"{path}: two runs would write to one folder, {folder_name(line)}: give every run one "
                              "line of its own")
     return found
+
+
+def words_of(line):
+    """The words of a line, up to a comment: a # that begins a word."""
+    words = shlex.split(re.sub(r"(?<=\S)#", "\0", line), comments=True, posix=os.name != "nt")     # there paths have \
+    return [word.replace("\0", "#") for word in words]
 
 
 def sweep(runs, out, jobs=None):

@@ -3,6 +3,7 @@
 n images, C classes, S pixels to the side of the training images, D features.
 """
 import os
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from core.data.folder import walk
 from core.data.listing import printable
 from core.data.nothing import check_any
 from core.errors import InputError, need, pass_on
-from core.files import disk_errors, save_text
+from core.files import check_writable, disk_errors, save_text
 from core.report import written
 from core.report.console import aligned
 from core.report.manifest import checked
@@ -65,13 +66,14 @@ def target(out, run):
     """The file to write: `out` itself if it is called .csv, else the file of the usual name in that folder,
     which is made. Raises InputError if a file would be replaced that was not written by the network of this run."""
     path = out if out.suffix.lower() == ".csv" else out / NAME
+    check_outside(path, run)
+    check_writable(path.parent)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         there, ours = os.path.lexists(path), written.is_noted(run, path)
     need(path.name == NAME or not there, f"{path} is already there: choose another file with --out")
     need(ours or not there, f"{path} was not written by `predict` from this run, or was changed since, and is never "
                             "replaced: choose another file with --out, or move it")
-    check_outside(path, run)
     return path
 
 
@@ -109,13 +111,34 @@ def in_archive(path, inner, network):
     check_any(place, names, findings)
     found, unread = {}, [(f"{place}/{f.path}", f.detail) for f in findings if f.kind in NAMED]
     paths, archive.numbers = sorted(names), names
-    for rows, pixels, _, reasons, _ in archive.decode(paths, range(len(paths)), network.size, network.jobs,
-                                                      network.levels, network.resample):
+    pieces = archive.decode(paths, range(len(paths)), network.size, network.jobs, network.levels, network.resample)
+    for rows, pixels, reasons in gathered(pieces):
         good = [k for k, reason in enumerate(reasons) if reason is None]
         found.update(zip([rows[k] for k in good], network.of_pixels(pixels[good])))
         unread += [(f"{place}/{paths[row]}", reason) for row, reason in zip(rows, reasons) if reason]
     probs = np.array([found[row] for row in sorted(found)], np.float32).reshape(-1, len(network.classes))
     return Predicted([f"{place}/{paths[row]}" for row in sorted(found)], probs, unread)
+
+
+def gathered(pieces):
+    """(rows, pixels, reasons) of the pieces that an archive decodes, of PIECE images or more together.
+
+    A pretrained network begins anew for each, with its weights and its processes.
+    """
+    waiting = []
+    for rows, pixels, _, reasons, _ in pieces:
+        waiting.append((rows, pixels, reasons))
+        if sum(len(rows) for rows, *_ in waiting) >= PIECE:
+            yield together(waiting)
+            waiting = []
+    if waiting:
+        yield together(waiting)
+
+
+def together(pieces):
+    """Pieces (rows, pixels, reasons) as one."""
+    rows, pixels, reasons = zip(*pieces)
+    return [*chain(*rows)], np.concatenate(pixels), [*chain(*reasons)]
 
 
 def images(source):
@@ -143,7 +166,7 @@ def array(path, network):
                          "save it again with numpy.save") from None
     if network.of_features:
         D = network.features
-        need(isinstance(found, np.ndarray) and found.shape[1:] == (D,) and found.dtype.kind == "f"
+        need(isinstance(found, np.ndarray) and found.shape[1:] == (D,) and found.dtype.kind in "fiu"
              and np.isfinite(found).all(),
              f"{path} is not an array of features as in the training: save finite numbers of shape (n, {D})")
         return found

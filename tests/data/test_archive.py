@@ -90,6 +90,8 @@ def test_of_a_folder_in_an_archive_all_paths_begin_below_it():
     images, folders, findings = module.sorted_out([*entries, ("data/training/cat/3.png", "file", 4)], "data/train")
     assert images == {"cat/1.png": 0, "dog/2.png": 3} and folders == {"cat", "dog"}
     assert kinds(findings)["other"] == ["x.txt"]
+    *_, findings = module.sorted_out([("cat/1.jxl", "file", 0)], "")
+    assert findings == [("foreign", "cat/1.jxl", "JPEG XL: convert it to JPEG or PNG")]
     *_, findings = module.sorted_out([("cat/1.png", "link", 0), ("cat/2.png", "other", 1)], "")
     assert findings == [("link", "cat/1.png", "link"), ("other", "cat/2.png", "")]
 
@@ -231,6 +233,16 @@ def test_a_table_may_name_images_in_an_archive(pack, tmp_path):
     assert reading.data.train.paths[0] == f"{path.name}/pets/dog/1.png"
     assert complaint(tmp_path / "t.csv", how=How(images="x")).endswith("names its images in an archive: leave out "
                                                                        "--images")
+
+
+def test_a_table_may_name_images_whose_names_others_end_with(tmp_path):
+    """cat/1.png beside mixed/cat/1.png: each is itself."""
+    names = ["cat/1.png", "dog/1.png", "mixed/cat/1.png"]
+    path = packed(tmp_path / "x.zip", {name: png(k) for k, name in enumerate(names)})
+    (tmp_path / "t.csv").write_text(csv_text([["path", "label"], *([f"{path}/{name}", name[0]] for name in names)]))
+    reading = load(tmp_path / "t.csv", size=8)
+    assert kinds(reading.findings).keys() == {"single"}
+    assert reading.data.train.paths.tolist() == [f"x.zip/{name}" for name in names]
 
 
 def test_true_labels_by_path(pack, tmp_path):

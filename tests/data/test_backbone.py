@@ -170,6 +170,16 @@ def test_a_changed_file_replaces_what_was_stored_for_its_folder(file, tmp_path, 
     assert distance(found.views, features(IMAGES[::-1], 32, file=file).views) < 1e-6
 
 
+def test_other_images_in_the_same_folder_are_stored_beside_them(file, tmp_path, computed):
+    """As training and validation images. They replaced each other, and were computed in every run."""
+    (tmp_path / "data").mkdir()
+    paths = write(tmp_path / "data", IMAGES)
+    for _ in range(2):
+        for part, some in (("", paths[:3]), ("validation", paths[3:])):
+            file_features(tmp_path / "data", some, 32, file=file, store=tmp_path / "store", part=part)
+    assert computed == [3, 2] and len(list((tmp_path / "store").iterdir())) == 2
+
+
 def test_only_what_could_not_be_read_is_tried_again(file, tmp_path, computed):
     (tmp_path / "data").mkdir()
     paths = write(tmp_path / "data", IMAGES)

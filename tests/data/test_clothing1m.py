@@ -90,6 +90,8 @@ def test_annotations_may_be_a_folder_and_images_may_be_left_out(tmp_path):
     assert listing.paths == [key(n).removeprefix("images/") for n in range(28)]
     test = open_source(str(root / "annotations/clean_test_key_list.txt")).listing
     assert test.root == root and test.labels == [CLASSES[n % 14] for n in range(48, 62)]
+    for place in (root, root / "annotations", root / "annotations/clean_test_key_list.txt"):
+        assert clothing1m.root_of(place) == root
     truth = clothing1m.truth(root / "annotations/clean_label_kv.txt", listing, CLASSES)
     assert truth.tolist() == [-1] * 20 + [n % 14 for n in range(20, 28)]
     (tmp_path / "clean_label_kv.txt").write_text(f"{key(7)} 0\n")              # a single one, of the first class

@@ -1,6 +1,7 @@
 """core/data/places.py: where the files of a table are, on a machine on which it was not written."""
 import os
 import time
+from urllib.parse import quote
 
 import pytest
 
@@ -141,6 +142,14 @@ def test_files_that_are_nowhere_and_the_remedy(tmp_path):
         read_table(path, How(images=str(tmp_path / "far")))
     with pytest.raises(InputError, match="--images .*/none is not a folder: give the folder that holds the images"):
         read_table(path, How(images=str(tmp_path / "none")))
+
+
+def test_addresses_of_label_studio_are_those_that_this_program_writes(tmp_path):
+    """Percent signs stand for the spaces of names."""
+    images(tmp_path / "my photos", [f"{name} é" for name in NAMES])
+    written = [quote(f"{tmp_path}/my photos/{name} é.png".lstrip("/")) for name in NAMES]
+    found = read_table(table(tmp_path, [f"/data/local-files/?d={text}" for text in written]))
+    assert found.paths == [f"my photos/{name} é.png" for name in NAMES]
 
 
 def test_addresses_and_the_remedy(tmp_path):

@@ -307,6 +307,16 @@ def test_the_folder_of_files_is_known_where_some_are_there(tmp_path):
     assert issues.folder_of_files(many, tmp_path) == str(tmp_path), "one of twenty is looked for, and there"
 
 
+@pytest.mark.parametrize("place", ["", "annotations", "annotations/clean_train_key_list.txt"])
+def test_files_of_clothing1m_are_found_whichever_part_was_given(tmp_path, place):
+    """Its images lie beside the folder of its lists, not in it."""
+    for name in ("annotations/noisy_train_key_list.txt", "annotations/clean_train_key_list.txt", "images/0/0.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert issues.absolute(["images/0/0.jpg"], tmp_path / place) == [f"{tmp_path}/images/0/0.jpg"]
+    assert issues.folder_of_files(np.array(["images/0/0.jpg"]), tmp_path / place) == str(tmp_path)
+
+
 def test_what_the_disk_refuses_ends_the_run_and_what_cannot_be_drawn_is_a_note(finished, monkeypatch):
     out, result = finished
     for error, ends in ((ValueError("too\n wide"), False), (InputError("the disk is full"), True)):

@@ -181,6 +181,9 @@ def test_memory_is_what_the_system_and_the_container_leave(tmp_path):
     for limit, expected in (("max", 3_072_000), ("2500000", 2_000_000), ("99999999", 3_072_000)):
         (tmp_path / "memory.max").write_text(f"{limit}\n")
         assert dry_run.free(meminfo, tmp_path) == expected
+    (tmp_path / "memory.max").write_text("2500000\n")
+    (tmp_path / "memory.stat").write_text("anon 300000\nactive_file 100000\ninactive_file 150000\n")
+    assert dry_run.free(meminfo, tmp_path) == 2_150_000, "what remembers files is given back"
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="other systems tell it in another way")

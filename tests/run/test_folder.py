@@ -1,4 +1,5 @@
 """The folder of a run: where a run may begin, what goes and what stays then, and the log that it goes on with."""
+import errno
 import json
 import os
 from pathlib import Path
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from core import files
 from core.errors import InputError
 from core.files import sha256
 from core.report import written
@@ -168,6 +170,24 @@ def test_a_file_that_a_run_did_not_write_or_that_was_changed_stops_everything(tm
         (run / name).unlink()
         if name in whole[run]:
             (run / name).write_bytes(whole[run][name])
+
+
+@pytest.mark.parametrize("name", ["there", "new", "new/deeper"])
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_read(tmp_path, monkeypatch, name):
+    """And where it can be, nothing is left behind."""
+    (tmp_path / "there").mkdir()
+    tried = []
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", lambda dir, real=files.tempfile.TemporaryFile:
+                        tried.append(dir) or real(dir=dir))
+    assert free(tmp_path / name) == "" and [*tmp_path.rglob("*")] == [tmp_path / "there"]
+    assert tried == [tmp_path / "there" if name == "there" else tmp_path]
+
+    def read_only(dir):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", read_only)
+    assert free(tmp_path / name) == (f"cannot write {tmp_path / name}: this disk can only be read: choose another "
+                                          "folder with --out")
 
 
 def content(folder):

@@ -1,6 +1,7 @@
 """A run is resumed from any folder, where its data are or have been moved to with it, and only as what it is."""
 import json
 
+import numpy as np
 import pytest
 
 import demo
@@ -45,6 +46,23 @@ def test_a_run_is_resumed_where_it_was_moved_to_with_its_data(interrupted, tmp_p
     monkeypatch.chdir(tmp_path / "elsewhere")
     config = stored("run")
     assert (config.data, config.truth) == ("photos", "truth.csv")
+
+
+def test_a_file_with_a_name_in_it_and_a_folder_in_an_archive_are_there(interrupted, tmp_path, monkeypatch):
+    """As FILE:NAME and photos.zip/train are given. A run of them could not be resumed."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos.zip").write_bytes(b"")
+    np.savez(tmp_path / "labels.npz", noisy=np.zeros(3, int))
+    (tmp_path / "second").mkdir()
+    begin(tmp_path / "second", interrupted._replace(data="photos.zip/train", noise="labels",
+                                                    noise_file="labels.npz:noisy", truth="labels.npz:true"))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    found = stored(tmp_path / "second")
+    assert [found.data, found.noise_file, found.truth] == [
+        str(tmp_path / name) for name in ("photos.zip/train", "labels.npz:noisy", "labels.npz:true")]
+    (tmp_path / "labels.npz").unlink()
+    with pytest.raises(InputError, match="labels.npz:(noisy|true) does not exist"):
+        stored(tmp_path / "second")
 
 
 def test_data_that_are_gone_are_told_by_both_names_and_the_hint_needs_none(interrupted, tmp_path):

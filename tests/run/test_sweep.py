@@ -39,6 +39,13 @@ def test_runs_that_differ_in_their_seed_alone_are_summed_up(tmp_path):
                      ["2 seeds", "50.0 ± 0.0 %", "70.0 ± 14.1 %", "60.0 ± 14.1 %", "25.0 ± 0.0 %"]]
 
 
+@pytest.mark.parametrize("line, words", [
+    ("--data photos#1 --seed 0  # the first", ["--data", "photos#1", "--seed", "0"]), ("# all of it", []), ("#all", []),
+    ("--data 'a # b' --out \"#c\" #d", ["--data", "a # b", "--out", "#c"]), ("--seed 1 ## twice", ["--seed", "1"])])
+def test_a_comment_begins_where_a_word_does(line, words):
+    assert sweep.words_of(line) == words
+
+
 def test_a_sweep_of_one_job_is_interrupted_as_any_other(tmp_path, monkeypatch, capsys):
     """joblib 1.6 ended with an AttributeError there."""
     started = []

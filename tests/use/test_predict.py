@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import tempfile
 from zipfile import ZipFile, ZipInfo
 
 import numpy as np
@@ -150,6 +151,17 @@ def test_images_in_an_archive_are_classified_by_their_names(run, network, pixels
         predict.predict([path], run, tmp_path / "predictions.csv")
 
 
+def test_a_pretrained_network_is_given_many_images_of_an_archive_at_once(tmp_path, monkeypatch):
+    """For each call it reads its weights and starts its processes anew."""
+    monkeypatch.setattr(predict, "PIECE", 50)
+    in_archive(tmp_path / "new.zip", {f"{k:03d}.png": as_png(np.full((8, 8, 3), k, np.uint8)) for k in range(120)})
+    given = []
+    network = Ready(CLASSES, None, None, "files", lambda pixels: given.append(pixels) or pixels[:, 0, 0], size=8)
+    found = predict.classified(tmp_path / "new.zip", network)
+    assert [len(pixels) >= 50 for pixels in given[:-1]] == [True] * (len(given) - 1) and len(given) <= 3
+    assert found.probs[:, 0].tolist() == [*range(120)] and found.names[7].endswith("new.zip/007.png")
+
+
 def test_images_in_an_archive_are_resized_and_scaled_as_files_are(tmp_path):
     images = {f"{k}.png": png(np.random.default_rng(k).integers(0, 900, (30, 40, 3), np.uint16)) for k in range(4)}
     in_archive(tmp_path / "new.zip", images)
@@ -192,11 +204,11 @@ def test_nothing_in_an_array_is_executed(run, tmp_path):
 def test_an_array_of_features_is_one_of_those_of_the_training(tmp_path):
     good = np.random.default_rng(4).random((5, 4)).astype(np.float32)
     network, path = Ready(CLASSES, None, 4, None, None, lambda features: features[:, :3]), tmp_path / "features.npy"
-    for array in (good, good[:0], good.astype(np.float64)):
+    for array in (good, good[:0], good.astype(np.float64), (9 * good).astype(np.int16)):
         np.save(path, array)
         found = predict.classified(path, network)
         assert np.array_equal(found.probs, array[:, :3]) and found.names == [*map(str, range(len(array)))]
-    for wrong in (good[:, :3], good[:, :, None], good[0], good.astype(int), good * np.float32("nan"), good > 0.5):
+    for wrong in (good[:, :3], good[:, :, None], good[0], good.astype(str), good * np.float32("nan"), good > 0.5):
         np.save(path, wrong)
         with pytest.raises(InputError, match=r"not an array of features as in the training: .*\(n, 4\)"):
             predict.classified(path, network)
@@ -272,6 +284,18 @@ def test_nothing_is_written_among_the_images_of_the_training(run, tmp_path, pixe
     with pytest.raises(InputError, match="predictions.csv is inside the images of the run"):
         predict.predict([tmp_path / "images.npy"], run, tmp_path / "photos" / "cat")
     assert list((tmp_path / "photos" / "cat").iterdir()) == []
+    with pytest.raises(InputError, match="predictions.csv is inside the images of the run"):
+        predict.predict([tmp_path / "images.npy"], run, tmp_path / "photos" / "new")
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["cat"], "no folder is made there, either"
+
+
+def test_a_place_that_cannot_be_written_is_told_before_any_image_is_classified(run, tmp_path, monkeypatch, pixels):
+    np.save(tmp_path / "images.npy", pixels)
+    monkeypatch.setattr(predict, "classified", None)
+    monkeypatch.setattr(tempfile, "TemporaryFile", full_disk)
+    with pytest.raises(InputError, match="cannot write .*new: the disk is full"):
+        predict.predict([tmp_path / "images.npy"], run, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def resealed(run, theta, mean, classes=CLASSES):

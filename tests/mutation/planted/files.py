@@ -73,6 +73,8 @@ PLANTED = {
         ("always told that the whole is shown", "image.size, found is not None)", "image.size, True)"),
     ],
     "core/data/archive.py": [
+        ("names that others end with", "return inner if inner in names else names[0]", "return names[0]"),
+        ("kinds that are not read are not named", "foreign = kinds.KIND_OF.get(ending)", "foreign = None"),
         ("rows of the archive, not of the listing", "self.numbers[paths[row]]: row for row in rows",
          "self.numbers[path]: row for row, path in zip(rows, paths)"),
         ("of two entries of one name the first", "            images[path] = number\n",
@@ -201,6 +203,8 @@ PLANTED = {
         ("empty files", "    need(found, ", "    need(True, "),
     ],
     "core/data/backbone.py": [
+        ("training and validation images replace each other", "[os.path.realpath(root), part]",
+         "[os.path.realpath(root)]"),
         ("never mirrored", "on.features(pixels[:, :, ::step])", "on.features(pixels)"),
         ("upside down, not mirrored", "net.features(pixels[:, :, ::step])", "net.features(pixels[:, ::step])"),
         ("rows from the beginning", "part = todo[done:done + len(why)]", "part = todo[:len(why)]"),

@@ -233,6 +233,7 @@ PLANTED = {
         ("unanimous where any two agree", "len(counts) == 1\n        if", "len(counts) < len(votes)\n        if"),
     ],
     "core/data/places.py": [
+        ("addresses of Label Studio as they are written", "unquote(text.partition(", "str(text.partition("),
         ("a folder that has only some of them", "sum(map(bool, places)) == most]", "sum(map(bool, places)) > 0]"),
         ("two folders: the first", "need(len(found) == 1,", "need(True,"),
         ("two paths become one file", "if one_to_one(wanted, places):", "if True:"),

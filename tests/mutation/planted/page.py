@@ -144,6 +144,7 @@ PLANTED = {
         ("the columns of the table exchanged", "for n in counts[:, k]", "for n in counts[::-1, k]"),
     ],
     "core/report/issues.py": [
+        ("images of Clothing1M in the folder of its lists", "    if is_clothing1m(source):\n", "    if False:\n"),
         ("agreement of other images", "six_digits(split.agreement)}", "six_digits(split.agreement[rows])}"),
         ("the paths of other images", '"path": split.paths,',
          '"path": None if split.paths is None else split.paths[rows],'),

@@ -99,6 +99,7 @@ PLANTED = {
         ("a first list ten times as long", "recipe.epochs // 10", "recipe.epochs * 10"),
     ],
     "core/run/dry_run.py": [
+        ("images that the system remembers count as used", ' + reclaimable(groups / "memory.stat"))', ")"),
         ("advice on the prior that is there already", "*class_table(data, config.recipe.prior)", "*class_table(data)"),
         ("no word of the pretrained network", ", *advice(config, data)]", "]"),
         ("the images held out are not looked at",
@@ -221,6 +222,7 @@ PLANTED = {
         ("checkpoints at the end of a step alone", "(last or time.monotonic() >= self.next_save)", "last"),
     ],
     "core/run/folder.py": [
+        ("a folder that cannot be written is told at the end", "    check_writable(folder)  ", "    pass  "),
         ("a run counts as complete whose files are gone", "        sync_folder(folder)  ", "        pass  "),
         ("a folder of somebody else's is used", "    if used and not config.force:\n", "    if False:\n"),
         ("data in the folder are replaced", "        need(not needed,", "        need(True or needed,"),
@@ -280,8 +282,10 @@ PLANTED = {
     ],
     "core/run/resume.py": [
         ("the cache that a file names", "(out=str(folder), cache=None)", "(out=str(folder))"),
-        ("data of the same name elsewhere", "path if os.path.exists(path) else given", "given"),
-        ("data that are gone", "os.path.exists(path) or os.path.exists(given)", "True"),
+        ("data of the same name elsewhere", "path if is_there(path) else given", "given"),
+        ("data that are gone", "is_there(path) or is_there(given)", "True"),
+        ("FILE:NAME is gone", "os.path.exists(divided(path)[0])", "os.path.exists(path)"),
+        ("a folder in an archive is gone", " or archive_of(path) is not None", ""),
         ("goes on with other settings", "== (identity(config), places(config))",
          "== (identity(before), places(config))"),
         ("goes on with other data", "== (identity(config), places(config))",
@@ -299,6 +303,7 @@ PLANTED = {
         ("what is printed may hold anything", "x.isprintable() and", ""),
     ],
     "core/run/sweep.py": [
+        ("a comment in the middle of a word", 're.sub(r"(?<=\\S)#", "\\0", line)', "line"),
         ("complete runs are done again", "if outcome_in(folder) is None]", "if True]"),
         ("runs in each other's folders", "zip(runs, folders) if outcome_in", "zip(runs, folders[::-1]) if outcome_in"),
         ("interrupted runs begin anew", "resume=can_go_on(config)", "resume=False"),
@@ -355,9 +360,12 @@ PLANTED = {
         ("a table of a person is replaced", "    need(ours or not there, f", "    need(True or ours, f"),
         ("probabilities that are no numbers", "    need(np.isfinite(probs).all(), damaged(run / file))\n", ""),
         ("pickles", "allow_pickle=False", "allow_pickle=True"),
-        ("resized by another rule than in the training", "network.jobs,\n"
-         "                                                      network.levels, network.resample)", "network.jobs,\n"
-         "                                                      network.levels)"),
+        ("resized by another rule than in the training", "network.jobs, network.levels, network.resample)",
+         "network.jobs, network.levels)"),
+        ("a few images of an archive at a time", "rows, *_ in waiting) >= PIECE:", "rows, *_ in waiting) >= 1:"),
+        ("the last images of an archive are lost", "    if waiting:\n        yield", "    if False:\n        yield"),
+        ("the first place to write is the last to be tried", "    check_writable(path.parent)\n", ""),
+        ("a folder among the images before it is refused", "    check_outside(path, run)\n", ""),
         ("images in a folder of an archive are told without it", 'f"{path}/{inner}" if inner else path', "path"),
         ("levels of the brightness forgotten", "network.levels, network.resample)", "None, network.resample)"),
         ("links that lead nowhere not told", 'NAMED = ("link", ', "NAMED = ("),
