@@ -321,7 +321,8 @@ def test_who_lacks_the_weights_is_told_how_to_get_them(folder, monkeypatch, ther
 
 def test_features_of_all_parts_are_computed_once_for_a_cache(tmp_path, backbone_file, monkeypatch):
     fill, computed = backbone.fill, []
-    monkeypatch.setattr(backbone, "fill", lambda rows, todo, *rest: computed.append(len(todo)) or fill(rows, todo, *rest))
+    monkeypatch.setattr(backbone, "fill", lambda rows, todo, *rest:
+                        computed.append(len(todo)) or fill(rows, todo, *rest))
     for folder, number in (("photos", 10), ("test", 4)):
         for k, image in enumerate(pixels(number, 32)):
             write_image(tmp_path / folder / ("a", "b")[k % 2] / f"{k}.png", image)
