@@ -24,7 +24,7 @@ from core.report.output import lasting
 from core.run import dry_run, state, sweep
 from core.run.commands import parse, with_command
 from core.run.experiment import run
-from core.run.folder import is_complete
+from core.run.folder import is_complete, taken
 from core.run.inputs import given_labels, read_data
 from core.run.options import configuration
 from core.run.resume import resume_hint, stored
@@ -74,7 +74,10 @@ def lost(error, command, status):
 def run_main(args):
     """`demo.py run`: one run and its table."""
     source = open_source(args.data, how_of(args))
-    return finish(configuration(args, source), source=source)
+    config = configuration(args, source)
+    if args.out is None and (earlier := taken(config.out)):
+        print(f"note     {earlier} is there already: this run goes to {config.out}")
+    return finish(config, source=source)
 
 
 def resume_main(args):

@@ -1,6 +1,7 @@
 """Names of classes that a person cannot tell apart, that mean that nothing is known, or that hold several labels."""
 import re
 import unicodedata
+from difflib import get_close_matches
 
 from core.data.listing import Finding, printable
 
@@ -15,6 +16,14 @@ DASHES = str.maketrans({**dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2
                         **dict.fromkeys("\u2018\u2019\u02bc\u00b4\u0060", "'"), **dict.fromkeys("\u201c\u201d", '"')})
 ONES_AND_NOUGHTS = str.maketrans("1I|0", "lllO")
 NUMBER = re.compile(r"[+-]?\d{1,18}([.]\d{1,18})?")
+
+
+def meant(text, names):
+    """What a text that is none of the names may have been meant to be, in words; "" where none is like it."""
+    known = {name.casefold(): name for name in names}
+    found = [known[name] for name in get_close_matches(text.casefold(), known, 1)]
+    return f" (did you mean {printable(found[0])}?)" if found else ""
+
 
 
 def is_missing(label):

@@ -63,7 +63,7 @@ def walk(root, follow=False):
             entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
         except OSError as error:
             need(folder, f"{root} cannot be read, {error.strerror}: check its permissions")
-            findings.append(Finding("unreadable", folder, f"the folder cannot be opened, {error.strerror}"))
+            findings.append(Finding("closed", folder, error.strerror))
             continue
         if is_run(root / folder, entries):
             need(folder, f"{root} is the output of a run: give a table of labels in it, such as corrected_labels.csv, "

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.data.class_names import meant
 from core.data.csv_cells import plain
 from core.data.named_labels import TRUE, choose, divided, flat, several
 from core.errors import InputError, need, pass_on
@@ -88,7 +89,7 @@ def decode(entries, classes, path):
     known = max(readings, key=lambda reading: sum(label in reading for _, label in entries))
     for line, label in entries:
         if label not in known:
-            raise InputError(f"{path}, line {line}: {label!r:.60} is no label: "
+            raise InputError(f"{path}, line {line}: {label!r:.60} is no label{meant(label, classes)}: "
                              f"use 0 to {len(classes) - 1} in all lines, or class names in all lines")
     return [known[label] for _, label in entries]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 KINDS = {                              # the order in which they are told: what may spoil the result comes first
+    "closed": "folders that cannot be opened: all that is in them is missing",
     "levels": "folders whose own folders may be the real classes: give the folder that holds those, or name the images "
               "in a table path,label",
     "part": "classes that are called like a part of a set: if one is none, move its folder out of the data",

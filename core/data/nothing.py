@@ -1,4 +1,8 @@
 """Why a folder or a table has no images, said by what was found in it, with a remedy."""
+import os
+from pathlib import Path
+
+from core.data.class_names import meant
 from core.data.listing import NOWHERE
 from core.errors import InputError, need
 
@@ -22,10 +26,20 @@ def check_any(root, paths, findings):
             "name": [f"names that other programs stumble over ({n}), for example {first.path} ({first.detail}): rename "
                      "them"],
             "unreadable": [f"what cannot be opened ({n}), for example {first.path}: check the permissions"],
+            "closed": [f"folders that cannot be opened ({n}), for example {first.path}: check the permissions"],
             "run": [f"output of this program ({n}), for example {first.path}: give the folder of your images"],
         }.get(kind, [])
     need(not sentences, f"{root} has no images, but {'; '.join(sentences[:3])}")
     raise InputError(f"{root} has no images: {EMPTY}")
+
+
+def nearest(path):
+    """What may have been meant by a path that is not there, in words; "" where nothing beside it is called like it."""
+    path = Path(os.path.abspath(path))
+    try:
+        return meant(path.name, os.listdir(path.parent))
+    except OSError:
+        return ""
 
 
 EMPTY = ("give a folder with a folder of images for each class, or a .csv table with the columns path and label")

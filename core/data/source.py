@@ -18,7 +18,7 @@ from core.data.folder import scan
 from core.data.how import UNSAID
 from core.data.images import FEW, decode
 from core.data.listing import Finding, bad_name, printable
-from core.data.nothing import EMPTY
+from core.data.nothing import EMPTY, nearest
 from core.data.table import METADATA, read_table
 from core.data.table import SUFFIXES as TABLES
 from core.errors import InputError, need
@@ -120,7 +120,7 @@ def listed(path, how=UNSAID, strict=True):
     if archive:
         check_use(path, how._asdict(), strict)
         return read_archive(*archive)
-    need(there, f"{path} does not exist: check the path")
+    need(there, f"{path} does not exist{'' if there else nearest(path)}: check the path")
     bad = next(filter(None, map(bad_name, path.absolute().parts)), None)
     need(not bad, f"{printable(str(path))} is in a folder, or is one, whose name has {bad}: rename it")
     if clothing1m.is_clothing1m(path):

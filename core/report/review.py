@@ -2,6 +2,7 @@
 
 Suspicious images come first, then all others, each by rising score. N images, C classes.
 """
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -57,6 +58,16 @@ def length(found):
     return sum(len(made.uri) for made in found.values())
 
 
+def images_identity(page):
+    """8 hexadecimal digits of what the images are, by their paths or the first hundred of them by their pixels.
+
+    Two sets of images may have the same run_identity: as many of the same classes, and no label that is suspicious.
+    """
+    if page.paths is None:
+        return hashlib.sha256(np.ascontiguousarray(page.images[:100]).tobytes()).hexdigest()[:8]
+    return hashlib.sha256("\0".join(page.paths).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+
 def listed(page, suspicious, others, images, elsewhere, budget):
     """The columns of the list as the script of the page reads them.
 
@@ -68,7 +79,8 @@ def listed(page, suspicious, others, images, elsewhere, budget):
     given = page.given[rows]
     own = {i: images[row] for i, row in enumerate(rows.tolist()) if row in images}
     folders, names = (None, None) if page.paths is None else split_paths(page.paths[rows])
-    return {"run": run_identity(page.classes, page.index, page.given, page.suggested), "classes": list(page.classes),
+    run = run_identity(page.classes, page.index, page.given, page.suggested)
+    return {"run": run, "key": f"{run} {images_identity(page)}", "classes": list(page.classes),
             "index": page.index[rows].tolist(), "given": given.tolist(),
             "suggested": page.suggested[doubted].tolist(), "score": four_digits(page.probs[rows, given]),
             "probability": four_digits(page.probs[doubted, page.suggested[doubted]]),

@@ -5,6 +5,7 @@ entry in DO in demo.py.
 """
 import argparse
 import os
+import shlex
 from functools import cache
 from itertools import takewhile
 from typing import NamedTuple
@@ -198,10 +199,19 @@ def parse(words):
          f"{first} is not a command: did you mean --data {first}?")
     args, unknown = parser().parse_known_args(with_command(words))
     if unknown:
-        data = [f" (did you mean --data {word}?)" for word in unknown if os.path.exists(word)]
+        data = in_quotes(words, unknown)
+        data += [f" (did you mean --data {word}?)" for word in unknown if os.path.exists(word)]
         args.fail(f"unrecognized arguments: {' '.join(unknown)}{''.join(data[:1])}")
     args.old_flag = flags[0] if flags else None
     return args
+
+
+def in_quotes(words, unknown):
+    """What a path with spaces should have been written as, if the words `unknown` and the one before are its parts."""
+    start = words.index(unknown[0])
+    path = " ".join(words[start - 1:start + len(unknown)])
+    meant = start > 1 and words[start:start + len(unknown)] == unknown and os.path.exists(path)
+    return [f" (did you mean {words[start - 2]} {shlex.quote(path)}?)"] * meant
 
 
 def flag_of(word):

@@ -33,6 +33,13 @@ def free_name(parent, name):
     return folder
 
 
+def taken(folder):
+    """The name that free_name did not give because it is taken, or None."""
+    found = re.fullmatch(r"(.+)-\d+", Path(folder).name)
+    first = found and Path(folder).with_name(found[1])
+    return first if first and first.exists() else None
+
+
 def check_free(folder, config):
     """Raises InputError if the folder holds files that the run reads, or may not replace without config.force, or if
     nothing can be written there."""

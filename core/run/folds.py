@@ -9,6 +9,7 @@ import numpy as np
 
 from core.backend import to_host, xp_of
 from core.data import stratified
+from core.data.duplicates import digests
 from core.errors import need
 from core.measure import predictions
 from core.run.task import shown_by
@@ -30,6 +31,20 @@ def dealt(given, folds, classes, seed):
     return stratified(given, sizes, classes, np.random.default_rng([seed, *b"folds"]))
 
 
+def with_copies(parts, images):
+    """The parts of a partition with every copy of an image in the part of the first one.
+
+    A network that was trained on a copy has seen the image: it repeats the copy's label. If a part would be empty then,
+    as where all images are alike, the parts stay as they are.
+    """
+    part_of, first = np.empty(len(images), int), {}
+    for k, rows in enumerate(parts):
+        part_of[rows] = k
+    moved = part_of[[first.setdefault(key, row) for row, key in enumerate(digests(images))]]
+    found = [np.flatnonzero(moved == k) for k in range(len(parts))]
+    return found if all(map(len, found)) else parts
+
+
 def without(data, rows):
     """(the DataSet without these training images and without validation and test images, the remaining rows)"""
     nothing = data.train.take(slice(0))
@@ -38,13 +53,14 @@ def without(data, rows):
 
 
 def out_of_sample(data, given, folds, seed, learn):
-    """P (N, C) float32: class probabilities of every training image, from a network that was not trained on it.
+    """P (N, C) float32: class probabilities of every training image, from a network trained on neither it nor a copy.
 
     learn(data, given, fold) trains on a DataSet and its given labels and returns the Model; fold: 1 .. folds.
     Raises InputError for a number of folds that is out of range.
     """
     P = np.empty((len(given), len(data.classes)), np.float32)
-    for fold, rows in enumerate(dealt(given, folds, len(data.classes), seed), start=1):
+    parts = with_copies(dealt(given, folds, len(data.classes), seed), data.train.images)
+    for fold, rows in enumerate(parts, start=1):
         others, rest = without(data, rows)
         model = learn(others, given[rest], fold)
         held_out = shown_by(others)(data.train.take(rows)).on(xp_of(model.theta.buffer))

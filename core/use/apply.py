@@ -70,6 +70,7 @@ def clean(decisions, folder, out=None, undecided="given", force=False):
 
 def read_run(folder):
     """The Judged labels in a run folder. Raises InputError."""
+    need(os.path.isdir(folder), f"{folder} is not a folder: give the folder of a run with --from")
     index, given, suggested = (whole_numbers(Path(folder, f"{name}.npy"))
                                for name in ("index", "given_labels", "suggested_labels"))
     try:
@@ -137,7 +138,8 @@ def first_line(path):
 
 def read_decisions(path, run):
     """{row of the run: label, or REMOVED} of a file of decisions. Raises InputError, which names the line."""
-    need(os.path.isfile(path), f"{path} does not exist or is not a file: export the decisions from report.html")
+    need(os.path.isfile(path), f"{path} does not exist or is not a file: export the decisions from report.html; "
+         "browsers save them in the download folder, as ~/Downloads/decisions.csv")
     delimiter = max(",;\t", key=first_line(path).count)      # as a spreadsheet of this country has saved it
     (_, head), *lines = read_rows(Path(path), delimiter) or [(1, [])]
     need([cell.lower() for cell in head[:4]] == COLUMNS,

@@ -13,7 +13,7 @@ from core.data.archive import Archive, archive_of, sorted_out
 from core.data.csv_cells import csv_text
 from core.data.folder import walk
 from core.data.listing import printable
-from core.data.nothing import check_any
+from core.data.nothing import check_any, nearest
 from core.errors import InputError, need, pass_on
 from core.files import check_writable, disk_errors, save_text
 from core.report import written
@@ -146,7 +146,8 @@ def images(source):
 
     Raises InputError if there are none, and for a path that does not exist.
     """
-    need(os.path.exists(source), f"{printable(str(source))} does not exist: check the path")
+    there = os.path.exists(source)
+    need(there, f"{printable(str(source))} does not exist{'' if there else nearest(source)}: check the path")
     if not os.path.isdir(source):
         return [str(source)], []
     inside, _, findings = walk(source, follow=True)

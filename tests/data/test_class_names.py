@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from core.data.class_names import about_names, is_missing, same_numbers
+from core.data.class_names import about_names, is_missing, meant, same_numbers
 from tests.lib.own_data import kinds
 
 
@@ -67,3 +67,9 @@ def test_many_names_take_no_long_time():
     start = time.process_time()
     assert len(about_names([f"{name}{k}" for k in range(20_000) for name in ("class ", "Class ")])) == 20_000
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("text, words", [("Cat", " (did you mean cat?)"), ("dgo", " (did you mean dog?)"),
+                                         ("ÄHRE", " (did you mean Ähre?)"), ("airplane", ""), ("", ""), ("7", "")])
+def test_what_is_no_name_is_answered_by_the_one_that_is_like_it(text, words):
+    assert meant(text, ["cat", "dog", "Ähre"]) == words

@@ -83,7 +83,7 @@ def test_names_that_look_like_formulas_are_written_and_read(tmp_path):
     ("a.csv", "2\n0\n-1\n0\n", ", line 3: '-1' is no label"),
     ("a.csv", "label\n2\n0\n1.0\n0\n", ", line 4: '1.0' is no label"),
     ("a.txt", "cat\n0\ndog\ncat\n", ", line 2: '0' is no label"),
-    ("a.txt", "cat\nCat\ndog\ncat\n", ", line 2: 'Cat' is no label"),
+    ("a.txt", "cat\nCat\ndog\ncat\n", ", line 2: 'Cat' is no label (did you mean cat?): use 0 to 2"),
     ("a.csv", "name\n0\n1\n1\n", ", line 1: 'name' is no label"),
     ("a.csv", "2\n0\n1\n", " has 3 labels for 4 images"), ("a.csv", "", " has 0 labels for 4 images"),
     ("a.csv", "2\n0\n1\n0\n1\n", " has 5 labels for 4 images"),

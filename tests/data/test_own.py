@@ -160,6 +160,11 @@ def test_options_that_cannot_be_meant(root, options, fault):
 
 def test_data_that_cannot_be_used(root, tmp_path):
     assert complaint(tmp_path / "none") == f"{tmp_path / 'none'} does not exist: check the path"
+    (tmp_path / "photos").mkdir()
+    for name in ("photo", "Photos", "phtoos"):
+        assert complaint(tmp_path / name) == (f"{tmp_path / name} does not exist (did you mean photos?): check the "
+                                              "path")
+    assert complaint(tmp_path / "no" / "photos") == f"{tmp_path / 'no' / 'photos'} does not exist: check the path"
     (tmp_path / "a.xlsx").write_bytes(b"PK")
     assert complaint(tmp_path / "a.xlsx").endswith(
         "a.xlsx is neither a folder of images, a table (.csv, .tsv, .jsonl), an archive (.zip, .tar.gz) nor an array "

@@ -3,6 +3,9 @@
 What its script does, test_script_browser.py compares with a model.
 """
 import re
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -74,7 +77,9 @@ def test_the_page_is_drawn_with_all_names_as_text(browser, html, made):
         rows, count = ranked(made), view.locator("#list > .card").count()
         assert 60 <= count < len(rows), "a part of the list at first"
         for row, text in zip(rows[:5], cards(view)):
-            assert made.paths[row] in text and NASTY[made.suggested[row]] in text
+            assert made.paths[row].split("/")[-1] in text and NASTY[made.suggested[row]] in text
+        titles = view.eval_on_selector_all("#list .name", "all => all.map(name => name.title)")
+        assert titles[:5] == [made.paths[row] for row in rows[:5]]
         assert view.inner_text("#status") == f"{len(rows)} images match."
         assert view.locator("#desk").is_visible()
         assert view.locator("#list img").first.evaluate("image => image.naturalWidth") == 8
@@ -159,6 +164,45 @@ def test_without_doubt_there_are_no_filters_until_one_asks_for_all_images(browse
         assert view.inner_text("#progress") == "2 others"
         decisions = view.eval_on_selector_all(".card[data-decision]", "cards => cards.map(c => c.dataset.decision)")
         assert decisions == ["accept", "accept"], "there is nothing to reject"
+        view.reload()
+        assert view.locator("#bar").is_visible() and view.locator(".card[data-decision]").count() == 2
+
+
+def test_two_sets_of_images_keep_their_decisions_apart(browser, tmp_path):
+    """As many images of the same classes and nothing suspicious: their run_identity is the same."""
+    for name in "abcd":
+        made = page_of(30, wrong=0, paths=name in "ab")
+        page.write(tmp_path / f"{name}.html", made._replace(paths=np.char.add(name, made.paths)) if name in "ab" else
+                   made._replace(images=made.images + np.uint8(ord(name))))
+    with tab(browser, tmp_path / "a.html") as view:
+        for name in "abcd":
+            view.goto((tmp_path / f"{name}.html").as_uri())
+            view.click("#anyway")
+            view.focus(".card")
+            press(view, "x")
+            assert view.inner_text("#progress") == "1 other"
+
+
+def test_a_page_from_a_server_has_no_links_to_files(browser, photos):
+    """The browser would not follow them."""
+    html, _ = photos
+    handler = partial(SimpleHTTPRequestHandler, directory=html.parent)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        view = browser.new_page()
+        view.goto(f"http://127.0.0.1:{server.server_port}/{html.name}")
+        assert view.locator(".card").count() == 12 and view.locator("a[href^=file]").count() == 0
+        view.locator("[data-zoom]").first.click()
+        assert not view.locator("#viewer-link").is_visible() and view.locator("#viewer img").is_visible()
+        view.close()
+        server.shutdown()
+
+
+def test_on_its_side_a_phone_shows_the_buttons_below_an_image_in_large(browser, photos):
+    with tab(browser, photos[0], viewport={"width": 667, "height": 375}) as view:
+        view.locator("[data-zoom]").first.click()
+        box = view.locator("#viewer [data-key=a]").bounding_box()
+        assert box["y"] + box["height"] <= 375
 
 
 # ---- an image in large ---------------------------------------------------------------------------------------------

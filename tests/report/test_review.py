@@ -41,6 +41,7 @@ def test_the_list_has_the_suspicious_images_the_most_suspicious_first_and_then_a
     assert all(len(str(p)) <= 6 for p in data["score"] + data["probability"]), "four digits are enough"
     assert data["truth"] == made.truth[rows].tolist() and data["classes"] == list(made.classes)
     assert data["run"] == run_identity(made.classes, made.index, made.given, made.suggested)
+    assert data["key"].startswith(f"{data['run']} ")
     in_pairs = {int(attrs["data-index"]) for attrs in document.all("li") if "data-index" in attrs}
     without = {i for k, i in enumerate(data["index"]) if str(k) not in data["images"]}
     assert in_pairs == without, "each is in the page once"
@@ -184,3 +185,16 @@ def test_paths_are_split_into_folders_and_names_and_come_back():
     folders, names = review.split_paths(paths)
     assert [folders[folder] + name for folder, name in names] == paths.tolist() and len(folders) == 5
     assert json.loads(json.dumps([folders, names])) == [folders, names]
+
+
+def test_the_images_of_a_page_have_a_name_by_their_paths_or_else_by_their_pixels():
+    made, other = page_of(150), page_of(150, seed=1)
+    plain, changed = made._replace(paths=None), made.images.copy()
+    changed[99] += 1
+    names = [review.images_identity(one) for one in (made, made._replace(paths=other.paths), plain,
+                                                     plain._replace(images=changed))]
+    assert len(set(names)) == 4 and {len(name) for name in names} == {8}
+    assert review.images_identity(made._replace(images=other.images)) == names[0]
+    changed[99] -= 1
+    changed[100:] = 0
+    assert review.images_identity(plain._replace(images=changed)) == names[2], "the first hundred of a million"

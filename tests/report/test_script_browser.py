@@ -137,6 +137,7 @@ class Model:
                 f["find"].lower() in self.made.paths[row].lower())
         values = {"score": self.score, "probability": self.certainty, "index": self.made.index}[f["order"].strip("-")]
         sign = -1 if f["order"].startswith("-") else 1
+        self.fits = fits
         self.shown = sorted(filter(fits, self.list), key=lambda row: sign * values[row])
         self.active, self.focus, self.words, self.drawn = 0, -1, "", min(PART, len(self.shown))
 
@@ -222,7 +223,8 @@ class Model:
         name, doubted, kind = self.made.paths[row], row in self.doubted, self.decisions.get(row, (None,))[0]
         suggestion = f", suggested {self.suggested(row)}, probability {percent(self.certainty[row])}" if doubted else ""
         button = {"accept": "accept", "reject": "reject", "change": "class…", "remove": "remove"}
-        return {"name": name, "link": self.link(row), "given": self.given(row), "score": percent(self.score[row]),
+        return {"name": name.split("/")[-1], "link": self.link(row), "given": self.given(row),
+                "score": percent(self.score[row]),
                 "truth": self.truth(row), "verdict": self.verdict(row), "decision": kind,
                 "suggested": self.suggested(row) + percent(self.certainty[row]) if doubted else None,
                 "words": f"{name}, given {self.given(row)}{suggestion}, {self.verdict(row) or 'undecided'}",
@@ -247,9 +249,12 @@ class Model:
         open_ = sum(row not in self.decisions for row in self.shown)
         others = sum(row not in self.doubted for row in self.decisions)
         words = "the one undecided" if open_ == 1 else f"all {open_:,} undecided"
+        still = sum(map(self.fits, self.shown))
+        found = counted(still, "image matches", "images match") if still == len(self.shown) else (
+            f"{counted(len(self.shown), 'image', 'images')} shown, {still:,} still "
+            f"{'matches' if still == 1 else 'match'}")
         return {"cards": [self.card(place) for place in range(self.drawn)],
-                "status": (f"{self.words}. " if self.words else "") + counted(len(self.shown), "image matches",
-                                                                              "images match") + ".",
+                "status": (f"{self.words}. " if self.words else "") + found + ".",
                 "progress": f"{len(self.decisions) - others} of {len(self.doubted)} decided"
                             + (f", and {counted(others, 'other', 'others')}" if others else ""),
                 "off": [not self.undone, not self.decisions, not self.decisions, not open_, not open_],
@@ -441,8 +446,42 @@ def test_keys_that_are_the_browsers_stay_the_browsers(both):
     both.press("z")
     for more in ({"ctrlKey": True}, {"metaKey": True}, {"altKey": True}):
         both.press("a", **more)
-    assert not both.act("key", "z") and both.model.decisions == {}
+    assert both.model.decisions == {}
+    both.model.viewer = None
+    assert both.act("key", "z"), "the key that opens the image in large closes it"
 
+
+def test_letters_are_keys_with_caps_lock_and_in_any_alphabet(both):
+    both.focus(0)
+    for key, place, plain in (("A", "KeyA", "a"), ("\u0444", "KeyA", "a"), ("\u0447", "KeyX", "x"),
+                              ("\u0661", "Digit1", "1"), ("q", "KeyA", "q"), ("\u0444", "", "q")):
+        known = both.model.press(plain, both.columns)
+        assert both.act("key", key, {"code": place}) == known == (plain != "q")
+
+
+def test_enter_shows_the_image_in_large_and_leaves_buttons_alone(both):
+    both.focus(3)
+    assert not both.view.evaluate("tools.act('part', 3, '.name'), document.querySelector('[data-do]').focus(), "
+                                  "tools.act('key', 'Enter')[0]")
+    both.focus(3)
+    both.model.viewer = both.model.shown[3], True
+    assert both.act("key", "Enter")
+    assert both.view.evaluate("document.activeElement.id") == "viewer", "Enter once more must not open the file"
+
+
+def test_what_was_cleared_can_be_undone_after_the_window_was_closed(both, made):
+    both.focus(0)
+    for key in "arx":
+        both.press(key)
+    before = dict(both.model.decisions)
+    both.click("#clear", lambda model: model.record([(row, None) for row in before], "3 decisions cleared, undo brings "
+                                                                                     "them back"))
+    both.view.reload()
+    entries, both.model = list(before.items()), Model(made)
+    both.model.undone = [entries]
+    both.loaded()
+    both.click("#undo", lambda model: model.undo())
+    assert both.model.decisions == before
 
 def test_of_more_than_ten_classes_a_digit_is_none(view, html, tmp_path):
     for C, known in ((10, True), (11, False)):
@@ -583,6 +622,18 @@ def test_the_export_is_what_was_decided_and_an_import_brings_it_back(both, made,
     both.give(written.replace("\r\n", "\n"), "50 decisions imported from my.csv", entries)
 
 
+@pytest.mark.parametrize("divider, head", [(";", "index,path,decision,label"), ("\t", "Index,Path,Decision,Label"),
+                                           (",", "index,path,decision,label,run")])
+def test_decisions_written_by_hand_or_saved_by_a_spreadsheet_are_imported(both, made, divider, head):
+    """As `apply` takes them: a label is needed only for a change."""
+    model, rows = both.model, both.model.shown[:4]
+    lines = [f"{made.index[row]},,{kind},{label}" for row, kind, label in zip(
+        rows, ("Reject", " accept", "remove", "change"), ("", "", "", CLASSES[3]))]
+    entries = [(rows[0], ("reject", model.given(rows[0]))), (rows[1], ("accept", model.suggested(rows[1]))),
+               (rows[2], ("remove", "")), (rows[3], ("change", CLASSES[3]))]
+    both.give("\n".join([head, *lines, ""]).replace(",", divider), "4 decisions imported from my.csv", entries)
+
+
 def test_decisions_on_images_that_the_page_does_not_list_are_kept(both, made, tmp_path):
     lines = [[int(max(made.index)) + k, f"{k}.png", "change", CLASSES[k]] for k in (2, 3, 4)]
     both.view.evaluate("text => tools.give('my.csv', text)", csv_text([HEAD[:4], *lines]))
@@ -600,6 +651,7 @@ FAULTS = [("", "its first line is not index,path,decision,label"),
           ("{head}\n{i},,accept,cat\n-1,,accept,cat\n", "row 2 has no known decision"),
           ("{head}\n{i}x,,accept,cat\n", "row 1 has no known decision"),
           ("{head}\n{i},,toString,cat\n", "row 1 has no known decision"),
+          ("{head}\n{i},,change,\n", "row 1:  is no class of this run"),
           ("{head}\n{i},,change,ghost\n", "row 1: ghost is no class of this run"),
           ("{head}\n{i},other.png,remove,\n", "row 1: other.png is not image {i} of this run")]
 

@@ -150,6 +150,20 @@ def test_a_path_without_its_option_is_answered_by_the_option(tmp_path, monkeypat
     assert capsys.readouterr().err.endswith("unrecognized arguments: photos (did you mean --data photos?)\n")
 
 
+def test_a_path_with_spaces_is_answered_by_itself_in_quotes(tmp_path, monkeypatch, capsys):
+    """And not by another folder that is called like its first word."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("my photos 2024", "photos"):
+        (tmp_path / name).mkdir()
+    for words in (["--data", "my", "photos", "2024"], ["check", "--data", "my", "photos", "2024", "--seed", "1"]):
+        with pytest.raises(SystemExit):
+            demo.main(words)
+        assert "unrecognized arguments: photos 2024 (did you mean --data 'my photos 2024'?)" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        demo.main(["check", "--data", "my", "photos"])
+    assert "photos (did you mean --data photos?)" in capsys.readouterr().err
+
+
 REFUSED = {
     "chekc --data a": "invalid choice: 'chekc'",
     "photos": "invalid choice: 'photos'",

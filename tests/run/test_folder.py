@@ -12,7 +12,19 @@ from core.errors import InputError
 from core.files import sha256
 from core.report import written
 from core.run import folder as run_folder
-from core.run.folder import FILES, begin, check_free, free_name, go_on, is_complete, left_over, line_of, locked, log
+from core.run.folder import (
+    FILES,
+    begin,
+    check_free,
+    free_name,
+    go_on,
+    is_complete,
+    left_over,
+    line_of,
+    locked,
+    log,
+    taken,
+)
 from tests.lib.tiny_run import tiny
 from tests.run.test_progress import record
 
@@ -192,6 +204,12 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_read(tmp_pat
 
 def content(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_name_that_is_taken_is_known(tmp_path):
+    (tmp_path / "a-seed0").mkdir()
+    assert taken(tmp_path / "a-seed0-2") == taken(str(tmp_path / "a-seed0-13")) == tmp_path / "a-seed0"
+    assert taken(tmp_path / "a-seed0") is taken(tmp_path / "b-2") is taken("a") is None
 
 
 def test_a_name_is_free_if_nothing_has_it(tmp_path):

@@ -45,6 +45,36 @@ def test_every_row_is_in_one_fold_and_the_folds_are_alike():
     assert not np.array_equal(dealings[0][0], dealings[1][0])
 
 
+def test_copies_of_an_image_are_in_one_fold():
+    """Under whatever labels: a network that has seen one has seen the other."""
+    images = np.random.default_rng(0).integers(0, 256, (60, 4, 4, 3), np.uint8)
+    images[40:50], images[[50, 51, 59]] = images[:10], images[7]
+    given = np.arange(60) % 3
+    before = folds.dealt(given, 5, 3, seed=0)
+    parts = folds.with_copies(before, images)
+    fold_of = {row: k for k, rows in enumerate(parts) for row in rows.tolist()}
+    assert sorted(fold_of) == list(range(60)) and all((np.diff(rows) > 0).all() for rows in parts)
+    assert all(fold_of[k] == fold_of[40 + k] for k in range(10))
+    assert fold_of[7] == fold_of[47] == fold_of[50] == fold_of[51] == fold_of[59]
+    others = {k: set(rows.tolist()) - set(range(40, 60)) for k, rows in enumerate(before)}
+    assert all(fold_of[row] == k for k, rows in others.items() for row in rows), "the others stay where they were"
+
+
+def test_where_all_images_are_alike_the_folds_are_as_they_were_dealt():
+    parts = folds.dealt(GIVEN, K, C, seed=0)
+    for images in (np.zeros((N, 4, 4, 3), np.uint8), example().train.images):
+        assert all(map(np.array_equal, folds.with_copies(parts, images), parts))
+
+
+def test_no_network_has_seen_a_copy_of_what_it_classifies(monkeypatch):
+    monkeypatch.setattr(folds, "predictions", lambda model, images: np.zeros((len(images.pixels), C)))
+    model = fresh_model(preact_resnet, Architecture(C, (4, 4), (1, 1)), np.random.default_rng(0), np)
+    data, seen = example(), []
+    data.train.images[6:9] = data.train.images[:3]
+    folds.out_of_sample(data, GIVEN, K, 0, lambda others, given, fold: seen.append(set(others.train.index)) or model)
+    assert all((row in rows) == (row + 6 in rows) for rows in seen for row in range(3)) and len(seen) == K
+
+
 def test_the_seed_of_the_run_deals_the_folds(monkeypatch):
     monkeypatch.setattr(folds, "predictions", lambda model, images: np.zeros((len(images.pixels), C)))
     model = fresh_model(preact_resnet, Architecture(C, (4, 4), (1, 1)), np.random.default_rng(0), np)

@@ -43,7 +43,7 @@ def reading(*listings, **data):
 @pytest.fixture
 def network(tmp_path, monkeypatch):
     """A pretrained network whose features of an image are its first pixel, pixels to the side, and the view;
-    the list of (function, size, views, jobs, store, file, xp, levels) of its calls."""
+    the list of (function, size, views, jobs, store, file, xp, levels, part) of its calls."""
     calls = []
 
     def made(first, size, views):
@@ -55,8 +55,8 @@ def network(tmp_path, monkeypatch):
         calls.append(("array", size, views, jobs, store, file, xp))
         return backbone.Features(made(images[:, 0, 0, 0], size, views), {}, [f"note {len(calls)}"])
 
-    def file_features(root, paths, size, views, jobs, store, file, xp, levels):
-        calls.append((root, size, views, jobs, store, file, xp, levels))
+    def file_features(root, paths, size, views, jobs, store, file, xp, levels, part):
+        calls.append((root, size, views, jobs, store, file, xp, levels, part))
         return backbone.Features(made([int(Path(path).stem) for path in paths], size, views), dict(reasons), [])
 
     reasons = {}
@@ -89,8 +89,9 @@ def test_features_of_a_pretrained_network_belong_to_their_rows_and_views(network
             assert told(part.features) == (PARTS[name] + first).tolist() and (part.index == PARTS[name]).all()
         about = 64, 3, "c", Path("b"), "xp"
         assert network.calls == [
-            (Path("root", name) if of_files else "array", about[0], shown, *about[1:], *[{1: (0, 9)}] * of_files)
-            for name, shown in zip(NAMES, (views, 1, 1))]
+            (Path("root", name) if of_files else "array", about[0], shown, *about[1:],
+             *[{1: (0, 9)}, part] * of_files) for name, shown, part in zip(NAMES, (views, 1, 1),
+                                                                           ("", "validation", "test"))]
         assert found.notes == ["before", *([] if of_files else ["note 1", "note 2", "note 3"])]
         assert found.data.backbone == {"name": "net", "sha256": "sha b", "size": 64, "file": str(tmp_path / "b")}
         assert (found.data.pad, found.data.flip) == (0, views == 2)

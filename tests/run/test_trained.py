@@ -14,7 +14,7 @@ from core.errors import InputError
 from core.files import load_sealed
 from core.labels import one_hot
 from core.parallel.ranks import Serial
-from core.posterior import noise_posterior
+from core.posterior import for_training, noise_posterior
 from core.quality import judge, judge_by_posterior
 from core.recipes import RECIPES
 from core.report import results
@@ -123,7 +123,7 @@ def test_both_steps_the_folds_and_the_comparison(watched, tmp_path, monkeypatch,
     verdict = judge(given, Y, s, s, truth, 0.6)
     if use_folds:
         verdict = judge_by_posterior(given, found, truth, 0.6) if posterior else judge(given, Y, s, P, truth, 0.6)
-    soft = found.q.astype(np.float32) if posterior else Y
+    soft = for_training(found, given).astype(np.float32) if posterior else Y
     assert same(result.verdict, verdict) and (given != truth).any()
     assert np.array_equal(result.soft, soft) and np.array_equal(result.pred_probs, P if use_folds else s)
     assert np.array_equal(result.given, given) and np.array_equal(result.truth, truth)

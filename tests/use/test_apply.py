@@ -172,6 +172,8 @@ def test_a_folder_that_is_no_run_is_refused(run, name, damage):
         (run / name).write_bytes(b"" if damage == "empty" else b"one\n")
     with pytest.raises(InputError, match="give the folder of a finished run with --from"):
         read_run(run)
+    with pytest.raises(InputError, match="mistyped is not a folder: give the folder of a run with --from"):
+        read_run(run.with_name("mistyped"))
 
 
 @pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "Too many open files")])

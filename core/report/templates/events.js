@@ -5,6 +5,7 @@ function choose(card) {
   chooser.querySelector("input").value = "";
   narrow("");
   chooser.showModal();
+  if (matchMedia("(hover: none)").matches) chooser.querySelector("[data-class]").focus();      // no keyboard over the classes
 }
 
 function narrow(text) {
@@ -36,8 +37,15 @@ list.addEventListener("click", event => {
 });
 list.addEventListener("keydown", event => {
   const card = event.target.closest(".card");
-  if (card && !event.ctrlKey && !event.metaKey && !event.altKey && pressed(event.key, card)) event.preventDefault();
+  if (card && !event.ctrlKey && !event.metaKey && !event.altKey && pressed(keyOf(event), card)) event.preventDefault();
 });
+
+function keyOf(event) {                            // as printed on a keyboard: with Caps Lock and in any alphabet, too
+  const place = /^(?:Key|Digit)(.)$/.exec(event.code || "");
+  const plain = event.key.length !== 1 || /^[\da-z]$/i.test(event.key);
+  if (event.key === "Enter" && !event.target.matches(".card")) return "";             // a button or a link has it
+  return plain || !place ? (event.key.length === 1 ? event.key.toLowerCase() : event.key) : place[1].toLowerCase();
+}
 
 function pressed(key, card) {                      // whether the key means something for a card
   const steps = {ArrowRight: () => 1, ArrowLeft: () => -1, ArrowDown: columns, ArrowUp: () => -columns(), Home: () => -drawn,
@@ -46,7 +54,7 @@ function pressed(key, card) {                      // whether the key means some
   const label = data.classes.length <= 10 && /^\d$/.test(key) ? data.classes[key] : undefined;
   if (steps) move(neighbour(card, steps()));
   else if (key === "u") undo();
-  else if (key === "z") look(card.row, card);
+  else if (key === "z" || key === "Enter") look(card.row, card);
   else if (kind === "change") choose(card);
   else if (kind || label !== undefined) {
     decide(card, kind || "change", label);
@@ -88,6 +96,9 @@ $("more").addEventListener("click", () => { const next = drawn; draw(); move(lis
 new IntersectionObserver(seen => { if (seen[0].isIntersecting && drawn) draw(); }, {rootMargin: "600px"}).observe($("more"));
 $("undo").addEventListener("click", undo);
 $("clear").addEventListener("click", () => {
+  try {
+    localStorage.setItem(CLEARED, JSON.stringify(decisions));
+  } catch {}                                       // then undo brings them back while the page is open
   const indices = Object.keys(decisions).map(Number);
   record(indices.map(index => [index, undefined]), `${counted(indices.length, "decision", "decisions")} cleared, undo brings them back`);
 });
@@ -129,8 +140,10 @@ $("anyway").addEventListener("click", () => { begin(); filters.elements.kind.val
 load();
 fold();
 $("desk").hidden = false;
-if (!doubted) {
+if (!doubted && Object.keys(decisions).length) filters.elements.kind.value = "all";
+else if (!doubted) {
   $("nothing").hidden = false;
   for (const part of parts) part.hidden = true;
 }
+if (location.protocol !== "file:") for (const photo of document.querySelectorAll("#pairs a.photo")) photo.removeAttribute("href");
 select();

@@ -13,12 +13,13 @@ function table() {
   return [COLUMNS, ...rows].map(row => row.join(",") + "\r\n").join("");
 }
 
-function cells(text) {                             // rows of a CSV file
-  const rows = [[]];
-  const pattern = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r?\n|$)/g;
-  for (const [, quoted, bare, end] of text.replace(/^\ufeff/, "").matchAll(pattern)) {
+function cells(text) {                             // rows of a CSV file, as a spreadsheet of any country has saved it
+  const rows = [[]], plain = text.replace(/^\ufeff/, ""), head = plain.split("\n", 1)[0];
+  const comma = [",", ";", "\t"].sort((a, b) => head.split(b).length - head.split(a).length)[0];
+  const pattern = RegExp(`(?:"((?:[^"]|"")*)"|([^"${comma}\\r\\n]*))(${comma}|\\r?\\n|$)`, "g");
+  for (const [, quoted, bare, end] of plain.matchAll(pattern)) {
     rows.at(-1).push(quoted === undefined ? bare : quoted.replaceAll('""', '"'));
-    if (end !== ",") rows.push([]);
+    if (end !== comma) rows.push([]);
   }
   return rows.filter(row => row.some(Boolean)).map(row => row.map(value => value.replace(FORMULA, quotes => quotes.slice(1))));
 }
@@ -26,12 +27,13 @@ function cells(text) {                             // rows of a CSV file
 function imported(text) {                          // entries of a file of decisions; an Error says what is wrong with it
   const [head, ...rows] = cells(text);
   const needed = COLUMNS.slice(0, 4);
-  if (!head || needed.some((name, i) => head[i] !== name)) throw Error("its first line is not " + needed.join());
-  return rows.map(([index, path, kind, label, run], i) => {
+  if (!head || needed.some((name, i) => (head[i] || "").toLowerCase() !== name)) throw Error("its first line is not " + needed.join());
+  return rows.map(([index, path = "", written = "", label = "", run], i) => {
+    const kind = written.trim().toLowerCase();
     const row = position.get(Number(index));
     if (run && run !== data.run) throw Error(`row ${i + 1} belongs to another run`);
     if (!/^\d+$/.test(index) || !Object.hasOwn(DONE, kind)) throw Error(`row ${i + 1} has no known decision`);
-    if (kind !== "remove" && !data.classes.includes(label)) throw Error(`row ${i + 1}: ${label} is no class of this run`);
+    if ((kind === "change" || label) && kind !== "remove" && !data.classes.includes(label)) throw Error(`row ${i + 1}: ${label} is no class of this run`);
     if (row === undefined) return [Number(index), [kind, label, path]];
     if (data.names && path && path !== pathOf(row)) throw Error(`row ${i + 1}: ${path} is not image ${index} of this run`);
     return verdict(row, kind, label);

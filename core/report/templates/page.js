@@ -3,7 +3,7 @@
 // The first `doubted` rows of the data's columns are suspicious images, the others have the given label suggested.
 const data = JSON.parse(document.getElementById("data").textContent);
 const PART = 60;                                   // cards drawn at a time
-const KEY = "label decisions of run " + data.run;
+const KEY = "label decisions of run " + data.key;
 const COLUMNS = ["index", "path", "decision", "label", "run"];
 const DONE = {accept: "accepted: ", reject: "rejected, stays ", change: "changed to ", remove: "removed"};
 // Apostrophes between a possible beginning of a cell and what a spreadsheet runs: core/data/csv_cells.py.
@@ -17,9 +17,10 @@ data.probability = data.probability.concat(data.score.slice(doubted));
 const position = new Map(data.index.map((index, i) => [index, i]));      // image -> its place in data's columns
 const pictures = new Map([...document.querySelectorAll("[data-index]")].map(    // those that the page has with the pairs
   item => [Number(item.dataset.index), item.querySelector("img").src]));
+const CLEARED = KEY + ", cleared";                 // what undo brings back after the page was closed, too
 let decisions = {};                                // index: [decision, label, path]
 let undone = [];                                   // what to put back: [[index, former decision or undefined], ...] for each step
-let shown = [], drawn = 0, active = null, kept = true;
+let shown = [], fits = () => true, drawn = 0, active = null, kept = true;
 const cards = new Map();                           // image -> its card, if that is drawn
 
 // ---- decisions and their keeping ----------------------------------------------------------------------------------------------
@@ -27,6 +28,9 @@ const cards = new Map();                           // image -> its card, if that
 function load() {
   try {
     decisions = JSON.parse(localStorage.getItem(KEY) || "{}");
+    const cleared = Object.entries(JSON.parse(localStorage.getItem(CLEARED) || "{}"));
+    const none = !undone.length && !Object.keys(decisions).length;
+    if (none && cleared.length) undone.push(cleared.map(([index, made]) => [Number(index), made]));
   } catch {
     kept = false;
   }
@@ -86,7 +90,7 @@ function select() {                                // the rows that pass the fil
   const {kind, find, given, suggested, state, low, high, order} = Object.fromEntries(new FormData(filters));
   const [column, sign] = [data[order.replace("-", "")], order[0] === "-" ? -1 : 1];
   const text = find.toLowerCase();
-  const fits = row => {
+  fits = row => {
     const made = decisions[data.index[row]];
     return (kind === "all" || (row < doubted) === (kind === "")) &&
       (given === "" || data.given[row] === Number(given)) && (suggested === "" || data.suggested[row] === Number(suggested)) &&
@@ -120,7 +124,7 @@ function nameOf(row) {
 }
 
 function linkOf(row) {                             // the address of the file, or null
-  if (data.root === null) return null;
+  if (data.root === null || location.protocol !== "file:") return null;            // a page from a server may not open files
   const path = pathOf(row);
   const parts = path.split("/").map(encodeURIComponent).join("/").replace(/^([A-Za-z])%3A/, "/$1:");
   return /^(\/|[A-Za-z]:)/.test(path) ? "file://" + parts : data.root + "/" + parts;
@@ -133,7 +137,7 @@ function imageOf(row) {                            // as text, undefined where t
 function cardOf(row) {
   const card = $("card").content.firstElementChild.cloneNode(true);
   const texts = {
-    "name a": nameOf(row), given: data.classes[data.given[row]], suggested: data.classes[data.suggested[row]],
+    "name a": nameOf(row).split("/").at(-1), given: data.classes[data.given[row]], suggested: data.classes[data.suggested[row]],
     score: percent(data.score[row]), probability: percent(data.probability[row]), true: truth(row),
   };
   for (const [name, text] of Object.entries(texts)) card.querySelector("." + name).textContent = text;
@@ -143,6 +147,7 @@ function cardOf(row) {
   card.querySelector(".missing").hidden = Boolean(source);
   image.alt = `${nameOf(row)}, given ${texts.given}` + (row < doubted ? `, suggested ${texts.suggested}, probability ${texts.probability}` : "");
   if (link) card.querySelector(".name a").href = link;
+  card.querySelector(".name").title = nameOf(row);
   if (data.sizes[row]) card.querySelector(".photo").append(square(...data.sizes[row]));
   card.querySelector(".suggestion").hidden = card.querySelector("[data-do=reject]").hidden = row >= doubted;
   card.row = row;
@@ -207,7 +212,10 @@ function counted(number, one, many) {
 function report(words) {
   const indices = Object.keys(decisions).map(Number);
   const made = indices.length, others = indices.filter(index => position.get(index) >= doubted).length;
-  $("status").textContent = (words ? words + ". " : "") + `${counted(shown.length, "image matches", "images match")}.` +
+  const still = shown.filter(fits).length;         // a decision may take an image out of the filter; its card stays
+  const found = still === shown.length ? counted(still, "image matches", "images match") :
+    `${counted(shown.length, "image", "images")} shown, ${still.toLocaleString("en")} still ${still === 1 ? "matches" : "match"}`;
+  $("status").textContent = (words ? words + ". " : "") + found + "." +
     (kept ? "" : " This browser keeps no decisions: export them before you leave.");
   $("progress").textContent = [`${(made - others).toLocaleString("en")} of ${doubted.toLocaleString("en")} decided`,
     others ? counted(others, "other", "others") : ""].slice(doubted ? 0 : 1).filter(Boolean).join(", and ");

@@ -27,7 +27,9 @@ function look(row, card) {                         // an image in large: from it
     truth(row), decided(row)].filter(Boolean).join(", ");
   $("viewer-link").hidden = !link;
   if (link) $("viewer-link").href = link;
-  if (!viewer.open) viewer.showModal();
+  if (viewer.open) return;
+  viewer.showModal();
+  viewer.focus();                                  // not the link: Enter would leave the page
 }
 
 function decided(row) {
@@ -46,7 +48,11 @@ viewer.addEventListener("click", event => {
 });
 viewer.addEventListener("close", () => move(viewer.card));      // the browser goes back to the card where it was opened
 viewer.addEventListener("keydown", event => {
-  if (viewer.card && !event.ctrlKey && !event.metaKey && !event.altKey && event.key !== "z" && viewed(event.key)) event.preventDefault();
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const key = keyOf(event);
+  if (key === "z") viewer.close();
+  else if (!viewer.card || !key || !viewed(key)) return;
+  event.preventDefault();
 });
 
 function viewed(key) {                             // the keys of the list, for the image that is shown in large

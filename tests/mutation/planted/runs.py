@@ -119,6 +119,9 @@ PLANTED = {
         ("hours as minutes", "{minutes // 60} h {minutes % 60} min", "{minutes // 60} h {minutes} min"),
     ],
     "core/run/folds.py": [
+        ("a network has seen a copy", "parts = with_copies(dealt(given, folds, len(data.classes), seed), ",
+         "parts = (lambda parts, images: parts)(dealt(given, folds, len(data.classes), seed), "),
+        ("an empty fold", "return found if all(map(len, found)) else parts", "return found"),
         ("the rest of N / K left out", "N // folds + (k < N % folds)", "N // folds"),
         ("a last fold with all of the rest", "N // folds + (k < N % folds)",
          "N // folds + (N % folds) * (k == folds - 1)"),
