@@ -194,6 +194,14 @@ def judge(given, Y, s, P, truth=None, sure=0):
     return verdict(given, suggested, final, P, J, noise_matrix(J), None, truth)
 
 
+def respecting(P, given, checked):
+    """P (N, C), but certain of the given labels that a person has checked: (N,) bool, or None."""
+    if checked is None:
+        return P
+    certain = np.eye(P.shape[1], dtype=P.dtype)[given]
+    return np.where(checked[:, None], certain, P)
+
+
 def judge_by_posterior(given, found, truth=None, sure=0):
     """The Verdict on the given labels (N,) by the Posterior `found` (core/posterior.py).
 

@@ -16,6 +16,7 @@ class Split(NamedTuple):
     paths: np.ndarray = None           # (N,) str, the file of each image; None where there are no single files
     features: np.ndarray = None        # (N, V, D) float32, what a head sees in place of the images (core/features.py)
     agreement: np.ndarray = None       # (N,) part of the votes that are for the label; None where nobody voted
+    checked: np.ndarray = None         # (N,) bool, whether a person has checked the label; None where nobody has
 
     def take(self, rows):
         """The part of the split in `rows`, in that order."""

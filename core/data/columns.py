@@ -2,6 +2,7 @@
 
     path                                         as named, if there is one; else the first in the order of PATHS, before
                                                  it any whose cells end like images
+    checked                                      called so: 1, yes or true where a person has seen the label
     label                                        as named, if there is one; else the only one of a LABELS name, or the
                                                  only other one of two columns, or one column of 0 and 1 for each class
 
@@ -35,6 +36,7 @@ NOT_LABELS = {"score", "confidence", "probability", "prob", "count", "number", "
               "source"}
 SAMPLE = 50                            # lines that are looked at for what a column holds
 CELLS = 20_000_000                     # of a .jsonl, whose lines need not have all fields
+CHECKED, YES = "checked", {"1", "1.0", "true", "yes"}
 ONES, NOUGHTS = {"1", "1.0", "true"}, {"0", "0.0", "false", ""}
 
 
@@ -42,6 +44,7 @@ class Columns(NamedTuple):
     """What a table says of images."""
     lines: list                        # of (number of the line, file, label)
     notes: list                        # which columns were taken, where that is not plain
+    checked: set = frozenset()         # numbers of the lines whose label a person has checked
 
 
 def columns(path, how=UNSAID, strict=True):
@@ -61,7 +64,9 @@ def columns(path, how=UNSAID, strict=True):
     said = (header[at].lower(), words) in (("path", "'label'"), ("path", "'Label'"))
     notes = [] if said else [f"{path}: the files are in the column {header[at]!r}, the labels in {words:.200}; others "
                              "are chosen by --path-column and --label-column"]
-    return Columns([(line, cells[at], label) for (line, cells), label in zip(rows, labels)], notes)
+    checked = {line for line, cells in rows for name, cell in zip(header, cells)
+               if name.lower() == CHECKED and cell.lower() in YES}
+    return Columns([(line, cells[at], label) for (line, cells), label in zip(rows, labels)], notes, checked)
 
 
 def has_paths(path):

@@ -63,6 +63,7 @@ class Listing(NamedTuple):
     findings: list                     # of Finding
     notes: list = ()                   # sentences about how the source was understood
     agreement: list = None             # N parts of the votes that are for the label; None where nobody voted
+    checked: list = None               # N times whether a person has checked the label; None where nobody has
     packed: object = None              # what holds the images if they are no files: an Archive or Arrays
 
     @property

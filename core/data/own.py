@@ -89,7 +89,8 @@ def split(source, classes, path):
     need(not strange, f"{path} has classes that the training images do not have, {', '.join(map(repr, strange[:3]))}: "
          "name them alike, or leave them out")
     return Split(source.images, np.array([number[name] for name in source.labels], np.int64), source.index, None,
-                 source.paths if source.listing.named else None, agreement=source.agreement)
+                 source.paths if source.listing.named else None, agreement=source.agreement,
+                 checked=source.checked)
 
 
 def in_order(source):

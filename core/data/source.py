@@ -44,6 +44,7 @@ class Decoded(NamedTuple):
     notes: list                        # what to know about the reading itself
     levels: dict                       # {kind: (black, white)} of images of more than 8 bits (core/data/depth.py)
     agreement: np.ndarray = None       # (N,) part of the votes that are for the label; None where nobody voted
+    checked: np.ndarray = None         # (N,) bool, whether a person has checked the label; None where nobody has
 
 
 def open_source(path, how=UNSAID):
@@ -99,7 +100,8 @@ def read(path, size, store, jobs, listing=None, levels=None, how=UNSAID):
     return Decoded(images[:len(good)], [listing.labels[row] for row in good], np.array(listing.index)[good],
                    np.array(listing.paths)[good], shapes[good], listing,
                    [*listing.notes, *notes, *depth.note(depths, levels), *array_notes(listing, levels)], levels,
-                   listing.agreement and np.array(listing.agreement)[good])
+                   listing.agreement and np.array(listing.agreement)[good],
+                   listing.checked and np.array(listing.checked)[good])
 
 
 def array_notes(listing, levels):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from core.data.archive import named_in_archive
 from core.data.class_names import about_names, is_missing, same_numbers
-from core.data.columns import columns
+from core.data.columns import CHECKED, columns
 from core.data.how import UNSAID
 from core.data.listing import Finding, Listing, bad_name, class_name, printable
 from core.data.places import ADDRESS, find
@@ -44,11 +44,20 @@ def read_table(path, how=UNSAID, strict=True):
         else:
             findings.append(unused(file, label, f"line {line}", good))
     check_found(path, lines, usable, entries, how)
-    labels, agreement, about_votes, more = decided(entries)
+    entries, checked = checked_first(entries, table.checked)
+    labels, agreement, about_votes, voted = decided(entries)
+    stand = [f"labels that a person has checked, by the column {CHECKED}: {sum(checked)}; they stand"] * any(checked)
     findings += about_votes + [Finding("number", name, f"as {number}") for name, number in sorted(same.items())]
     return Listing(path.parent, list(entries), labels, list(rows_of.values()), len(lines),
-                   findings + about_names(set(labels)), notes=[*table.notes, *notes, *more],
-                   agreement=agreement if more or any(one < 1 for one in agreement) else None, packed=packed)
+                   findings + about_names(set(labels)), notes=[*table.notes, *notes, *voted, *stand],
+                   agreement=agreement if voted or any(one < 1 for one in agreement) else None, packed=packed,
+                   checked=checked if any(checked) else None)
+
+
+def checked_first(entries, lines):
+    """(entries, whether a person has checked each): where one has, the other lines about an image do not count."""
+    seen = {path: [vote for vote in votes if vote[0] in lines] for path, votes in entries.items()}
+    return {path: seen[path] or votes for path, votes in entries.items()}, [bool(found) for found in seen.values()]
 
 
 def unused(file, label, line, good):

@@ -15,7 +15,7 @@ from core.model import fresh_model
 from core.parallel.launch import launch
 from core.parallel.processors import available_processors
 from core.posterior import for_training, noise_posterior
-from core.quality import Verdict, judge, judge_by_posterior
+from core.quality import Verdict, judge, judge_by_posterior, respecting
 from core.recipes import baseline
 from core.report import results
 from core.report.findings import classes_in_brief, lines_about
@@ -100,8 +100,8 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume):
     2 and of step 1).
 
     P: the predictions behind the last label update, or the out-of-sample probabilities. Y: the soft labels of step 1,
-    or the noise posterior, or the given labels where that knows nothing of them. Only rank 0 prints, writes files and
-    has the Verdict. Raises InputError.
+    or the noise posterior, or the given labels where that knows nothing of them, and where a person has checked them.
+    Only rank 0 prints, writes files and has the Verdict. Raises InputError.
     """
     first, recipe, truth = comm.rank == 0, config.recipe, data.train.truth
     comm.barrier()                     # every rank has checked by now that the folder is free
@@ -140,17 +140,20 @@ def trained(config, data, given, xp, comm, folder, watch, say, resume):
         return model if config.net in HEADS else step_2(task, labels.Y, fold)
 
     labels, first_model = step_1(task, given)
-    Y, s = backend.to_host(labels.Y), backend.to_host(labels.s)
-    P, verdict = s, judge(given, Y, s, s, truth, config.sure) if first else None
+    checked = data.train.checked if config.noise == "none" else None         # else noise was added to those labels, too
+    s = backend.to_host(labels.s)
+    Y, P = respecting(backend.to_host(labels.Y), given, checked), s
+    verdict = judge(given, Y, s, respecting(s, given, checked), truth, config.sure) if first else None
     if first and folder:
         results.save_labels(folder, data, given, Y, P, verdict, config.data)
     if config.folds:
         P = folds.out_of_sample(data, given, config.folds, config.seed, learn)
         found = noise_posterior(P, given) if config.posterior else None
+        found = found and found._replace(q=respecting(found.q, given, checked))
         Y = for_training(found, given).astype(Y.dtype) if found else Y
         if first:
             verdict = (judge_by_posterior(given, found, truth, config.sure) if found else
-                       judge(given, Y, s, P, truth, config.sure))
+                       judge(given, Y, s, respecting(P, given, checked), truth, config.sure))
         if first and folder:
             results.save_labels(folder, data, given, Y, P, verdict, config.data)
     # DEVIATION 15: one program runs both steps (docs/paper.md)

@@ -166,7 +166,8 @@ def fingerprint_of_data(data, given):
     arrays = [array for split in splits for array in (split.images, split.labels, split.truth)]
     features = [] if data.backbone else [split.features for split in splits]
     backbone = data.backbone and {**data.backbone, "file": None}             # the weights may have moved
-    return fingerprint(data.classes, given, data.train.index, data.train.paths, backbone, *arrays, *features)
+    checked = [] if data.train.checked is None else [data.train.checked]
+    return fingerprint(data.classes, given, data.train.index, data.train.paths, backbone, *arrays, *features, *checked)
 
 
 def about(saved, path=FILE):

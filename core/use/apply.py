@@ -40,8 +40,8 @@ class Judged(NamedTuple):
 
 
 def clean(decisions, folder, out=None, undecided="given", force=False):
-    """Write the cleaned labels of the run in `folder`: `path,label`,
-    or `index,label` where images are no files. (path, sentence)
+    """Write the cleaned labels of the run in `folder`: `path,label,checked`, or `index,label` where images are no
+    files; checked: 1 where there is a decision, else 0. (path, sentence)
 
     Labels without a decision stay as they were given, or become the suggested ones for undecided="suggested". Default
     `out`: cleaned_labels.csv in the run folder. What `apply` wrote before is replaced with `force`, and nothing else
@@ -56,8 +56,9 @@ def clean(decisions, folder, out=None, undecided="given", force=False):
     labels[list(decided)] = list(decided.values())
     keep = np.flatnonzero(labels != REMOVED)
     names = run.index.tolist() if run.files is None else run.files
-    save_text(out, csv_text([["index" if run.files is None else "path", "label"],
-                             *([names[row], run.classes[labels[row]]] for row in keep)]))
+    head, more = (["index", "label"], 0) if run.files is None else (["path", "label", "checked"], 1)
+    save_text(out, csv_text([head, *([names[row], run.classes[labels[row]], *[int(row in decided)] * more]
+                                     for row in keep.tolist())]))
     written.note(Path(folder), out)
     changed = int((labels != run.given)[keep].sum())
     made, kept, left_out = (counted(number, name) for number, name in (

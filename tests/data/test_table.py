@@ -159,3 +159,15 @@ def test_a_table_that_cannot_be_opened(folder, monkeypatch):
     monkeypatch.setattr("core.data.label_files.open", refuse, raising=False)
     with pytest.raises(InputError, match="t.csv cannot be read, Permission denied: check its permissions"):
         read_table(path)
+
+
+def test_labels_that_a_person_has_checked_are_marked(folder):
+    """By a column that is called so; the votes of others do not count there, and other columns say nothing."""
+    lines = ["1.png,cat,1", "1.png,dog,0", "1.png,dog,", "sub/2.png,cat,no"]
+    found = read_table(write_table(folder / "t.csv", lines, "path,label,Checked"))
+    assert dict(zip(found.paths, zip(found.labels, found.checked))) == {
+        "1.png": ("cat", True), "sub/2.png": ("cat", False)}
+    assert found.notes[-1] == "labels that a person has checked, by the column checked: 1; they stand"
+    for header, last in (("path,label,double_checked", "1"), ("path,label,checked", "0")):
+        found = read_table(write_table(folder / "t.csv", [f"1.png,cat,{last}", f"sub/2.png,dog,{last}"], header))
+        assert found.checked is None and not any("a person has checked" in note for note in found.notes)

@@ -216,6 +216,15 @@ def test_the_verdict_suggests_by_the_soft_labels_corrects_by_their_predictions_a
     assert verdict.detection.auroc == quality.auroc(wrong, P[np.arange(5, 40), given[5:]])
 
 
+def test_what_a_person_has_checked_is_certain():
+    rng, given = np.random.default_rng(1), np.array([0, 2, 1, 1])
+    P, checked = rng.dirichlet(np.ones(3), 4).astype(np.float32), np.array([True, False, True, False])
+    before = P.copy()
+    found = quality.respecting(P, given, checked)
+    assert found.tolist() == [[1, 0, 0], P[1].tolist(), [0, 1, 0], P[3].tolist()] and found.dtype == np.float32
+    assert quality.respecting(P, given, None) is P and (P == before).all()
+
+
 def test_a_verdict_without_a_truth_knows_what_needs_none():
     given, P = np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])
     verdict = quality.judge(given, P, P, P)

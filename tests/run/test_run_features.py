@@ -73,6 +73,26 @@ def finished(photos, tmp_path_factory):
         return run(config(photos, folder)), folder
 
 
+@pytest.mark.parametrize("options", [{}, {"posterior": False}, {"posterior": False, "folds": None}],
+                         ids=["posterior", "folds", "step 1"])
+def test_labels_that_a_person_has_checked_stand(photos, tmp_path, options):
+    """Those of a class that is wrong by the features: without the mark they are suspicious."""
+    root, x, truth = photos
+    given = [int(path.parent.name[-1]) for path in sorted((root / "photos").rglob("*.png"))]
+    wrong = np.flatnonzero(np.array(given) != truth)
+    rows = sorted((root / "photos").rglob("*.png"))
+    for checked in (set(), set(wrong[::2].tolist())):
+        lines = [f"{path},class{c},{int(row in checked)}" for row, (path, c) in enumerate(zip(rows, given))]
+        (tmp_path / "t.csv").write_text("\n".join(["path,label,checked", *lines, ""]))
+        result = run(config(photos, tmp_path / f"r{len(checked)}")._replace(
+            data=str(tmp_path / "t.csv"), sure=0, truth=None, **options))
+        suspicious = set(np.flatnonzero(result.suggested != given).tolist())
+        assert len(suspicious & set(wrong.tolist())) > len(wrong) / 2 - len(checked)
+        assert not suspicious & checked and (result.corrected == result.suggested).all()
+        soft = np.load(tmp_path / f"r{len(checked)}" / "soft_labels.npy")
+        assert all(soft[row].tolist() == np.eye(C)[given[row]].tolist() for row in checked)
+
+
 def test_where_features_tell_nothing_labels_stay_step_2_learns_them_and_no_noise_is_claimed(photos, tmp_path):
     np.save(tmp_path / "f.npy", np.random.default_rng(1).standard_normal((N, D)))
     result = run(config(photos, tmp_path / "r")._replace(features=str(tmp_path / "f.npy")))

@@ -42,8 +42,16 @@ def table(path):
     """{name: label} of a cleaned file."""
     with open(path, newline="", encoding="utf-8") as file:
         rows = [[plain(cell) for cell in row] for row in csv.reader(file)]
-    assert rows[0] in (["path", "label"], ["index", "label"])
-    return dict(rows[1:])
+    assert rows[0] in (["path", "label", "checked"], ["index", "label"])
+    return {row[0]: row[1] for row in rows[1:]}
+
+
+def checked(path):
+    """The images of a cleaned file that are marked as checked."""
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = [[plain(cell) for cell in row] for row in csv.reader(file)][1:]
+    assert {row[2] for row in rows} <= {"0", "1"}
+    return [row[0] for row in rows if row[2] == "1"]
 
 
 def test_every_kind_of_decision_does_what_it_says(tmp_path, made, run):
@@ -57,6 +65,7 @@ def test_every_kind_of_decision_does_what_it_says(tmp_path, made, run):
                  made.paths[rows[4]]: CLASSES[made.suggested[rows[4]]]}
     del expected[made.paths[rows[3]]]
     assert out == run / "cleaned_labels.csv" and table(out) == expected
+    assert checked(out) == sorted((made.paths[row] for row in rows if row != rows[3]), key=made.paths.tolist().index)
     changed = 2 + (CLASSES[made.given[rows[2]]] != "=formula")
     assert said == (f"5 decisions: 39 labels written, {changed} of them not as given, 1 image left out, "
                     "35 undecided as given")
@@ -67,6 +76,7 @@ def test_without_decisions_labels_are_as_given_or_as_suggested(tmp_path, made, r
     for undecided, labels in (("given", made.given), ("suggested", made.suggested)):
         out, _ = clean(empty, run, tmp_path / f"{undecided}.csv", undecided)
         assert list(table(out).items()) == [(path, CLASSES[c]) for path, c in zip(made.paths, labels)]
+        assert checked(out) == [], "what nobody has looked at"
 
 
 def test_no_cell_of_the_cleaned_file_is_a_formula(tmp_path, run):
