@@ -17,7 +17,7 @@ def test_fewer_tests_than_the_stated_number_are_a_failure(tmp_path, last, status
     fewest = int(re.search(r"^fewest=(\d+)", SCRIPT, re.MULTILINE)[1])
     assert fewest > 3000
     (tmp_path / "tests.log").write_text("...\n" + last.format(more=fewest + 9, fewest=fewest, fewer=fewest - 1) + "\n")
-    check = SCRIPT[SCRIPT.index("passed=$("):SCRIPT.index('echo "+ .venv/bin/python -m pytest -q -m thorough"')]
+    check = SCRIPT[SCRIPT.index("passed=$("):SCRIPT.index('echo "+ .venv/bin/python -m pytest -q -n 2 -m thorough"')]
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", f'fewest={fewest} work={tmp_path}\n{check}'],
                           capture_output=True, text=True)
     assert done.returncode == status and ("error: only" in done.stdout) == status
