@@ -145,8 +145,7 @@ def sorted_out(entries, inner):
             findings.append(Finding("link" if kind == "link" else "other", path, kind if kind == "link" else ""))
         elif (ending := kinds.ending_of(parts[-1])) not in kinds.SUFFIXES:
             foreign = kinds.KIND_OF.get(ending)
-            findings.append(Finding("foreign", path, f"{foreign}: {kinds.remedy_for(foreign)}") if foreign else
-                            Finding("other", path))
+            findings.append(Finding("foreign", path, kinds.with_remedy(foreign)) if foreign else Finding("other", path))
         else:
             findings += [Finding("name", path, "twice in the archive: the last counts")] * (path in images)
             images[path] = number

@@ -83,14 +83,13 @@ def features(images, size=128, views=1, jobs=1, store=None, file=None, xp=np):
     return stored(images, array_piece, content, content, size, views, jobs, store, file, xp)
 
 
-def file_features(root, paths, size=224, views=1, jobs=1, store=None, file=None, xp=np, levels=None,
-                  part=""):
+def file_features(root, paths, size=224, views=1, jobs=1, store=None, file=None, xp=np, levels=None, part=""):
     """Features of image files, whose paths are relative to root. What cannot be read is tried again each time.
 
     levels: {kind: (black, white)} of images of more than 8 bits (core/data/depth.py). part: other images in the same
     folder have a file of their own in the store.
     """
-    files, place = [Path(root, path) for path in paths], "\0".join([os.path.realpath(root), part]).rstrip("\0")
+    files, place = [Path(root, path) for path in paths], os.path.realpath(root) + (part and f"\0{part}")
     content = fingerprint(root, paths, size) + (f" {sorted(levels.items())}" if levels else "")
     return stored(files, partial(file_piece, levels=levels), content, place, size, views, jobs, store, file, xp)
 

@@ -25,7 +25,6 @@ def meant(text, names):
     return f" (did you mean {printable(found[0])}?)" if found else ""
 
 
-
 def is_missing(label):
     """Whether a label is one of the words that programs write where there is none."""
     return not label or label.casefold() in MISSING or label in MISSING_AS_WRITTEN

@@ -2,9 +2,9 @@
 
     path                                         as named, if there is one; else the first in the order of PATHS, before
                                                  it any whose cells end like images
-    checked                                      called so: 1, yes or true where a person has seen the label
     label                                        as named, if there is one; else the only one of a LABELS name, or the
                                                  only other one of two columns, or one column of 0 and 1 for each class
+    checked                                      called so: 1, yes or true where a person has seen the label
 
 A note says which columns were taken, unless they are called path and label.
 """
@@ -36,8 +36,8 @@ NOT_LABELS = {"score", "confidence", "probability", "prob", "count", "number", "
               "source"}
 SAMPLE = 50                            # lines that are looked at for what a column holds
 CELLS = 20_000_000                     # of a .jsonl, whose lines need not have all fields
-CHECKED, YES = "checked", {"1", "1.0", "true", "yes"}
 ONES, NOUGHTS = {"1", "1.0", "true"}, {"0", "0.0", "false", ""}
+CHECKED, YES = "checked", ONES | {"yes"}
 
 
 class Columns(NamedTuple):
@@ -64,8 +64,8 @@ def columns(path, how=UNSAID, strict=True):
     said = (header[at].lower(), words) in (("path", "'label'"), ("path", "'Label'"))
     notes = [] if said else [f"{path}: the files are in the column {header[at]!r}, the labels in {words:.200}; others "
                              "are chosen by --path-column and --label-column"]
-    checked = {line for line, cells in rows for name, cell in zip(header, cells)
-               if name.lower() == CHECKED and cell.lower() in YES}
+    marks = [number for number, name in enumerate(header) if name.lower() == CHECKED]
+    checked = {line for line, cells in rows for mark in marks if cells[mark].lower() in YES}
     return Columns([(line, cells[at], label) for (line, cells), label in zip(rows, labels)], notes, checked)
 
 

@@ -140,13 +140,13 @@ def by_name_and_content(entry):
     if ending in kinds.SUFFIXES:
         return "image", ""
     if kind := kinds.KIND_OF.get(ending):
-        return "foreign", f"{kind}: {kinds.remedy_for(kind)}"
+        return "foreign", kinds.with_remedy(kind)
     if ending in kinds.WITHOUT_LOOKING:
         return "other", ""
     kind = kinds.kind_of(kinds.beginning(entry.path))
     if kind in kinds.READ:
         return ("ending", kind) if kinds.has_ending(entry.name) else ("image", "")
-    return ("foreign", f"{kind}: {kinds.remedy_for(kind)}") if kind in kinds.PICTURES else ("other", "")
+    return ("foreign", kinds.with_remedy(kind)) if kind in kinds.PICTURES else ("other", "")
 
 
 def same_class(folders):

@@ -213,6 +213,6 @@ def reason(error, path):
             return "not an image of a known kind, or its beginning is damaged"
         if kind in kinds.READ and kind not in kinds.REMEDY:          # lossless JPEG, TIFF of 64 bits, ...
             return f"{kind}, but damaged or of a variety that is not read: save it again"
-        return kind if kind == "an empty file" else f"{kind}: {kinds.remedy_for(kind)}"
+        return kind if kind == "an empty file" else kinds.with_remedy(kind)
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(words.split())[:120]

@@ -73,6 +73,11 @@ def ending_of(name):
     return "." + name.rpartition(".")[2].lower() if "." in name.strip(".") else ""
 
 
+def with_remedy(kind):
+    """JPEG XL: convert it to JPEG or PNG"""
+    return f"{kind}: {remedy_for(kind)}"
+
+
 def remedy_for(kind):
     """What to do with a file of this kind."""
     return REMEDY.get(kind, "convert it to JPEG or PNG")

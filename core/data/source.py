@@ -122,7 +122,8 @@ def listed(path, how=UNSAID, strict=True):
     if archive:
         check_use(path, how._asdict(), strict)
         return read_archive(*archive)
-    need(there, f"{path} does not exist{'' if there else nearest(path)}: check the path")
+    if not there:
+        raise InputError(f"{path} does not exist{nearest(path)}: check the path")
     bad = next(filter(None, map(bad_name, path.absolute().parts)), None)
     need(not bad, f"{printable(str(path))} is in a folder, or is one, whose name has {bad}: rename it")
     if clothing1m.is_clothing1m(path):

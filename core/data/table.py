@@ -56,6 +56,8 @@ def read_table(path, how=UNSAID, strict=True):
 
 def checked_first(entries, lines):
     """(entries, whether a person has checked each): where one has, the other lines about an image do not count."""
+    if not lines:
+        return entries, [False] * len(entries)
     seen = {path: [vote for vote in votes if vote[0] in lines] for path, votes in entries.items()}
     return {path: seen[path] or votes for path, votes in entries.items()}, [bool(found) for found in seen.values()]
 

@@ -14,9 +14,8 @@ from urllib.parse import quote
 import numpy as np
 
 from core import quality
+from core.data import clothing1m
 from core.data.archive import archive_of
-from core.data.clothing1m import is_clothing1m
-from core.data.clothing1m import root_of as clothing1m_root
 from core.data.csv_cells import csv_text
 from core.files import save_text
 
@@ -82,8 +81,8 @@ def absolute(paths, source):
 
 def root_of(source):
     """The absolute path that paths of files are relative to; source: --data."""
-    if is_clothing1m(source):
-        return os.path.abspath(clothing1m_root(source))
+    if clothing1m.is_clothing1m(source):
+        return os.path.abspath(clothing1m.root_of(source))
     return os.path.abspath(source if os.path.isdir(source) or archive_of(source) else Path(source).parent)
 
 

@@ -50,9 +50,10 @@ def found_again(config, absolute):
     found = {}
     for name, path in absolute.items():
         given = getattr(config, name)
-        need(is_there(path) or is_there(given),
+        there = next(filter(is_there, (path, given)), None)
+        need(there is not None,
              f"{given} does not exist, nor does {path}, which is what the run read: put it back")
-        found[name] = path if is_there(path) else given
+        found[name] = there
     return found
 
 

@@ -146,8 +146,8 @@ def images(source):
 
     Raises InputError if there are none, and for a path that does not exist.
     """
-    there = os.path.exists(source)
-    need(there, f"{printable(str(source))} does not exist{'' if there else nearest(source)}: check the path")
+    if not os.path.exists(source):
+        raise InputError(f"{printable(str(source))} does not exist{nearest(source)}: check the path")
     if not os.path.isdir(source):
         return [str(source)], []
     inside, _, findings = walk(source, follow=True)

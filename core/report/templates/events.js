@@ -37,10 +37,11 @@ list.addEventListener("click", event => {
 });
 list.addEventListener("keydown", event => {
   const card = event.target.closest(".card");
-  if (card && !event.ctrlKey && !event.metaKey && !event.altKey && pressed(keyOf(event), card)) event.preventDefault();
+  if (card && pressed(keyOf(event), card)) event.preventDefault();
 });
 
 function keyOf(event) {                            // as printed on a keyboard: with Caps Lock and in any alphabet, too
+  if (event.ctrlKey || event.metaKey || event.altKey) return "";
   const place = /^(?:Key|Digit)(.)$/.exec(event.code || "");
   const plain = event.key.length !== 1 || /^[\da-z]$/i.test(event.key);
   if (event.key === "Enter" && !event.target.matches(".card")) return "";             // a button or a link has it

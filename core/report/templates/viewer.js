@@ -48,10 +48,9 @@ viewer.addEventListener("click", event => {
 });
 viewer.addEventListener("close", () => move(viewer.card));      // the browser goes back to the card where it was opened
 viewer.addEventListener("keydown", event => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
   const key = keyOf(event);
   if (key === "z") viewer.close();
-  else if (!viewer.card || !key || !viewed(key)) return;
+  else if (!viewer.card || !viewed(key)) return;
   event.preventDefault();
 });
 

@@ -144,7 +144,7 @@ PLANTED = {
         ("the columns of the table exchanged", "for n in counts[:, k]", "for n in counts[::-1, k]"),
     ],
     "core/report/issues.py": [
-        ("images of Clothing1M in the folder of its lists", "    if is_clothing1m(source):\n", "    if False:\n"),
+        ("images of Clothing1M in the folder of its lists", "if clothing1m.is_clothing1m(source):", "if False:"),
         ("agreement of other images", "six_digits(split.agreement)}", "six_digits(split.agreement[rows])}"),
         ("the paths of other images", '"path": split.paths,',
          '"path": None if split.paths is None else split.paths[rows],'),
@@ -448,8 +448,7 @@ PLANTED = {
         ("the chooser takes the class by its place among those that are shown", 'data.classes[button.dataset.class])',
          'data.classes[[...chooser.querySelectorAll("[data-class]:not([hidden])")].indexOf(button)])'),
         ("keys of the browser decide",
-         'if (card && !event.ctrlKey && !event.metaKey && !event.altKey && pressed(keyOf(event), card))',
-         "if (card && pressed(keyOf(event), card))"),
+         'if (event.ctrlKey || event.metaKey || event.altKey) return "";', ""),
         ("the matrix leads to the transposed cell", "filters.elements.given.value = link.dataset.given",
          "filters.elements.given.value = link.dataset.suggested"),
         ("a filter stays when a cell is chosen", "  event.preventDefault();\n  filters.reset();\n",

@@ -290,8 +290,8 @@ PLANTED = {
     ],
     "core/run/resume.py": [
         ("the cache that a file names", "(out=str(folder), cache=None)", "(out=str(folder))"),
-        ("data of the same name elsewhere", "path if is_there(path) else given", "given"),
-        ("data that are gone", "is_there(path) or is_there(given)", "True"),
+        ("data of the same name elsewhere", "(path, given)", "(given, path)"),
+        ("data that are gone", "need(there is not None,", "need(True,"),
         ("FILE:NAME is gone", "os.path.exists(divided(path)[0])", "os.path.exists(path)"),
         ("a folder in an archive is gone", " or archive_of(path) is not None", ""),
         ("goes on with other settings", "== (identity(config), places(config))",
