@@ -318,7 +318,7 @@ try:
         print("piece", flush=True)
 except KeyboardInterrupt:
     pieces.close()
-    print("end", flush=True)
+    print("\\nend", flush=True)      # Ctrl-C may come between a word and the end of its line
 """
     program = subprocess.Popen([sys.executable, "-c", code], start_new_session=True, cwd=ROOT, text=True, bufsize=1,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
