@@ -23,6 +23,7 @@ ROWS = {                               # of the table of single runs: its log
     "C: symmetric 50 %, `medium`, augmented": "cifar10-sn-50",
     "D: symmetric 50 %, `medium`, not augmented, all 45,000 images": "cifar10-sn-50-all",
     "E: asymmetric 40 %, `medium`, not augmented, all 45,000 images": "cifar10-an-40-all",
+    "F: symmetric 50 %, `medium`, augmented, first update late, all 45,000 images": "cifar10-sn-50-late",
 }
 
 
