@@ -11,7 +11,6 @@ class About(NamedTuple):
     notes: tuple = ()                  # sentences about the reading of the data
     findings: tuple = ()               # of core.data.listing.Finding
     environment: dict = {}             # of core/report/config.py
-    folder: str = None                 # of the run, as a shell takes it
 
 
 def versions(environment):

@@ -1,7 +1,6 @@
 """The files of a run's outcome: labels as soon as step 1 has found them, everything else at the end."""
 import json
 import math
-import shlex
 from collections import Counter
 from contextlib import contextmanager
 
@@ -49,8 +48,7 @@ def finish(folder, result, config, title, data, about=None, jobs=1, listing=None
     InputError for an error of the disk.
     """
     recipe, verdict = config.recipe, result.verdict
-    about = (about or About())._replace(environment=read_config(folder)[1],
-                                        folder=shlex.quote(str(folder.absolute())))
+    about = (about or About())._replace(environment=read_config(folder)[1])
     root = issues.folder_of_files(result.paths, config.data)
     originals = originals_of(listing, result.index, result.paths, root, data.levels, jobs)
     save_arrays(folder / "weights.npz", result.weights)

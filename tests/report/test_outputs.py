@@ -3,9 +3,6 @@ and that no spreadsheet runs anything in them."""
 import csv
 import hashlib
 import json
-import shlex
-import shutil
-from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import unquote
 
@@ -243,17 +240,6 @@ def test_the_page_gets_what_the_run_found(finished, monkeypatch, folds, posterio
     assert (page.records, page.classes) == (result.records, CLASSES) and page.begin == config.recipe.begin
     assert page.facts == results.facts(result, config) and config.recipe.begin != config.recipe.K
     assert drawn == [(out, result, config.recipe.begin, None)]
-
-
-def test_the_command_on_the_page_finds_the_run_from_any_folder(finished, tmp_path, monkeypatch):
-    out, result = finished
-    pages = []
-    monkeypatch.setattr(results.page, "write", lambda path, page, jobs: pages.append(page))
-    monkeypatch.setattr(results.pictures, "draw_all", lambda *args: None)
-    shutil.copytree(out, tmp_path / "a run")
-    monkeypatch.chdir(tmp_path)
-    results.finish(Path("a run"), result, Config(RECIPES["digits"]), "title", example()[0])
-    assert shlex.split(pages[0].about.folder) == [str(tmp_path / "a run")]
 
 
 def test_the_pictures_get_the_photographs_and_the_tasks_a_checksum(finished, monkeypatch):

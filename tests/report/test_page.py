@@ -104,12 +104,9 @@ def test_the_summary_says_what_the_network_saw_and_who_estimates_the_noise():
 def test_the_run_says_how_to_repeat_it_and_what_its_data_were(tmp_path):
     findings = [Finding("unreadable", f"cat/{i}.png", "cut <off>") for i in range(7)] + [Finding("hidden", ".DS_Store")]
     about = About("python demo.py --data 'my photos'", (("seed", "3"), ("step 1", "9 epochs")), ("a <note>",), findings,
-                  {"date": "2026-11-28 10:00+00:00", "python": "3.11.2", "machine": "mine", "commit": None},
-                  "'/my runs/1'")
+                  {"date": "2026-11-28 10:00+00:00", "python": "3.11.2", "machine": "mine", "commit": None})
     document = Document(page.render(page_of(20, about=about)))
     assert "python demo.py --data 'my photos'" in document.words
-    assert "python demo.py apply decisions.csv --from '/my runs/1'" in document.words
-    assert "python demo.py apply decisions.csv --from RUN" in Document(page.render(page_of(20))).words
     for text in ("seed 3", "step 1 9 epochs", "begun 2026-11-28 10:00+00:00", "python 3.11.2", "a <note>",
                  "7 × images that cannot be read, left out cat/0.png: cut <off>", "cat/4.png: cut <off> and 2 more",
                  "1 × hidden files and folders, and those of the system, ignored .DS_Store"):

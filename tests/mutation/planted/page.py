@@ -297,8 +297,6 @@ PLANTED = {
          "result.classes, data.backbone)"),
         ("pixels of the page for those of the network", 'S = data.backbone["size"]', "S = data.train.images.shape[1]"),
         ("thumbnails for the photographs", "recipe.begin, originals)", "recipe.begin)"),
-        ("a folder with a space is two words", "shlex.quote(str(folder.absolute()))", "str(folder.absolute())"),
-        ("the folder as seen from where the run was", "str(folder.absolute())", "str(folder)"),
         ("originals by levels of their own", "root, data.levels, jobs)", "root, None, jobs)"),
         ("one thread for the originals", "data.levels, jobs)\n    save", "data.levels)\n    save"),
         ("suggested labels in the file of the corrected", '"corrected_labels": verdict.corrected,',
