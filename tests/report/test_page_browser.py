@@ -3,6 +3,8 @@
 What its script does, test_script_browser.py compares with a model.
 """
 import re
+import shlex
+import shutil
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -183,6 +185,17 @@ def test_two_sets_of_images_keep_their_decisions_apart(browser, tmp_path):
             assert view.inner_text("#progress") == "1 other"
 
 
+def test_the_command_names_the_folder_that_the_page_lies_in(browser, html, tmp_path):
+    """Not the folder where it was made: runs are moved, and two runs alike have the same page."""
+    for name in ("run", "her 1st run's", "a%20b $HOME `x`"):
+        (tmp_path / name).mkdir()
+        with tab(browser, shutil.copy(html, tmp_path / name / "page.html")) as view:
+            command = view.locator("#review pre").text_content()
+            assert shlex.split(command)[2:] == ["apply", "decisions.csv", "--from", str(tmp_path / name)]
+            assert view.evaluate("folderOf('file:///C:/my%20runs/1/report.html')") == '"C:/my runs/1"'
+            assert view.evaluate("folderOf('file:///runs/%ff/report.html')") is None
+
+
 def test_a_page_from_a_server_has_no_links_to_files(browser, photos):
     """The browser would not follow them."""
     html, _ = photos
@@ -192,6 +205,7 @@ def test_a_page_from_a_server_has_no_links_to_files(browser, photos):
         view = browser.new_page()
         view.goto(f"http://127.0.0.1:{server.server_port}/{html.name}")
         assert view.locator(".card").count() == 12 and view.locator("a[href^=file]").count() == 0
+        assert view.locator("#folder").text_content() == "RUN"
         view.locator("[data-zoom]").first.click()
         assert not view.locator("#viewer-link").is_visible() and view.locator("#viewer img").is_visible()
         view.close()

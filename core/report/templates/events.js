@@ -147,4 +147,5 @@ else if (!doubted) {
   for (const part of parts) part.hidden = true;
 }
 if (location.protocol !== "file:") for (const photo of document.querySelectorAll("#pairs a.photo")) photo.removeAttribute("href");
+if (location.protocol === "file:") $("folder").textContent = folderOf(location.href) ?? "RUN";
 select();
