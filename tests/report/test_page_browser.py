@@ -194,6 +194,7 @@ def test_the_command_names_the_folder_that_the_page_lies_in(browser, html, tmp_p
             assert shlex.split(command)[2:] == ["apply", "decisions.csv", "--from", str(tmp_path / name)]
             assert view.evaluate("folderOf('file:///C:/my%20runs/1/report.html')") == '"C:/my runs/1"'
             assert view.evaluate("folderOf('file:///runs/%ff/report.html')") is None
+            assert view.evaluate("folderOf('file://server/runs/1/report.html')") is None
 
 
 def test_a_page_from_a_server_has_no_links_to_files(browser, photos):

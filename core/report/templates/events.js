@@ -146,6 +146,6 @@ else if (!doubted) {
   $("nothing").hidden = false;
   for (const part of parts) part.hidden = true;
 }
-if (location.protocol !== "file:") for (const photo of document.querySelectorAll("#pairs a.photo")) photo.removeAttribute("href");
-if (location.protocol === "file:") $("folder").textContent = folderOf(location.href) ?? "RUN";
+if (location.protocol === "file:") $("folder").textContent = folderOf(location.href) ?? $("folder").textContent;
+else for (const photo of document.querySelectorAll("#pairs a.photo")) photo.removeAttribute("href");
 select();

@@ -40,10 +40,11 @@ function imported(text) {                          // entries of a file of decis
   });
 }
 
-function folderOf(address) {                       // of a page on this disk, as a shell takes it; null where its name is no text
-  const found = new URL(address).pathname.replace(/\/[^/]*$/, "");
+function folderOf(address) {                       // of a page on this disk, as a shell takes it; null on another machine's, or where its name is no text
+  const {host, pathname} = new URL(address), found = pathname.replace(/\/[^/]*$/, "");
   let path;
   try { path = decodeURIComponent(found); } catch { return null; }
+  if (host) return null;
   if (/^\/[A-Za-z]:/.test(path)) return `"${path.slice(1)}"`;                      // Windows
   return /^[\w/.,:@%+=-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

@@ -437,7 +437,7 @@ PLANTED = {
     ],
     "core/report/templates/page.css": [],
     "core/report/templates/events.js": [
-        ("the folder of a page from a server", 'if (location.protocol === "file:") $("folder")', '$("folder")'),
+        ("the folder of a page from a server", 'if (location.protocol === "file:") $("folder")', 'if (true) $("folder")'),
         ("bulk decisions take decided images too", "shown.filter(row => !decisions[data.index[row]]);\n    record(",
          "shown;\n    record("),
         ("bulk decisions take images that are not shown", "const rows = shown.filter(",
@@ -465,6 +465,7 @@ PLANTED = {
         ("an apostrophe ends the folder", '${path.replaceAll("\'", "\'\\\\\'\'")}', "${path}"),
         ("a folder in the spelling of an address", "path = decodeURIComponent(found);", "path = found;"),
         ("a folder of Windows under /C:", "path.slice(1)", "path"),
+        ("a folder of another machine", "  if (host) return null;\n", ""),
         ("imported decisions that the page does not list in one entry", "return [Number(index), [kind",
          "return [row, [kind"),
         ("an export without the run", "[index, path, kind, label, data.run].map(cell)",
