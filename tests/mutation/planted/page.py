@@ -437,7 +437,8 @@ PLANTED = {
     ],
     "core/report/templates/page.css": [],
     "core/report/templates/events.js": [
-        ("the folder of a page from a server", 'if (location.protocol === "file:") $("folder")', 'if (true) $("folder")'),
+        ("the folder of a page from a server", 'if (location.protocol === "file:") $("folder")',
+         'if (true) $("folder")'),
         ("bulk decisions take decided images too", "shown.filter(row => !decisions[data.index[row]]);\n    record(",
          "shown;\n    record("),
         ("bulk decisions take images that are not shown", "const rows = shown.filter(",
