@@ -72,7 +72,9 @@ EXPERIMENTS = {
         "Hard, top-50, top-500, top-5000 and soft labels", "figure, hard against soft", "lines", "over_epochs",
         both_steps=False,
         caption=f"The paper: soft converges fastest and ends highest (certain); its values {UNSURE}."),
-    "terms": Experiment("Each term left out", "", "lines", "over_epochs"),
+    "terms": Experiment("Each term left out", "", "lines", "over_epochs",
+                        caption="--begin 200: the labels are updated once, after the last epoch of step 1; step 2 "
+                                "learns those."),
     "average": Experiment("K, the epochs that are averaged", "", "lines", "over_epochs", both_steps=False),
     "begin": Experiment("The epoch of the first update", "", "lines", "over_epochs", both_steps=False),
     "augmentation": Experiment("Augmentation and memorisation", "", "lines", "over_epochs"),

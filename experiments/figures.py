@@ -2,6 +2,7 @@
 import hashlib
 import io
 import re
+import statistics
 
 from core.files import atomic
 from core.measure import of_training
@@ -22,22 +23,24 @@ def draw(picture, runs, all_lines):
 
 
 def rates(runs, all_lines):
-    """Left: what remains at the end, over the noise rate. Right: the test accuracy, epoch by epoch."""
+    """Left: what remains at the end, mean of the seeds, over the noise rate. Right: test accuracies, epoch by epoch."""
     figure = sheet(10, 3.8)
     left, right = figure.subplots(1, 2)
-    runs = sorted(runs, key=lambda run: run.config.rate)
-    x = [100 * run.config.rate for run in runs]
-    for values, label, style in (
-            ([run.summary["initial"] for run in runs], "labels, given", dict(color=GREY, ls=":")),
-            ([at_last(run, "joint", "recovery") for run in runs], "labels, corrected", dict(color=GREEN)),
-            ([at_last(run, "retrain", "test") for run in runs], "test, joint optimization", dict(color=BLUE)),
-            ([at_last(run, "cross-entropy", "test") for run in runs], "test, cross-entropy", dict(color=ORANGE))):
-        left.plot(x, in_percent(values), marker="o", label=label, **style)
-    for run, colour in zip(runs, COLOURS):
-        method = of_training(run.records, "joint") + of_training(run.records, "retrain")
-        label = f"{100 * run.config.rate:g} %"
-        right.plot(*end_to_end(method), color=colour, lw=1.2, label=label)
-        right.plot(*end_to_end(of_training(run.records, "cross-entropy")), color=colour, lw=1, ls="--")
+    found = sorted({run.config.rate for run in runs})
+    of_rate = [[run for run in runs if run.config.rate == rate] for rate in found]
+    for value_of, label, style in (
+            (lambda run: run.summary["initial"], "labels, given", dict(color=GREY, ls=":")),
+            (lambda run: at_last(run, "joint", "recovery"), "labels, corrected", dict(color=GREEN)),
+            (lambda run: at_last(run, "retrain", "test"), "test, joint optimization", dict(color=BLUE)),
+            (lambda run: at_last(run, "cross-entropy", "test"), "test, cross-entropy", dict(color=ORANGE))):
+        means = [statistics.mean(in_percent(map(value_of, same))) for same in of_rate]
+        left.plot([100 * rate for rate in found], means, marker="o", label=label, **style)
+    for rate, same, colour in zip(found, of_rate, COLOURS):
+        for run in same:
+            method = of_training(run.records, "joint") + of_training(run.records, "retrain")
+            label = f"{100 * rate:g} %" if run is same[0] else None
+            right.plot(*end_to_end(method), color=colour, lw=1.2, label=label)
+            right.plot(*end_to_end(of_training(run.records, "cross-entropy")), color=colour, lw=1, ls="--")
     left.set(xlabel="noise rate, %", ylabel="last epoch, %", ylim=(0, 100), title="at the end")
     right.set(xlabel="epoch, both steps", ylabel="test accuracy, %", ylim=(0, 100),
               title="solid: joint optimization, dashed: cross-entropy")
@@ -85,11 +88,13 @@ def memorised(runs, all_lines):
     """Left: the training loss. Right: how many of the given labels the network reproduces, and the test accuracy."""
     figure = sheet(10, 3.8)
     left, right = figure.subplots(1, 2)
-    for run, colour in zip(runs, COLOURS):
-        records, label = of_training(run.records, "joint"), f"lr {run.config.recipe.lr:g}"
-        left.plot([record.epoch for record in records], [record.L_c for record in records], color=colour, label=label)
-        right.plot(*curve(records, "accuracy"), color=colour, label=f"{label}: given labels reproduced")
-        right.plot(*curve(records, "test"), color=colour, ls="--", label=f"{label}: test")
+    for same, colour in zip(groups(runs).values(), COLOURS):
+        for run in same:
+            records, lr = of_training(run.records, "joint"), f"lr {run.config.recipe.lr:g}"
+            lr, given, test = (lr, f"{lr}: given labels reproduced", f"{lr}: test") if run is same[0] else [None] * 3
+            left.plot([record.epoch for record in records], [record.L_c for record in records], color=colour, label=lr)
+            right.plot(*curve(records, "accuracy"), color=colour, label=given)
+            right.plot(*curve(records, "test"), color=colour, ls="--", label=test)
     left.set(xlabel="epoch", ylabel="nats", ylim=(0, None), title="$L_c$ of the noisy labels")
     right.set(xlabel="epoch", ylabel="%", ylim=(0, 100), title="accuracy")
     finish(left, right)

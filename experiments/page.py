@@ -23,7 +23,7 @@ from experiments import figures, tables
 from experiments.catalogue import EXPERIMENTS, SCALES, lines
 from experiments.pseudo_labels import KEPT as PSEUDO
 from experiments.reproduce import LEGEND, list_rows, stand_in
-from experiments.runs import KEPT, kept_file, read_folder, read_kept, record_of, text_of
+from experiments.runs import KEPT, groups, kept_file, read_kept, read_run, record_of, refused, text_of
 
 PAGE = KEPT.parent / "results.md"
 PICTURES = KEPT.parent / "pictures"
@@ -50,18 +50,20 @@ def keep(folder, kept=KEPT):
 
 def keep_one(name, scale, folder, to):
     """The same for one folder of runs; seeds beside those of the lines are found by their folders."""
-    configs = known_lines(name, scale)
+    configs, said = known_lines(name, scale), []
     kept = {run.line: run for run in read_kept(name, scale, configs, to)}
     for line, config in configs.items():
         path = folder / sweep.folder_name(line)
-        if run := read_folder(line, config, path):
+        if run := read_run(line, config, folder):
             kept[line] = run._replace(about={**run.about, "pixels": pixels_of(path)})
+        elif why := refused(config, path):
+            said.append(f"left out: {why}")
     if not kept:
-        return []
+        return said
     in_order = [kept[line] for line in configs if line in kept]
     path = kept_file(name, scale, to)
     save_text(path, "".join(f"{text_of(run)}\n" for run in in_order))
-    return [f"{path.name}: {counted(len(in_order), 'run')}"]
+    return [*said, f"{path.name}: {counted(len(in_order), 'run')}"]
 
 
 def known_lines(name, scale, seeds=5):
@@ -102,12 +104,14 @@ def introduction():
             "    python demo.py reproduce --list",
             "    python demo.py reproduce sn-cifar --data cifar-10-python.tar.gz",
             "    python demo.py reproduce sn-cifar --data cifar-10-python.tar.gz --scale paper --gpu", "",
-            "Each experiment is a sweep file in [experiments/](../experiments), and comes in three scales:", "",
+            "Each experiment is a sweep file in [experiments/](../experiments). Those that train networks on the "
+            "images of CIFAR-10 come in three scales:", "",
             *scales, "", "What has been run, and what it costs:", "",
             *tables.markdown(list_rows(Path("no such folder"))), "",
             *(f"* {line[0].upper()}{line[1:]}." for line in LEGEND), "",
             "*Best* is the epoch with the best validation accuracy, *last* the last epoch. *Correct labels*: the "
-            "training images whose label is the true one, the paper's recovery accuracy.", ""]
+            "training images whose label is the true one, the paper's recovery accuracy. The commit that each run was "
+            "made with stands in [docs/runs](runs).", ""]
 
 
 def of_experiment(name, scale, runs, listed):
@@ -115,26 +119,35 @@ def of_experiment(name, scale, runs, listed):
     experiment = EXPERIMENTS[name]
     words = experiment.scales[scale].words
     data = "" if experiment.data == "digits" else " --data cifar-10-python.tar.gz"
-    count = f"{counted(len(runs), 'run')} of the {len(listed)} lines"
+    seeds, some = seeds_of(runs, listed)
+    count = f"{counted(len(runs), 'run')} of the {len(listed)} lines{', several seeds of some' * some}"
     rows = tables.table(experiment, name, runs, listed)
     return [f"### {experiment.title}", "",
-            f"    python demo.py reproduce {name}{data}{SCALE_WORDS[scale]}", "",
+            f"    python demo.py reproduce {name}{data}{SCALE_WORDS[scale]}{seeds}", "",
             f"{count}, {made_with(runs)}. Scale `{scale}`: {words}.{caption_of(experiment)}", "",
             *tables.markdown(rows), "",
             f"![{experiment.title}: the curves of the runs in the table]({picture_of(name, scale)})", ""]
 
 
+def seeds_of(runs, listed):
+    """(" --seeds 3", or "" where the lines name their seeds or have one; whether only some lines have several)."""
+    numbers = {1} if "--seed" in "".join(listed) else {len(same) for same in groups(runs).values()}
+    most = max(numbers)
+    return f" --seeds {most}" * (most > 1), len(numbers) > 1
+
+
 def of_pseudo_labels():
     """Lines on the labels of PL-CIFAR, where they have been made."""
     notes = map(json.loads, PSEUDO.read_text(encoding="utf-8").splitlines()) if PSEUDO.exists() else []
-    rows = [("images", "seed", "correct labels, best assignment", "by majority", "classes without a cluster then")]
-    rows += [(f"{note['images']:,}", f"{note['seed']}", percent(note["correct"]), percent(note["majority"]),
-              f"{note['unnamed']}") for note in notes]
+    rows = [("features", "images", "seed", "correct labels, best assignment", "by majority",
+             "classes without a cluster then")]
+    rows += [(note["features"], f"{note['images']:,}", f"{note['seed']}", percent(note["correct"]),
+              percent(note["majority"]), f"{note['unnamed']}") for note in notes]
     return [] if len(rows) == 1 else [
         "### The labels of PL-CIFAR", "",
-        "    python -m experiments.pseudo_labels --features FEATURES.npz --keep", "",
-        "k-means++, ten clusters, the best of ten starts, on standardised features of EfficientNet-Lite0 at 128 "
-        "pixels. The paper, with pool5 of a ResNet-50: 62.5 % (certain).", "", *tables.markdown(rows), ""]
+        "    python -m experiments.pseudo_labels cifar-10-python.tar.gz --keep", "",
+        "k-means++, ten clusters, the best of ten starts, on standardised features. The paper, with pool5 of a "
+        "ResNet-50: 62.5 % (certain).", "", *tables.markdown(rows), ""]
 
 
 def caption_of(experiment):
@@ -198,7 +211,11 @@ def main():
     parser.add_argument("--keep", metavar="FOLDER")
     args = parser.parse_args()
     if args.keep:
-        print("\n".join(keep(args.keep)))
+        said = keep(args.keep)
+        if not said:
+            parser.error(f"{args.keep} holds no run of an experiment: give the folder of `demo.py reproduce`, "
+                         "runs/reproduce")
+        print("\n".join(said))
     text, drawn = page()
     save_text(PAGE, with_region(PAGE.read_text(encoding="utf-8"), text))
     print("\n".join(["drawn:", *draw(drawn)]))

@@ -1,7 +1,7 @@
 """The labels of PL-CIFAR: k-means++ on features of a pretrained network.
 
     python -m experiments.pseudo_labels PATH                       of CIFAR-10; writes pl-labels.npy for `reproduce`
-    python -m experiments.pseudo_labels PATH --images 10000        tries it on the first 10,000 images, writes nothing
+    python -m experiments.pseudo_labels PATH --images 10000        tries it on the first 10,000 images, writes no labels
     python -m experiments.pseudo_labels PATH --run RUN             features of the network of a run
     python -m experiments.pseudo_labels --features FILE.npz        the same for features (N, D) that are there
 
@@ -18,17 +18,20 @@ import json
 import sys
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 
 from core.batches import Images, unaugmented
 from core.data import backbone
 from core.data.cifar10 import gather, read_batches
-from core.errors import InputError
+from core.data.label_files import in_range
+from core.errors import InputError, need
 from core.features import mean_and_std
 from core.files import save_array, save_text
 from core.parallel.processors import available_processors
 from core.report.manifest import checked
+from core.report.numbers import counted
 from experiments.catalogue import LABELS
 from nets import safetensors_file
 from nets.families import on_processors
@@ -46,8 +49,15 @@ class Named(NamedTuple):
 
 
 def clusters(features, seed=0, starts=STARTS):
-    """The cluster (N,) of each row of features (N, D), standardised: the best of several k-means++ starts."""
-    from sklearn.cluster import KMeans  # imported where needed: requirements-test.txt has it, the program does without
+    """The cluster (N,) of each row of features (N, D), standardised: the best of several k-means++ starts.
+
+    Raises InputError for fewer rows than clusters, and without scikit-learn.
+    """
+    need(len(features) >= CLASSES, f"{counted(len(features), 'image')}: {CLASSES} clusters need at least as many")
+    try:
+        from sklearn.cluster import KMeans  # imported where needed: only this experiment needs it
+    except ModuleNotFoundError:
+        raise InputError("k-means++ is scikit-learn's: pip install scikit-learn") from None
 
     mean, std = mean_and_std(features[:, None])
     found = KMeans(CLASSES, init="k-means++", n_init=starts, random_state=seed).fit((features - mean) / std)
@@ -64,6 +74,19 @@ def named(cluster, truth, classes=CLASSES):
     majority = counts.max(axis=1).sum() / len(truth)
     return Named(name[cluster], float(counts[rows, name].sum() / len(truth)), float(majority),
                  classes - len(set(counts.argmax(axis=1))))
+
+
+def features_in(path, n=None):
+    """(features (N, D), true labels (N,)) of a file with arrays train and labels, the first n. Raises InputError."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            features, truth = file["train"], file["labels"]
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, BadZipFile) as error:
+        raise InputError(f"{path} cannot be read as .npz with arrays train and labels ({error})") from None
+    need(features.ndim == 2 and features.dtype.kind == "f", f"{path}: train has to be float, of shape (N, D)")
+    need(truth.shape == features.shape[:1] and truth.dtype.kind in "iu",
+         f"{path}: labels has to hold a whole number for each of the {counted(len(features), 'row')} of train")
+    return features[:n], in_range(truth, range(CLASSES), path)[:n]
 
 
 def training_images(path, n=None):
@@ -87,18 +110,27 @@ def features_of_run(run, images, batch=500):
                            for k in range(0, len(images), batch)])
 
 
+def features_of(images, args):
+    """(features (N, D) by the network that was chosen, which it is). Raises InputError."""
+    if args.run:
+        return features_of_run(args.run, images), f"the network of {Path(args.run).resolve().name}"
+    found = backbone.features(images, args.size, jobs=available_processors(), store=args.store)
+    return found.views[0], f"EfficientNet-Lite0, {args.size} pixels"
+
+
 def told(found, images):
     """What to know about the labels, in a line."""
     return (f"{images} images: {100 * found.correct:.1f} % of the labels correct (named by majority: "
             f"{100 * found.majority:.1f} %, with {found.unnamed} classes that name no cluster)")
 
 
-def keep(found, images, seed, path=KEPT):
-    """Note the result in the place of an earlier one of so many images and that seed."""
+def keep(found, images, seed, features, path=KEPT):
+    """Note the result in the place of an earlier one of so many images, that seed and those features, in words."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    notes = {(note["images"], note["seed"]): note for note in map(json.loads, lines)}
-    notes[images, seed] = {"images": images, "seed": seed, "correct": round(found.correct, 5),
-                           "majority": round(found.majority, 5), "unnamed": found.unnamed}
+    notes = {(note["images"], note["seed"], note["features"]): note for note in map(json.loads, lines)}
+    notes[images, seed, features] = {"images": images, "seed": seed, "features": features,
+                                     "correct": round(found.correct, 5), "majority": round(found.majority, 5),
+                                     "unnamed": found.unnamed}
     save_text(path, "".join(json.dumps(notes[key]) + "\n" for key in sorted(notes)))
 
 
@@ -108,7 +140,7 @@ def main(argv=None):
     parser.add_argument("data", nargs="?", help="CIFAR-10: the folder cifar-10-batches-py, or the .tar.gz")
     parser.add_argument("--features", help="file with arrays train (N, D) and labels (N,)")
     parser.add_argument("--run", help="folder of a run, whose network makes the features")
-    parser.add_argument("--images", type=int, help="only the first so many images; nothing is written")
+    parser.add_argument("--images", type=int, help="only the first so many images; no labels are written")
     parser.add_argument("--size", type=int, default=128, help="side of what the network sees, pixels. Default: 128")
     parser.add_argument("--store", help="folder that keeps the features. Default: they are not kept")
     parser.add_argument("--seed", type=int, default=0, help="of k-means++. Default: 0")
@@ -117,18 +149,20 @@ def main(argv=None):
     args = parser.parse_args(argv)
     if bool(args.data) == bool(args.features):
         parser.error("give the path of CIFAR-10, or --features FILE")
+    if args.features and args.run:
+        parser.error("--features and --run: choose one")
+    if args.images is not None and args.images < CLASSES:
+        parser.error(f"--images {args.images}: {CLASSES} clusters need at least as many")
     try:
         if args.features:
-            with np.load(args.features, allow_pickle=False) as file:
-                features, truth = file["train"][:args.images], file["labels"][:args.images]
+            (features, truth), source = features_in(args.features, args.images), "from a file"
         else:
             images, truth = training_images(args.data, args.images)
-            features = features_of_run(args.run, images) if args.run else backbone.features(
-                images, args.size, jobs=available_processors(), store=args.store).views[0]
+            features, source = features_of(images, args)
         found = named(clusters(features, args.seed), truth)
         print(told(found, len(truth)))
         if args.keep:
-            keep(found, len(truth), args.seed)
+            keep(found, len(truth), args.seed, source)
         if args.data and args.images is None:
             save_array(args.out, found.labels)
             print(f"labels: {args.out}")

@@ -12,7 +12,7 @@ from core.run import sweep
 from core.run.state import how_far
 from experiments import costs, figures, tables
 from experiments.catalogue import EXPERIMENTS, FEATURES, LABELS, SCALES, lines
-from experiments.runs import read_folder, read_kept, read_log
+from experiments.runs import read_kept, read_log, read_run, refused
 
 RUNS = Path("runs", "reproduce")
 
@@ -34,7 +34,8 @@ def reproduce(args):
         check_data(name, args)
         _, errors = sweep.sweep(runs, folder, args.jobs or (1 if args.gpu is not None else None))
     kept = read_kept(name, args.scale, dict(runs)) if args.only_table else []
-    return report(name, args.scale, runs, folder, kept), errors
+    others = [refused(config, folder / sweep.folder_name(line)) for line, config in runs]
+    return report(name, args.scale, runs, folder, kept), [*errors, *filter(None, others)]
 
 
 def options_of(args):
@@ -60,7 +61,7 @@ def report(name, scale, runs, folder, kept=()):
     kept: runs from docs/runs, for the lines without a run in the folder.
     """
     experiment, all_lines, kept = EXPERIMENTS[name], [line for line, _ in runs], {run.line: run for run in kept}
-    here = [read_folder(line, config, folder / sweep.folder_name(line)) for line, config in runs]
+    here = [read_run(line, config, folder) for line, config in runs]
     found = [run or kept.get(line) for run, (line, _) in zip(here, runs)]
     there = [run for run in found if run]
     begun = [unfinished(line, folder / sweep.folder_name(line)) for (line, _), run in zip(runs, found) if not run]
@@ -80,7 +81,7 @@ def report(name, scale, runs, folder, kept=()):
 
 def unfinished(line, folder):
     """How far a run is that is not complete, or None if it has not begun."""
-    records = read_log(folder)
+    records = read_log(folder) if sweep.outcome_in(folder) is None else []
     return f"not complete: {line}: {how_far(records)}" if records else None
 
 
@@ -127,6 +128,5 @@ def stand_in(name):
 def count(name, scale, runs, out):
     """How many of the runs are complete, kept in docs/runs or in a folder of runs."""
     kept = {run.line for run in read_kept(name, scale, dict(runs))}
-    here = {line for line, _ in runs
-            if sweep.outcome_in(out / f"{name}-{scale}" / sweep.folder_name(line)) is not None}
+    here = {line for line, config in runs if read_run(line, config, out / f"{name}-{scale}")}
     return len(kept | here)

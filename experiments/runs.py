@@ -9,16 +9,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from core.data.label_files import read_labels
 from core.errors import InputError
 from core.measure import Epoch, of_training
 from core.report.config import read_config
 from core.report.numbers import known
 from core.run import sweep
+from core.run.resume import as_written
+from core.run.state import identity
 
 KEPT = Path(__file__).parents[1] / "docs" / "runs"
 STEPS = ("joint", "retrain", "cross-entropy")
 SURE = (0, 0.5, 0.7, 0.9, 0.99)        # confidence thresholds that corrections are scored at
 DIGITS = 5                             # significant digits that are kept
+CIFAR10 = 50_000                       # images in the training files, which a file of labels is about
 
 
 class Run(NamedTuple):
@@ -29,6 +33,12 @@ class Run(NamedTuple):
     records: list                      # of Epoch, without their seconds where the run was kept
     scores: dict                       # {threshold as text: [precision, recall] of the corrections}
     about: dict                        # what it was made with
+
+
+def read_run(line, config, folder):
+    """The Run of a line in the folder of an experiment; None if it is not complete, or was another one."""
+    path = Path(folder, sweep.folder_name(line))
+    return None if refused(config, path) else read_folder(line, config, path)
 
 
 def read_folder(line, config, folder):
@@ -44,6 +54,41 @@ def read_folder(line, config, folder):
     records = read_log(folder)
     scores = scores_of(folder, "soft_labels" if settings.get("posterior") else "pred_probs")
     return Run(line, config, summary, records, scores, environment) if records else None
+
+
+def refused(config, folder):
+    """Why the complete run in a folder cannot stand for a Config, as an error; None if it can, or if there is none.
+
+    A folder is named after its line; data, labels and scale may have been others. Raises InputError for labels that
+    cannot be read.
+    """
+    if sweep.outcome_in(folder) is None:
+        return None
+    try:
+        changed = differences(identity(as_written(folder)), identity(config))
+    except InputError as error:
+        return str(error)
+    if not changed and other_labels(config, folder):
+        changed = [f"the labels of {config.noise_file}"]
+    if changed:
+        return f"{folder} holds a run that differs in {', '.join(changed)}: move it away, or choose another --out"
+    log = folder / "log.jsonl"
+    return None if read_log(folder) else f"{log} cannot be read: move the run away, or choose another --out"
+
+
+def differences(before, now):
+    """The names of settings that differ, those of the recipe among them."""
+    flat = [{**settings, **settings["recipe"], "recipe": None} for settings in (before, now)]
+    return [name for name in flat[1] if flat[0][name] != flat[1][name]]
+
+
+def other_labels(config, folder):
+    """Whether a run on labels from a file was made with others than are in that file, if it is there."""
+    if config.noise != "labels" or not Path(config.noise_file).exists():
+        return False
+    index, given = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("index", "given_labels"))
+    classes = (folder / "classes.txt").read_text(encoding="utf-8").splitlines()
+    return not np.array_equal(read_labels(config.noise_file, classes, CIFAR10, index)[index], given)
 
 
 def read_log(folder):

@@ -1,11 +1,13 @@
 """docs/results.md: what experiments/page.py makes stands there, from the logs in docs/runs, and so do its pictures."""
 import json
 import re
+import sys
 from types import SimpleNamespace
 
 import pytest
 
 from core.errors import InputError
+from core.measure import of_training
 from core.report.numbers import percent
 from core.run.experiment import run
 from core.run.sweep import folder_name
@@ -13,6 +15,7 @@ from experiments import figures, page
 from experiments.catalogue import EXPERIMENTS
 from experiments.pseudo_labels import KEPT as PSEUDO
 from experiments.runs import KEPT, kept_file, read_kept, record_of
+from tests.experiments.test_tables import all_runs
 from tests.project.test_docs import section
 
 RESULTS = page.PAGE.read_text(encoding="utf-8")
@@ -58,21 +61,43 @@ def test_the_table_of_single_runs_says_what_their_logs_say(row):
         assert cells[4].strip().startswith(percent(last["cross-entropy"].test))
 
 
-def test_numbers_of_the_paper_are_marked_as_recalled():
-    made, _ = page.page()
-    rows = [line for line in made.splitlines() if line.startswith("| the paper's")]
-    assert all("recalled" in line for line in rows)
+@pytest.mark.parametrize("name", ["sn-cifar", "an-cifar"])
+def test_numbers_of_the_paper_are_marked_as_recalled(name):
+    made = page.of_experiment(name, "cpu", all_runs(name), list(page.known_lines(name, "cpu", 1)))
+    rows = [line for line in made if line.startswith("| the paper's")]
+    assert len(rows) == 4 and all("recalled" in line for line in rows)
 
 
-def test_runs_are_kept_once_in_the_order_of_the_lines(tmp_path, no_pictures):
-    lines = page.known_lines("sensitivity", "cpu")
+@pytest.mark.parametrize("name, scale", [(name, scale) for name in EXPERIMENTS for scale in EXPERIMENTS[name].scales])
+def test_kept_runs_have_the_epochs_and_the_rate_of_their_lines(name, scale):
+    for one in read_kept(name, scale, page.known_lines(name, scale)):
+        recipe = one.config.recipe
+        epochs = [len(of_training(one.records, step)) for step in ("joint", "retrain")]
+        assert epochs == [recipe.epochs, recipe.epochs2], one.line
+        assert of_training(one.records, "joint")[0].lr == pytest.approx(recipe.lr), one.line
+
+
+def test_the_command_above_a_table_gives_its_seeds():
+    for name, seeds, words in (("update", 3, " --seeds 3"), ("update", 1, ""), ("seeds", 1, "")):
+        runs, listed = all_runs(name, seeds), list(page.known_lines(name, "cpu", 1))
+        _, _, command, _, text, *_ = page.of_experiment(name, "cpu", runs, listed)
+        assert command == f"    python demo.py reproduce {name} --data cifar-10-python.tar.gz{words}"
+        assert ", several seeds of some" not in text
+    command, text = (page.of_experiment("update", "cpu", all_runs("update", 3)[1:], ["--a", "--b"])[k] for k in (2, 4))
+    assert command.endswith(" --seeds 3") and text.startswith("14 runs of the 2 lines, several seeds of some, ")
+
+
+def test_runs_are_kept_once_in_the_order_of_the_lines(tmp_path, no_pictures, monkeypatch):
+    lines = {line: config._replace(digits=(60, 20, 20), ranks=1,
+                                   recipe=config.recipe._replace(epochs=2, begin=1, K=1, batch=20))
+             for line, config in page.known_lines("sensitivity", "cpu").items()}
+    monkeypatch.setattr(page, "known_lines", lambda name, scale: lines)
     first, second, third = list(lines)[:3]
     (tmp_path / "sensitivity-cpu" / folder_name(second)).mkdir(parents=True)
     (tmp_path / "kept").mkdir()
     assert page.keep(tmp_path, tmp_path / "kept") == [] == list((tmp_path / "kept").iterdir())
     for n, line in enumerate((third, first), 1):
-        config = lines[line]._replace(digits=(60, 20, 20), out=str(tmp_path / "sensitivity-cpu" / folder_name(line)))
-        run(config._replace(ranks=1, recipe=config.recipe._replace(epochs=2, begin=1)))
+        run(lines[line]._replace(out=str(tmp_path / "sensitivity-cpu" / folder_name(line))))
         assert page.keep(tmp_path, tmp_path / "kept") == [f"sensitivity-cpu.jsonl: {n} run{'s' * (n > 1)}"]
     kept = read_kept("sensitivity", "cpu", lines, tmp_path / "kept")
     assert [one.line for one in kept] == [first, third] and len(kept[0].records) == 2 + 1
@@ -85,6 +110,20 @@ def test_runs_are_kept_once_in_the_order_of_the_lines(tmp_path, no_pictures):
     text = page.of_experiment("sensitivity", "cpu", kept, list(lines))
     assert any(line.startswith("2 runs of the ") for line in text) and "| corrections, recall |" in "\n".join(text)
     assert page.keep(tmp_path / "nothing", tmp_path / "kept") == []
+
+    lines[third] = lines[third]._replace(seed=9)
+    why = f"{tmp_path / 'sensitivity-cpu' / folder_name(third)} holds a run that differs in seed: move it away"
+    assert page.keep(tmp_path, tmp_path / "kept") == [
+        f"left out: {why}, or choose another --out", "sensitivity-cpu.jsonl: 2 runs"]
+    (tmp_path / "other").mkdir()
+    assert [said[:9] for said in page.keep(tmp_path, tmp_path / "other")] == ["left out:", "sensitivi"]
+
+
+def test_a_folder_without_runs_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["page", "--keep", str(tmp_path)])
+    with pytest.raises(SystemExit) as end:
+        page.main()
+    assert end.value.code == 2 and f"{tmp_path} holds no run of an experiment" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("data, official, words", [

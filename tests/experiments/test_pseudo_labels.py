@@ -77,9 +77,9 @@ def test_the_seed_is_that_of_the_clusters_and_of_the_note(words, seed, tmp_path,
     asked = []
     np.savez(tmp_path / "f.npz", train=np.eye(10), labels=np.arange(10))
     monkeypatch.setattr(pseudo_labels, "clusters", lambda features, seed: asked.append(seed) or np.arange(10))
-    monkeypatch.setattr(pseudo_labels, "keep", lambda found, images, seed: asked.append((images, seed)))
+    monkeypatch.setattr(pseudo_labels, "keep", lambda found, *what: asked.append(what))
     assert pseudo_labels.main(["--features", str(tmp_path / "f.npz"), "--keep", *words]) == 0
-    assert asked == [seed, (10, seed)]
+    assert asked == [seed, (10, seed, "from a file")]
 
 
 def test_the_starts_of_the_clusters_follow_the_seed():
@@ -90,11 +90,12 @@ def test_the_starts_of_the_clusters_follow_the_seed():
 
 def test_a_kept_result_takes_the_place_of_the_earlier_one(tmp_path):
     truth, path = np.arange(8) % 2, tmp_path / "kept.jsonl"
-    for cluster, images, seed in ((truth * 0, 8, 0), (truth, 4, 1), (1 - truth, 8, 0)):
-        pseudo_labels.keep(named(cluster, truth, 2), images, seed, path)
+    for cluster, images, seed, features in ((truth * 0, 8, 0, "a"), (truth, 4, 1, "a"), (truth, 8, 0, "b"),
+                                            (1 - truth, 8, 0, "a")):
+        pseudo_labels.keep(named(cluster, truth, 2), images, seed, features, path)
     assert [json.loads(line) for line in path.read_text().splitlines()] == [
-        {"images": images, "seed": seed, "correct": 1, "majority": 1, "unnamed": 0}
-        for images, seed in ((4, 1), (8, 0))]
+        {"images": images, "seed": seed, "features": features, "correct": 1, "majority": 1, "unnamed": 0}
+        for images, seed, features in ((4, 1, "a"), (8, 0, "a"), (8, 0, "b"))]
 
 
 def test_features_of_a_run_are_what_its_linear_layer_takes(tmp_path, no_pictures):
@@ -111,11 +112,57 @@ def test_features_of_a_run_are_what_its_linear_layer_takes(tmp_path, no_pictures
         features_of_run(tmp_path, found.images)
 
 
-@pytest.mark.parametrize("words", [[], ["a", "--features", "b"]])
-def test_one_source_is_asked_for(words, capsys):
-    with pytest.raises(SystemExit):
+@pytest.mark.parametrize("words, message", [
+    ([], "or --features FILE"), (["a", "--features", "b"], "or --features FILE"),
+    (["--features", "b", "--run", "c"], "--features and --run: choose one"),
+    (["a", "--images", "9"], "--images 9: 10 clusters need at least as many"),
+    (["a", "--images", "-5"], "--images -5: 10 clusters need at least as many")])
+def test_words_that_make_no_sense_are_refused(words, message, capsys):
+    with pytest.raises(SystemExit) as end:
         pseudo_labels.main(words)
-    assert "--features FILE" in capsys.readouterr().err
+    assert end.value.code == 2 and message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content, message", [
+    (None, "cannot be read as .npz with arrays train and labels"), ("text", "cannot be read as .npz"),
+    (np.eye(10), "cannot be read as .npz"), ({"labels": np.arange(10)}, "cannot be read as .npz"),
+    ({"train": np.eye(10, dtype=int), "labels": np.arange(10)}, "train has to be float, of shape (N, D)"),
+    ({"train": np.eye(10), "labels": np.arange(9)}, "a whole number for each of the 10 rows of train"),
+    ({"train": np.eye(10), "labels": np.arange(10.)}, "a whole number for each of the 10 rows of train"),
+    ({"train": np.eye(10), "labels": np.arange(1, 11)}, "row 9: 10 is no label: use 0 to 9"),
+    ({"train": np.eye(9), "labels": np.arange(9)}, "9 images: 10 clusters need at least as many")])
+def test_a_file_of_features_that_cannot_be_used_is_one_line(content, message, tmp_path, capsys):
+    path = tmp_path / "f.npz"
+    if isinstance(content, dict):
+        np.savez(path, **content)
+    elif isinstance(content, str):
+        path.write_text(content)
+    elif content is not None:
+        with path.open("wb") as file:
+            np.save(file, content)
+    assert pseudo_labels.main(["--features", str(path)]) == 2
+    found = capsys.readouterr()
+    assert found.out == "" and found.err.startswith("error: ") and message in found.err and found.err.count("\n") == 1
+
+
+def test_without_scikit_learn_the_package_is_named(tmp_path, monkeypatch, capsys):
+    np.savez(tmp_path / "f.npz", train=np.eye(10), labels=np.arange(10))
+    monkeypatch.setitem(sys.modules, "sklearn.cluster", None)
+    assert pseudo_labels.main(["--features", str(tmp_path / "f.npz")]) == 2
+    assert "pip install scikit-learn" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words, source", [
+    (["--size", "96"], "EfficientNet-Lite0, 96 pixels"), (["--run", "runs/first"], "the network of first")])
+def test_the_note_says_whose_features_they_are(words, source, monkeypatch):
+    asked = []
+    monkeypatch.setattr(pseudo_labels, "training_images", lambda path, n: (np.zeros((10, 32, 32, 3)), np.arange(10)))
+    monkeypatch.setattr(pseudo_labels, "features_of_run", lambda run, images: np.eye(10))
+    monkeypatch.setattr(pseudo_labels.backbone, "features", lambda images, size, **_: (
+        pseudo_labels.backbone.Features(np.eye(10)[None], {}, [])))
+    monkeypatch.setattr(pseudo_labels, "keep", lambda found, *what: asked.append(what))
+    assert pseudo_labels.main(["a", "--images", "10", "--keep", *words]) == 0
+    assert asked == [(10, 0, source)]
 
 
 def test_every_option_is_explained(capsys):

@@ -24,7 +24,6 @@ def small(no_pictures, monkeypatch, tmp_path):
     (tmp_path / "lines" / "sensitivity.txt").write_text(LINES)
     monkeypatch.setattr(options, "QUICK", IMAGES)
     monkeypatch.setattr(catalogue, "FOLDER", tmp_path / "lines")
-    monkeypatch.setattr(runs, "KEPT", tmp_path / "kept")
     monkeypatch.setattr(reproduce, "read_kept",
                         lambda name, scale, configs: runs.read_kept(name, scale, configs, tmp_path / "kept"))
     monkeypatch.chdir(tmp_path)
@@ -72,13 +71,24 @@ def test_the_list_names_every_experiment_with_its_state(tmp_path, capsys):
     assert [row_of(text, name)[0] for name in catalogue.EXPERIMENTS] == [*catalogue.EXPERIMENTS]
     assert "table, SN-CIFAR" in " ".join(row_of(text, "sn-cifar"))
     assert "not yet" in " ".join(row_of(text, "sensitivity"))
-    folder = tmp_path / "runs" / "reproduce" / "sensitivity-cpu"
-    for line, _ in catalogue.lines("sensitivity", "cpu"):
-        (folder / sweep.folder_name(line)).mkdir(parents=True)
-        (folder / sweep.folder_name(line) / "summary.json").write_text(
-            '{"initial": 0.5, "recovery": 0.9, "joint": {"test": 0.8}, "retrain": {"test": 0.9}}')
-        assert " ".join(row_of(said(capsys).out, "sensitivity")).count("not yet") == 0
+    said(capsys, "sensitivity", "--jobs", "1")
     assert row_of(said(capsys).out, "sensitivity")[3].strip().startswith("2,")
+    for path in (tmp_path / "runs" / "reproduce" / "sensitivity-cpu").glob("*/config.json"):
+        path.write_text(path.read_text().replace('"batch": ', '"batch": 1'))
+    assert "not yet" in " ".join(row_of(said(capsys).out, "sensitivity")), "runs of other settings"
+
+
+def test_complete_runs_of_other_settings_are_named_and_neither_shown_nor_repeated(tmp_path, capsys):
+    said(capsys, "sensitivity", "--jobs", "1")
+    one, _ = sorted((tmp_path / "runs" / "reproduce" / "sensitivity-cpu").glob("*/config.json"))
+    text = one.read_text()
+    one.write_text(text.replace('"batch": ', '"batch": 1'))
+    before = (one.parent / "log.jsonl").stat().st_mtime_ns
+    for words in (["--jobs", "1"], ["--only-table"]):
+        found = said(capsys, "sensitivity", *words, status=2)
+        assert "1 of 2 runs" in found.out and "not complete" not in found.out
+        assert f"{one.parent.relative_to(tmp_path)} holds a run that differs in batch: move it away" in found.err
+    assert (one.parent / "log.jsonl").stat().st_mtime_ns == before
 
 
 def test_a_kept_run_counts_once(tmp_path, capsys):

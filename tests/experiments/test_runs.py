@@ -10,6 +10,8 @@ from core.measure import Epoch
 from core.run.commands import parse
 from core.run.experiment import run
 from core.run.options import configuration
+from core.run.resume import as_written
+from core.run.sweep import folder_name
 from experiments import runs
 from experiments.runs import Run, at_best, at_last, groups, read_folder, read_kept, scores_of, text_of
 from tests.lib.undrawn import undrawn
@@ -101,6 +103,74 @@ def test_a_run_that_is_not_complete_is_none(folder, tmp_path, missing):
         if path.is_file() and path.name != missing:
             (tmp_path / path.name).write_bytes(path.read_bytes())
     assert read_folder("", None, tmp_path) is None
+
+
+# ---- whether a complete run is the one that is asked for -------------------------------------------------------------
+
+def copied(folder, to):
+    for path in folder.iterdir():
+        if path.is_file():
+            (to / path.name).write_bytes(path.read_bytes())
+    return to
+
+
+def test_a_run_stands_for_its_own_settings_wherever_it_is_and_was_computed(folder, tmp_path):
+    config = as_written(folder)
+    for same in (config, config._replace(out="elsewhere", ranks=2, gpu=1)):
+        assert runs.refused(same, copied(folder, tmp_path)) is None
+    assert runs.refused(config, tmp_path / "nothing") is None
+
+
+@pytest.mark.parametrize("change, named", [
+    (dict(seed=1), "differs in seed:"), (dict(net="medium", rate=.3), "differs in rate, net:"),
+    (dict(recipe=dict(lr=.5, K=1)), "differs in lr, K:"), (dict(subset=10), "differs in subset:")])
+def test_settings_that_differ_are_named(folder, change, named):
+    config = as_written(folder)
+    if "recipe" in change:
+        change = {"recipe": config.recipe._replace(**change["recipe"])}
+    why = runs.refused(config._replace(**change), folder)
+    assert named in why and str(folder) in why and why.endswith("move it away, or choose another --out")
+
+
+def test_a_run_stands_for_the_labels_that_it_learnt(folder, tmp_path, monkeypatch):
+    """As if its images were rows 3, 2, 1, ... of 203, and their labels in a file."""
+    copied(folder, tmp_path)
+    given, N = np.load(folder / "given_labels.npy"), DIGITS[0]
+    monkeypatch.setattr(runs, "CIFAR10", N + 3)
+    index = np.arange(N)[::-1]
+    np.save(tmp_path / "index.npy", index)
+    labels = np.zeros(N + 3, np.int64)
+    labels[index] = given
+    about = json.loads((folder / "config.json").read_text())
+    about["settings"] |= {"noise": "labels", "noise_file": str(tmp_path / "labels.npy")}
+    (tmp_path / "config.json").write_text(json.dumps(about))
+    config = as_written(folder)._replace(noise="labels", noise_file=str(tmp_path / "labels.npy"))
+    assert runs.refused(config, tmp_path) is None, "where there is no file, nothing is known"
+    np.save(tmp_path / "labels.npy", labels)
+    assert runs.refused(config, tmp_path) is None
+    (tmp_path / "labels.csv").write_text("\n".join(map(str, labels)))
+    assert runs.refused(config._replace(noise_file=str(tmp_path / "labels.csv")), tmp_path) is None
+    labels[-1] = 1
+    np.save(tmp_path / "labels.npy", labels)
+    assert runs.refused(config, tmp_path) is None, "an image that the run has not"
+    labels[7] = (labels[7] + 1) % 10
+    np.save(tmp_path / "labels.npy", labels)
+    assert f"differs in the labels of {tmp_path / 'labels.npy'}" in runs.refused(config, tmp_path)
+
+
+def test_a_run_that_cannot_be_read_is_named(folder, tmp_path):
+    config = as_written(folder)
+    (copied(folder, tmp_path) / "log.jsonl").write_text("nothing")
+    assert "log.jsonl cannot be read" in runs.refused(config, tmp_path)
+    (tmp_path / "config.json").write_text("nothing")
+    assert "config.json cannot be read" in runs.refused(config, tmp_path)
+
+
+def test_a_run_of_other_settings_is_not_read(folder, tmp_path):
+    config = as_written(folder)
+    (tmp_path / folder_name("--a 1")).symlink_to(folder)
+    assert runs.read_run("--a 1", config, tmp_path).line == "--a 1"
+    assert runs.read_run("--a 1", config._replace(seed=5), tmp_path) is runs.read_run("--b", config, tmp_path) is None
 
 
 def test_a_run_without_true_labels_has_no_scores(tmp_path):

@@ -137,6 +137,25 @@ def test_a_picture_of_rates_shows_the_last_epochs():
     assert dashed == [pytest.approx([31 + .1 * k, 32 + .1 * k, 33 + .1 * k, 34 + .1 * k]) for k in range(6)]
 
 
+def test_a_picture_of_rates_has_means_of_the_seeds_and_all_their_curves():
+    figure = figures.draw("rates", all_runs("sn-cifar", seeds=3), [])
+    test = drawn(figure, 0, "test, joint optimization")
+    assert test[:, 0].tolist() == pytest.approx([0, 10, 30, 50, 70, 90])
+    assert test[:, 1].tolist() == pytest.approx([24 + .1 * (3 * k + 1) for k in range(6)])
+    solid = [line for line in figure.axes[1].lines if line.get_linestyle() == "-"]
+    assert len(solid) == 18 and len({line.get_color() for line in solid}) == 6
+    assert [text.get_text() for text in figure.axes[1].get_legend().get_texts()] == [
+        f"{rate} %" for rate in (0, 10, 30, 50, 70, 90)]
+
+
+def test_the_seeds_of_a_learning_rate_have_one_colour_and_one_name():
+    figure = figures.draw("memorised", all_runs("memorisation", seeds=3), [])
+    for panel, each in ((0, 1), (1, 2)):
+        lines = figure.axes[panel].lines
+        assert len(lines) == 6 * each and len({line.get_color() for line in lines}) == 2
+        assert len(figure.axes[panel].get_legend().get_texts()) == 2 * each
+
+
 def test_a_picture_of_epochs_shows_labels_and_tests():
     runs = all_runs("terms")
     figure = figures.draw("over_epochs", runs, [run.line for run in runs])
