@@ -64,7 +64,7 @@ def report(name, scale, runs, folder, kept=()):
     here = [read_run(line, config, folder) for line, config in runs]
     found = [run or kept.get(line) for run, (line, _) in zip(here, runs)]
     there = [run for run in found if run]
-    begun = [unfinished(line, folder / sweep.folder_name(line)) for (line, _), run in zip(runs, found) if not run]
+    begun = [unfinished(line, folder / sweep.folder_name(line)) for line in all_lines]
     from_docs = len(there) - len([run for run in here if run])
     count = f"{len(there)} of {len(runs)} runs" + f" ({from_docs} kept in docs/runs)" * (from_docs > 0)
     text = [experiment.title, f"{count}, scale {scale}: {experiment.scales[scale].words}",
@@ -80,7 +80,7 @@ def report(name, scale, runs, folder, kept=()):
 
 
 def unfinished(line, folder):
-    """How far a run is that is not complete, or None if it has not begun."""
+    """How far a run is that is not complete; None if it is, or has not begun."""
     records = read_log(folder) if sweep.outcome_in(folder) is None else []
     return f"not complete: {line}: {how_far(records)}" if records else None
 

@@ -117,6 +117,10 @@ def test_runs_are_kept_once_in_the_order_of_the_lines(tmp_path, no_pictures, mon
         f"left out: {why}, or choose another --out", "sensitivity-cpu.jsonl: 2 runs"]
     (tmp_path / "other").mkdir()
     assert [said[:9] for said in page.keep(tmp_path, tmp_path / "other")] == ["left out:", "sensitivi"]
+    (tmp_path / "none").mkdir()
+    lines[first] = lines[first]._replace(seed=9)
+    assert [said[:9] for said in page.keep(tmp_path, tmp_path / "none")] == ["left out:"] * 2
+    assert not list((tmp_path / "none").iterdir())
 
 
 def test_a_folder_without_runs_is_named(tmp_path, monkeypatch, capsys):

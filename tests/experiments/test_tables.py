@@ -154,6 +154,7 @@ def test_the_seeds_of_a_learning_rate_have_one_colour_and_one_name():
         lines = figure.axes[panel].lines
         assert len(lines) == 6 * each and len({line.get_color() for line in lines}) == 2
         assert len(figure.axes[panel].get_legend().get_texts()) == 2 * each
+    assert [line.get_linestyle() for line in figure.axes[1].lines] == ["-", "--"] * 6
 
 
 def test_a_picture_of_epochs_shows_labels_and_tests():
