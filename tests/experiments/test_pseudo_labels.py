@@ -145,7 +145,7 @@ def test_a_file_of_features_that_cannot_be_used_is_one_line(content, message, tm
     assert found.out == "" and found.err.startswith("error: ") and message in found.err and found.err.count("\n") == 1
 
 
-def test_without_scikit_learn_the_package_is_named(tmp_path, monkeypatch, capsys):
+def test_without_the_package_of_k_means_its_name_is_said(tmp_path, monkeypatch, capsys):
     np.savez(tmp_path / "f.npz", train=np.eye(10), labels=np.arange(10))
     monkeypatch.setitem(sys.modules, "sklearn.cluster", None)
     assert pseudo_labels.main(["--features", str(tmp_path / "f.npz")]) == 2
