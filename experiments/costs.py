@@ -6,7 +6,7 @@ from core.recipes import baseline
 
 TRAINING = 45_000                      # images of CIFAR-10 that are trained on, unless --subset says fewer
 MEASURED = 5_000                       # validation and test, 15,000 images: a forward pass is a third of a step
-SECONDS = {                            # per image, two cores of an AMD EPYC
+SECONDS = {                            # per image, two cores of an AMD EPYC (Zen 4)
     "paper": 1.028 / 128,              # docs/cpu.md, measured
     "small": 0.087 / 128,              # docs/cpu.md, measured
     "medium": 0.22 / 128,              # by `demo.py check`: 87 s for an epoch of 45,000

@@ -94,8 +94,8 @@ def listing(out):
 
 
 LEGEND = ("runs: complete ones, in docs/runs or in this folder's runs/reproduce, for each scale",
-          "time: of all runs, predicted, on two cores of an AMD EPYC; the GPU, an H200, with --scale paper: predicted "
-          "for kernels that have not run on a GPU",
+          "time: of all runs, predicted, on two cores of an AMD EPYC (Zen 4); the GPU, an H200, with --scale paper: "
+          "predicted for kernels that have not run on a GPU",
           "Clothing1M, the paper's other data set, is a run of its own and not yet run: python demo.py "
           "--data clothing1m --backbone resnet50.pth --finetune --gpu")
 
