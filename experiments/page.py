@@ -31,6 +31,7 @@ BEGIN, END = "<!-- from here on: python -m experiments.page -->", "<!-- up to he
 EARLIER = {                            # pictures of single runs: their logs, and where labels were first updated
     "cifar10-sn-50": ("cifar10-sn-50-all", 9),
     "cifar10-an-40": ("cifar10-an-40-all", 10),
+    "cifar10-sn-50-late": ("cifar10-sn-50-late", 44),
 }
 SCALE_WORDS = {"cpu": "", "medium": " --scale medium", "paper": " --scale paper"}
 
