@@ -68,16 +68,22 @@ def over_epochs(runs, all_lines):
 
 
 def learning_rates(runs, all_lines):
-    """A panel for each noise rate: the test accuracy over the epochs, a curve for each learning rate."""
+    """A panel for each noise rate: the test accuracy over the epochs for each learning rate; of several seeds the mean,
+    and each of them pale.
+    """
     found = sorted({run.config.rate for run in runs})
     rates_of_learning = sorted({run.config.recipe.lr for run in runs})
     figure = sheet(1 + 3.4 * len(found), 3.6)
     panels = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
     for axes, rate in zip(panels, found):
-        for run in (run for run in runs if run.config.rate == rate):
-            colour = COLOURS[rates_of_learning.index(run.config.recipe.lr)]
-            label = f"lr {run.config.recipe.lr:g}" if "--seed" not in run.line else None
-            axes.plot(*curve(of_training(run.records, "joint"), "test"), color=colour, lw=1.2, label=label)
+        for lr, colour in zip(rates_of_learning, COLOURS):
+            curves = [curve(of_training(run.records, "joint"), "test") for run in runs
+                      if (run.config.rate, run.config.recipe.lr) == (rate, lr)]
+            for epochs, values in curves if len(curves) > 1 else ():
+                axes.plot(epochs, values, color=colour, lw=.8, alpha=.25)
+            for epochs, _ in curves[:1]:
+                means = list(map(statistics.mean, zip(*(values for _, values in curves))))
+                axes.plot(epochs, means, color=colour, lw=1.3, label=f"lr {lr:g}")
         axes.set(xlabel="epoch", title=f"noise rate {100 * rate:g} %")
     panels[0].set(ylabel="test accuracy, %")
     finish(*panels)

@@ -180,6 +180,19 @@ def test_a_picture_of_learning_rates_has_a_panel_for_each_noise_rate():
         assert drawn(figure, panel, label)[:, 1].tolist() == pytest.approx([e + 10 + .1 * k for e in (1, 2, 3, 4)])
 
 
+def test_a_picture_of_learning_rates_has_the_mean_of_the_seeds_and_each_of_them_pale():
+    figure = figures.draw("learning_rates", all_runs("learning-rate", seeds=3), [])
+    assert drawn(figure, 0, "lr 0.03")[:, 1].tolist() == pytest.approx([e + 10 + .1 * 4 for e in (1, 2, 3, 4)])
+    lines = figure.axes[2].lines
+    assert len(lines) == 4 * 4 and len({line.get_color() for line in lines}) == 4
+    pale = [line.get_ydata().tolist() for line in lines if line.get_alpha()]
+    assert pale == [pytest.approx([e + 10 + .1 * k for e in (1, 2, 3, 4)]) for k in range(24, 36)]
+    assert [text.get_text() for text in figure.axes[2].get_legend().get_texts()] == [
+        f"lr {rate}" for rate in (.01, .03, .1, .3)]
+    assert not [line for line in figures.draw("learning_rates", all_runs("learning-rate"), []).axes[0].lines
+                if line.get_alpha()]
+
+
 def test_a_picture_of_memorisation_shows_loss_given_labels_and_test():
     runs = all_runs("memorisation")
     figure, label = figures.draw("memorised", runs, []), f"lr {runs[1].config.recipe.lr:g}"
