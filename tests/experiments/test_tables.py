@@ -187,6 +187,7 @@ def test_a_picture_of_learning_rates_has_the_mean_of_the_seeds_and_each_of_them_
     assert len(lines) == 4 * 4 and len({line.get_color() for line in lines}) == 4
     pale = [line.get_ydata().tolist() for line in lines if line.get_alpha()]
     assert pale == [pytest.approx([e + 10 + .1 * k for e in (1, 2, 3, 4)]) for k in range(24, 36)]
+    assert {line.get_alpha() for line in lines if line.get_linewidth() < 1} == {.25}
     assert [text.get_text() for text in figure.axes[2].get_legend().get_texts()] == [
         f"lr {rate}" for rate in (.01, .03, .1, .3)]
     assert not [line for line in figures.draw("learning_rates", all_runs("learning-rate"), []).axes[0].lines
