@@ -1,6 +1,7 @@
 """docs/results.md: what experiments/page.py makes stands there, from the logs in docs/runs, and so do its pictures."""
 import json
 import re
+import statistics
 import sys
 from types import SimpleNamespace
 
@@ -128,6 +129,20 @@ def test_a_folder_without_runs_is_named(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as end:
         page.main()
     assert end.value.code == 2 and f"{tmp_path} holds no run of an experiment" in capsys.readouterr().err
+
+
+def test_means_of_learning_rates_are_those_of_the_logs():
+    """Of the last 20 epochs, over all seeds that are kept."""
+    means = {}
+    for one in read_kept("learning-rate", "cpu", page.known_lines("learning-rate", "cpu")):
+        last = [record.test for record in of_training(one.records, "joint")[-20:]]
+        means.setdefault((one.config.rate, one.config.recipe.lr), []).append(statistics.mean(last))
+    head, _, *rows = re.search(r"^\| noise rate \|.*\n(?:\|.*\n)+", RESULTS, re.MULTILINE)[0].splitlines()
+    lrs = [float(lr) for lr in re.findall(r"lr ([\d.]+)", head)]
+    assert len(rows) == 3 and {(int(row.split()[1]) / 100, lr) for row in rows for lr in lrs} == set(means)
+    for row in rows:
+        rate, *cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert cells == [percent(statistics.mean(means[int(rate.split()[0]) / 100, lr])) for lr in lrs]
 
 
 @pytest.mark.parametrize("data, official, words", [
