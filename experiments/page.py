@@ -23,7 +23,7 @@ from experiments import figures, tables
 from experiments.catalogue import EXPERIMENTS, SCALES, lines
 from experiments.pseudo_labels import KEPT as PSEUDO
 from experiments.reproduce import LEGEND, list_rows, stand_in
-from experiments.runs import KEPT, groups, kept_file, read_kept, read_run, record_of, refused, text_of
+from experiments.runs import KEPT, groups, kept_file, read_folder, read_kept, record_of, refused, text_of
 
 PAGE = KEPT.parent / "results.md"
 PICTURES = KEPT.parent / "pictures"
@@ -55,10 +55,10 @@ def keep_one(name, scale, folder, to):
     kept = {run.line: run for run in read_kept(name, scale, configs, to)}
     for line, config in configs.items():
         path = folder / sweep.folder_name(line)
-        if run := read_run(line, config, folder):
-            kept[line] = run._replace(about={**run.about, "pixels": pixels_of(path)})
-        elif why := refused(config, path):
+        if why := refused(config, path):
             said.append(f"left out: {why}")
+        elif run := read_folder(line, config, path):
+            kept[line] = run._replace(about={**run.about, "pixels": pixels_of(path)})
     if not kept:
         return said
     in_order = [kept[line] for line in configs if line in kept]

@@ -59,8 +59,8 @@ def read_folder(line, config, folder):
 def refused(config, folder):
     """Why the complete run in a folder cannot stand for a Config, as an error; None if it can, or if there is none.
 
-    A folder is named after its line; data, labels and scale may have been others. Raises InputError for labels that
-    cannot be read.
+    A folder is named after its line; the other settings, and the labels in a file, may have been others. Raises
+    InputError for labels that cannot be read.
     """
     if sweep.outcome_in(folder) is None:
         return None

@@ -89,7 +89,8 @@ PLANTED = {
     "experiments/page.py": [
         ("the first scale left out", "        for scale in EXPERIMENTS[name].scales:\n            there =",
          "        for scale in list(EXPERIMENTS[name].scales)[1:]:\n            there ="),
-        ("what is left out not told", "        elif why := refused(config, path):\n", "        elif why := None:\n"),
+        ("runs of other settings kept", "        if why := refused(config, path):\n", "        if why := None:\n"),
+        ("what is left out not told", '            said.append(f"left out: {why}")\n', "            pass\n"),
         ("what is left out told only beside what is kept", "    if not kept:\n        return said\n",
          "    if not kept:\n        return []\n"),
         ("a folder without runs is no mistake", "        if not said:\n", "        if said is None:\n"),
